@@ -1,0 +1,42 @@
+# Everything a newcomer needs: `make demo` and `make test`. Python 3.11 or newer is all they ask for.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test lint format bench clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP)  ## Make .venv with everything in it
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup  ## A Salesforce org on this machine becomes raw, silver and gold tables
+	$(BIN)/python -m sf_assets.demo
+
+dev: setup  ## The emulated org and the Dagster UI
+	$(BIN)/python -m sf_assets.demo --ui
+
+test: setup  ## All tests
+	$(BIN)/python -m pytest -n auto
+
+lint: setup  ## Style, types, layering
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup  ## Rewrite the code in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup  ## Measure; results under bench/results/
+	$(BIN)/python -m bench
+
+clean:  ## Remove what the demo and the benchmarks left
+	rm -rf .demo .bench

@@ -1,0 +1,64 @@
+"""Layers import downward only, and heavy engines stay out of what Dagster loads again and again."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "sf_assets"
+BASE = {"catalog", "describe", "errors", "expectations", "naming", "settings", "windows"}
+ALLOWED = {
+    "salesforce": BASE | {"salesforce"},
+    "storage": BASE | {"storage"},
+    "warehouse": BASE | {"storage", "warehouse"},
+    "pipeline": BASE | {"salesforce", "storage", "warehouse", "pipeline"},
+    "emulator": {"emulator"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Full names of the modules that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("layer", ALLOWED)
+def test_a_layer_imports_only_what_is_below_it(layer: str) -> None:
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in (PACKAGE / layer).rglob("*.py")
+        for name in imports(path)
+        if name == "dagster"
+        or (name.startswith("sf_assets.") and name.split(".")[1] not in ALLOWED[layer])
+    ]
+    assert wrong == []
+
+
+def test_only_the_command_line_and_the_tests_know_the_emulator() -> None:
+    users = {
+        path.relative_to(PACKAGE).parts[0]
+        for path in PACKAGE.rglob("*.py")
+        for name in imports(path)
+        if name.startswith("sf_assets.emulator")
+    }
+    assert users <= {"emulator", "cli", "demo"}
+
+
+def test_definitions_load_without_engines_and_without_an_org() -> None:
+    program = (
+        "import sys; from sf_assets.definitions import defs; import dagster as dg; "
+        "dg.Definitions.validate_loadable(defs()); "
+        "print([m for m in ('polars', 'duckdb', 'pyarrow', 'obstore', 'simple_salesforce', "
+        "'pandas', 'boto3', 'google.cloud') if m in sys.modules])"
+    )
+    done = subprocess.run(  # noqa: S603 (our own program)
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]"
