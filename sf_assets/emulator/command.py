@@ -1,0 +1,129 @@
+"""`sf-assets emulator`: run an org in the foreground."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sf_assets.emulator.settings import Credentials, Settings
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+_ANY = click.Path(path_type=Path, exists=True)
+_DEFAULTS = Settings()
+_USER = Credentials()
+
+
+def _rows(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Any:
+    """`OBJECT=N` pairs as a dictionary."""
+    pairs = [value.partition("=") for value in values]
+    if not all(name and count.isdecimal() for name, _, count in pairs):
+        raise click.BadParameter("must look like Opportunity=100000")
+    return {name: int(count) for name, _, count in pairs}
+
+
+@click.command("emulator")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=0, show_default=True, help="Port; 0 for any that is free.")
+@click.option("--seed", default=0, show_default=True, help="The same seed, the same records.")
+@click.option("--scale", default=1.0, show_default=True, help="1 is the demo org.")
+@click.option("--rows", multiple=True, callback=_rows, metavar="OBJECT=N", help="Of one object.")
+@click.option(
+    "--describe", "describes", type=_ANY, multiple=True, help="Folder or files with describes."
+)
+@click.option("--load", type=_FOLDER, help="Folder with records, CSV or JSON, one file an object.")
+@click.option("--custom-objects", default=0, metavar="N", help="Add N custom objects.")
+@click.option("--store", type=_FILE, help="Keep the org in this file; it lives on after a restart.")
+@click.option("--live", default=0.0, metavar="RATE", help="Changes a second by the org's users.")
+@click.option(
+    "--job-seconds",
+    default=_DEFAULTS.job_seconds,
+    show_default=True,
+    help="Time a Bulk job waits in the queue.",
+)
+@click.option(
+    "--job-seconds-per-100k",
+    default=_DEFAULTS.job_seconds_per_100k,
+    show_default=True,
+    help="Least time for 100,000 rows.",
+)
+@click.option(
+    "--page-rows",
+    default=_DEFAULTS.page_rows,
+    show_default=True,
+    help="Rows in a Bulk result page.",
+)
+@click.option(
+    "--result-pages",
+    type=click.Choice(["guide", "postman", "chunks", "off"]),
+    default=_DEFAULTS.result_pages,
+    show_default=True,
+    help="Shape of the parallel result links; off for an older org.",
+)
+@click.option(
+    "--token-seconds", default=_DEFAULTS.token_seconds, show_default=True, help="Life of a session."
+)
+@click.option(
+    "--daily-api-requests",
+    default=_DEFAULTS.daily_api_requests,
+    show_default=True,
+    metavar="N",
+    help="Calls in 24 hours.",
+)
+@click.option("--username", default=_USER.username, show_default=True)
+@click.option("--password", default=_USER.password, show_default=True)
+@click.option("--security-token", default=_USER.security_token, show_default=True)
+@click.option("--client-id", default=_USER.client_id, show_default=True)
+@click.option("--client-secret", default=_USER.client_secret, show_default=True)
+@click.option("--jwt-key", type=_ANY, help="PEM of the certificate that JWT logins must match.")
+@click.option(
+    "--clock-skew", default=0.0, metavar="SECONDS", help="How far the org's clock is off."
+)
+@click.option("--faults", is_flag=True, help="Serve /_faults, where failures can be ordered.")
+@click.option("--env-file", type=_FILE, help="Write the credentials here once it is ready.")
+def emulator_command(env_file: Path | None, clock_skew: float, **options: Any) -> None:
+    """Run a Salesforce org on this machine.
+
+    Prints its address and the credentials as environment variables, then serves until it is
+    interrupted.
+    """
+    import signal
+    import threading
+
+    from sf_assets.emulator.clock import Clock
+    from sf_assets.emulator.server import Emulator
+
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    emulator = Emulator(clock=Clock(skew=clock_skew), settings=_settings(options), **options)
+    try:
+        emulator.start()
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+    try:
+        lines = "".join(f"{name}={value}\n" for name, value in emulator.environment.items())
+        click.echo(lines, nl=False)
+        if env_file is not None:
+            env_file.write_text(lines, encoding="utf-8")
+        stopped.wait()
+    finally:
+        emulator.stop()
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    """Take the options that say how the org behaves out of the others."""
+    key = options.pop("jwt_key")
+    names = ("username", "password", "security_token", "client_id", "client_secret")
+    credentials = Credentials(
+        **{name: options.pop(name) for name in names},
+        jwt_key=key.read_text(encoding="utf-8") if key else None,
+    )
+    behaviour = (
+        "token_seconds", "daily_api_requests", "job_seconds", "job_seconds_per_100k", "page_rows",
+        "result_pages", "faults",
+    )  # fmt: skip
+    describes = options.pop("describes")
+    is_folder = len(describes) == 1 and describes[0].is_dir()
+    options["describes"] = describes[0] if is_folder else describes or None
+    return Settings(credentials, **{name: options.pop(name) for name in behaviour})

@@ -1,0 +1,32 @@
+"""Reading records by Id."""
+
+from collections.abc import Sequence
+
+from sf_assets.emulator.messages import Request
+from sf_assets.emulator.org import Org
+from sf_assets.emulator.rows_sql import JsonRows
+from sf_assets.emulator.schema import SObject
+
+_CHILDREN = 2000
+
+
+def record_texts(
+    org: Org, request: Request, sobject: SObject, names: Sequence[str], ids: Sequence[str]
+) -> dict[str, str]:
+    """Records as JSON text, by Id; those that are not there or deleted are left out.
+
+    Args:
+        org: Where they are.
+        request: Who asks.
+        sobject: Their object.
+        names: Fields wanted; none for all.
+        ids: Their Ids, in 18 characters.
+
+    Raises:
+        ApiError: INVALID_FIELD.
+    """
+    chosen = names or [field.name for field in sobject.fields.values()]
+    listed = ", ".join(f"'{key}'" for key in ids)
+    plan = org.compile(f"SELECT {', '.join(chosen)} FROM {sobject.name} WHERE Id IN ({listed})")
+    sql = JsonRows(request.base, _CHILDREN).keyed_statement(plan)
+    return {str(key): str(text) for key, text in org.rows(request, sql, plan.bound(sql))}

@@ -1,0 +1,192 @@
+"""Failures on order: each of them as a client meets it."""
+
+import contextlib
+import gzip
+import json
+import socket
+import time
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from sf_assets.emulator.fault import Fault
+from sf_assets.emulator.schema import Schema
+from sf_assets.emulator.server import Emulator
+from sf_assets.emulator.settings import Settings
+from sf_assets_tests.emulator.conftest import Api
+
+
+@pytest.fixture(scope="module")
+def emulator(schema: Schema) -> Iterator[Emulator]:
+    """An org in which failures can be ordered."""
+    settings = Settings(job_seconds=0.05, faults=True)
+    with Emulator(schema=schema, settings=settings) as running:
+        rows = [{"Name": f"Account {n}", "Description": "x" * 200} for n in range(500)]
+        running.org.records.run(lambda t: t.insert("Account", rows))
+        yield running
+
+
+@pytest.fixture
+def order(emulator: Emulator) -> Iterator[Any]:
+    """Orders faults over HTTP; none is left afterwards."""
+    url = f"{emulator.url}/_faults"
+
+    def post(*faults: dict[str, Any]) -> None:
+        assert requests.post(url, json=list(faults), timeout=10).status_code == 201
+
+    yield post
+    assert requests.delete(url, timeout=10).status_code == 204
+
+
+def raw(emulator: Emulator, api: Api, path: str, *headers: str) -> bytes:
+    """Everything that the org sends for one request, until it closes the connection."""
+    host, port = emulator.url.removeprefix("http://").split(":")
+    token = str(api.http.headers["Authorization"])
+    lines = [
+        f"GET /services/data/v66.0{path} HTTP/1.1",
+        f"Host: {host}",
+        f"Authorization: {token}",
+        "Connection: close",
+        *headers,
+    ]
+    received = b""
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        with contextlib.suppress(ConnectionResetError):
+            while chunk := connection.recv(65536):
+                received += chunk
+    return received
+
+
+def test_there_is_no_such_resource_without_the_option(schema: Schema) -> None:
+    with Emulator(schema=schema) as plain:
+        assert requests.get(f"{plain.url}/_faults", timeout=10).status_code == 404
+        assert plain.faults is None
+
+
+def test_an_error_for_the_nth_call(order: Any, api: Api) -> None:
+    busy = {"status": 503, "code": "SERVER_UNAVAILABLE", "message": "Server is too busy."}
+    order({"method": "GET", "path": "/limits$", "nth": 2, "times": 2, **busy})
+    statuses = [api("GET", "/limits").status_code for _ in range(4)]
+    assert statuses == [200, 503, 503, 200]
+    order({"path": "/limits", "status": 502, "body": "<html>Bad Gateway</html>"})
+    answer = api("GET", "/limits")
+    assert (answer.status_code, answer.text) == (502, "<html>Bad Gateway</html>")
+    assert answer.headers["Content-Type"].startswith("text/html")
+    order({"path": "q=SELECT", "times": 0, "status": 403, "code": "REQUEST_LIMIT_EXCEEDED",
+           "message": "TotalRequests Limit exceeded."})  # fmt: skip
+    for _ in range(3):
+        answer = api("GET", "/query", params={"q": "SELECT Id FROM Account"})
+        assert answer.json() == [
+            {"message": "TotalRequests Limit exceeded.", "errorCode": "REQUEST_LIMIT_EXCEEDED"}
+        ]
+
+
+def test_a_session_that_ends_in_between(order: Any, api: Api) -> None:
+    order({"nth": 2, "status": 401, "code": "INVALID_SESSION_ID",
+           "message": "Session expired or invalid"})  # fmt: skip
+    assert [api("GET", "/limits").status_code for _ in range(3)] == [200, 401, 200]
+
+
+def test_delay(order: Any, api: Api) -> None:
+    order({"path": "/limits", "delay": 0.3})
+    started = time.monotonic()
+    assert api("GET", "/limits").status_code == 200
+    assert time.monotonic() - started >= 0.3
+
+
+def test_headers(order: Any, emulator: Emulator, api: Api) -> None:
+    job_id = api.job("SELECT Id FROM Account")
+    path = f"/jobs/query/{job_id}/results"
+    order({"path": "results", "headers": {"Sforce-NumberOfRecords": "7", "Sforce-Locator": None}})
+    answer = api("GET", path)
+    assert answer.headers["Sforce-NumberOfRecords"] == "7"
+    assert "Sforce-Locator" not in answer.headers
+    order({"path": "/limits", "lower_case_headers": True,
+           "headers": {"Content-Type": "application/json"}})  # fmt: skip
+    head = raw(emulator, api, "/limits").partition(b"\r\n\r\n")[0]
+    assert b"\r\ncontent-type: application/json\r\n" in head + b"\r\n"
+    assert b"Content-Type" not in head
+    assert b"\r\nContent-Type: application/json;charset=UTF-8\r\n" in raw(emulator, api, "/limits")
+
+
+def test_a_body_cut_short_with_its_framing_in_order(
+    order: Any, emulator: Emulator, api: Api
+) -> None:
+    job_id = api.job("SELECT Id, Description FROM Account")
+    path = f"/jobs/query/{job_id}/results"
+    order({"path": "results", "truncate_after": 1000})
+    answer = api("GET", path, headers={"Accept-Encoding": "identity"})
+    assert (answer.headers["Content-Length"], len(answer.content)) == ("1000", 1000)
+    order({"path": "results", "truncate_after": 300})
+    head, _, body = raw(emulator, api, path, "Accept-Encoding: gzip").partition(b"\r\n\r\n")
+    assert b"Transfer-Encoding: chunked" in head
+    assert body.endswith(b"0\r\n\r\n")
+    packed = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        packed += body[: int(size, 16)]
+        body = body[int(size, 16) + 2 :]
+    assert len(packed) == 300
+    reader = zlib.decompressobj(31)
+    reader.decompress(packed)
+    assert not reader.eof
+    whole = api("GET", path, headers={"Accept-Encoding": "gzip"})
+    assert len(whole.content) > 100_000
+    assert gzip.compress(whole.content)
+
+
+def test_a_connection_reset_in_the_middle(order: Any, emulator: Emulator, api: Api) -> None:
+    job_id = api.job("SELECT Id, Description FROM Account")
+    path = f"/jobs/query/{job_id}/results"
+    order({"path": "results", "reset_after": 500})
+    with pytest.raises(requests.RequestException, match="reset by peer"):
+        requests.get(
+            api.base + path,
+            headers={**api.http.headers, "Accept-Encoding": "identity"},
+            timeout=10,
+        )
+    order({"path": "results", "reset_after": 500})
+    received = raw(emulator, api, path, "Accept-Encoding: identity")
+    assert len(received) < 2000
+    assert api("GET", path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("state", "message"), [("Failed", "ApiBatchItems Limit exceeded."), ("Failed", None),
+                           ("Aborted", None)]
+)  # fmt: skip
+def test_jobs_that_end_badly(order: Any, api: Api, state: str, message: str | None) -> None:
+    order({"method": "POST", "path": "/jobs/query$", "job_state": state, "job_message": message})
+    job_id = api.job("SELECT Id FROM Account")
+    info = api("GET", f"/jobs/query/{job_id}").json()
+    assert (info["state"], info.get("errorMessage")) == (state, message)
+    assert api("GET", f"/jobs/query/{job_id}/results").status_code == 400
+    following = api.job("SELECT Id FROM Account")
+    assert api("GET", f"/jobs/query/{following}").json()["state"] == "JobComplete"
+
+
+def test_a_job_that_never_ends(order: Any, api: Api) -> None:
+    order({"method": "POST", "path": "/jobs/query$", "job_state": "InProgress"})
+    body = {"operation": "query", "query": "SELECT Id FROM Account"}
+    job_id = api("POST", "/jobs/query", json=body).json()["id"]
+    time.sleep(0.3)
+    assert api("GET", f"/jobs/query/{job_id}").json()["state"] == "InProgress"
+    aborted = api("PATCH", f"/jobs/query/{job_id}", json={"state": "Aborted"})
+    assert aborted.json()["state"] == "Aborted"
+
+
+def test_orders_from_python_and_their_list(order: Any, emulator: Emulator, api: Api) -> None:
+    assert order
+    assert emulator.faults is not None
+    emulator.faults.add(Fault(path="/limits", status=500))
+    listed = requests.get(f"{emulator.url}/_faults", timeout=10).json()
+    assert (listed[0]["path"], listed[0]["status"]) == ("/limits", 500)
+    assert api("GET", "/limits").status_code == 500
+    assert requests.get(f"{emulator.url}/_faults", timeout=10).json() == []
+    wrong = requests.post(f"{emulator.url}/_faults", json={"nonsense": 1}, timeout=10)
+    assert wrong.status_code == 400
+    assert json.loads(wrong.text)[0]["errorCode"] == "JSON_PARSER_ERROR"
