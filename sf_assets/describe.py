@@ -1,0 +1,113 @@
+"""What the org says of an object, cut down to what the pipeline needs."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from sf_assets.windows import Grain
+
+CURSORS = ("SystemModstamp", "LastModifiedDate")
+"""Cursor fields in order of preference (design §2)."""
+
+_NOT_EXPORTABLE = frozenset({"address", "location", "base64", "junctionIdList", "complexvalue"})
+
+
+def _values(entries: Any) -> Any:
+    """Values of picklist entries; those no longer active stay in old records."""
+    if isinstance(entries, list) and entries and isinstance(entries[0], dict):
+        return tuple(entry["value"] for entry in entries)
+    return entries
+
+
+class FieldInfo(BaseModel):
+    """One field, by the attributes of its describe that we use; the others are dropped.
+
+    `gone` is ours: the field was there once, and raw may hold values of it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    name: str
+    type: str
+    label: str = ""
+    help: Annotated[str | None, Field(alias="inlineHelpText")] = None
+    length: int = 0
+    precision: int = 0
+    scale: int = 0
+    nillable: bool = True
+    calculated: bool = False
+    filterable: bool = True
+    restricted: Annotated[bool, Field(alias="restrictedPicklist")] = False
+    picklist: Annotated[
+        tuple[str, ...], BeforeValidator(_values), Field(alias="picklistValues")
+    ] = ()
+    reference_to: Annotated[tuple[str, ...], Field(alias="referenceTo")] = ()
+    relationship: Annotated[str | None, Field(alias="relationshipName")] = None
+    gone: bool = False
+
+    def leads_to(self, relationship: str) -> bool:
+        """Whether SOQL reaches a parent by this name, in any case, over this field."""
+        return (self.relationship or "").lower() == relationship.lower()
+
+    @property
+    def exportable(self) -> bool:
+        """Whether a query of many rows may select it. By type: `compoundFieldName` misleads."""
+        return self.type not in _NOT_EXPORTABLE and not self.gone
+
+
+class ObjectInfo(BaseModel):
+    """One object, by the attributes of its describe that we use."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    name: str
+    label: str = ""
+    queryable: bool = True
+    replicateable: bool = False
+    updateable: bool = True
+    key_prefix: Annotated[str | None, Field(alias="keyPrefix")] = None
+    fields: tuple[FieldInfo, ...] = ()
+
+    def field(self, name: str) -> FieldInfo | None:
+        """The field of that name in any case, or None."""
+        return next((f for f in self.fields if f.name.lower() == name.lower()), None)
+
+    @property
+    def exportable(self) -> tuple[FieldInfo, ...]:
+        """Fields that an export selects, in describe's order."""
+        return tuple(f for f in self.fields if f.exportable)
+
+    @property
+    def cursor(self) -> str | None:
+        """The field that windows are cut by; None when only full snapshots are possible.
+
+        `CreatedDate` serves only where rows cannot be updated, such as the history objects.
+        """
+        dates = {f.name for f in self.exportable if f.type == "datetime" and f.filterable}
+        found = next((name for name in CURSORS if name in dates), None)
+        if found is None and "CreatedDate" in dates and not self.updateable:
+            return "CreatedDate"
+        return found
+
+    @property
+    def soft_deletes(self) -> bool:
+        """Whether a deleted row stays for a while, marked `IsDeleted`."""
+        return self.field("IsDeleted") is not None
+
+    def remembering(self, before: "ObjectInfo") -> "ObjectInfo":
+        """This describe with the fields of an older one that are gone from it, marked so."""
+        names = {f.name.lower() for f in self.fields}
+        gone = [f for f in before.fields if f.name.lower() not in names]
+        lost = [f.model_copy(update={"gone": True}) for f in gone]
+        return self.model_copy(update={"fields": (*self.fields, *lost)})
+
+    @property
+    def default_grain(self) -> Grain:
+        """The grain to suggest for it."""
+        return Grain.DAILY if self.cursor else Grain.NONE
+
+
+def parse_describe(document: Mapping[str, Any]) -> ObjectInfo:
+    """Read a full describe document, as recorded in api.md §2.4."""
+    return ObjectInfo.model_validate(document)

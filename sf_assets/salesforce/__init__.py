@@ -1,0 +1,1 @@
+"""The Salesforce client: login, REST, Bulk 2.0 queries. It knows nothing of assets or storage."""

@@ -1,0 +1,258 @@
+"""Login flows: which one is used follows from which credentials are set (api.md §1.1, §1.3)."""
+
+import re
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+from xml.sax.saxutils import escape
+
+import requests
+
+from sf_assets.errors import ConfigError, LoginError, OrgUnreachableError
+from sf_assets.settings import Credentials
+
+TIMEOUT = (10, 60)
+"""Seconds to connect and to wait for an answer."""
+
+BUSY = frozenset({406, 420, 429, 500, 502, 503, 504})
+"""Statuses by which an org, or what stands before it, says: not now. 406 comes in bursts of
+describes (api.md §2.1)."""
+
+_JWT_SECONDS = 180
+_SOAP_VERSION = "59.0"  # SOAP login() is not offered from 65.0 on (api.md §1.3)
+_ORG_ID = re.compile(r"00D\w{12}(\w{3})?")
+_HINTS = {
+    "invalid_grant": (
+        "check the user and its password or token, that the connected app lets this flow and "
+        "user in, and that the address is the org's My Domain for client credentials"
+    ),
+    "invalid_client_id": "check SALESFORCE_CLIENT_ID",
+    "invalid_client": "check SALESFORCE_CLIENT_SECRET",
+    "unsupported_grant_type": "this org does not offer that login flow; set other credentials",
+    "inactive_user": "have the user activated, or set another user's credentials",
+    "inactive_org": "the org is closed; set another org's SALESFORCE_LOGIN_URL and credentials",
+    "rate_limit_exceeded": "too many logins of this user within the hour, run again later",
+    "PASSWORD_EXPIRED": "set a new one in Salesforce, then in SALESFORCE_PASSWORD",
+    "INVALID_LOGIN": (
+        "check SALESFORCE_USERNAME, SALESFORCE_PASSWORD and SALESFORCE_SECURITY_TOKEN; the "
+        "password must be followed by the right token unless your address is trusted"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An open session.
+
+    Attributes:
+        access_token: The bearer token.
+        instance_url: Where the org's resources are, without a trailing slash.
+        org_id: 18-character org Id, or None when the login did not say.
+    """
+
+    access_token: str
+    instance_url: str
+    org_id: str | None
+
+    def __repr__(self) -> str:
+        return f"Token(instance_url={self.instance_url!r}, org_id={self.org_id!r})"
+
+
+def login(credentials: Credentials) -> Token:
+    """Open a session by the flow that the credentials allow.
+
+    In this order: JWT bearer (private key), refresh token, username-password (SOAP login when no
+    connected app is set), client credentials.
+
+    Raises:
+        ConfigError: No address, or no complete set of credentials.
+        LoginError: The org refused them.
+        OrgUnreachableError: No Salesforce answers at the address.
+    """
+    url = _base_url(credentials)
+    form = _form(credentials, url)
+    if form is None:
+        return _soap_login(credentials, url)
+    return _token_login(credentials, url, form)
+
+
+def _base_url(credentials: Credentials) -> str:
+    if not credentials.login_url:
+        raise ConfigError(
+            "no org is set: put SALESFORCE_LOGIN_URL and credentials into .env, "
+            "or start an org of your own with `sf-assets emulator`"
+        )
+    try:
+        parts = urlsplit(credentials.login_url)
+        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ConfigError(
+            f"SALESFORCE_LOGIN_URL is {credentials.login_url!r}; it must be an address such as "
+            "https://example.my.salesforce.com"
+        )
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _form(credentials: Credentials, url: str) -> dict[str, str] | None:
+    """The token request of the OAuth flow to use; None for SOAP login."""
+    secret = _reveal(credentials.client_secret)
+    app = {"client_id": credentials.client_id or ""}
+    if secret:  # an app may have none, and an empty one would be a wrong one
+        app["client_secret"] = secret
+    if credentials.private_key_file and credentials.client_id and credentials.username:
+        grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        return {"grant_type": grant, "assertion": _assertion(credentials, url)}
+    if credentials.refresh_token and credentials.client_id:
+        token = _reveal(credentials.refresh_token)
+        return {"grant_type": "refresh_token", "refresh_token": token} | app
+    if credentials.username and credentials.password:
+        if not (credentials.client_id and secret):
+            return None
+        password = _reveal(credentials.password) + _reveal(credentials.security_token)
+        user = {"username": credentials.username, "password": password}
+        return {"grant_type": "password"} | user | app
+    if credentials.client_id and secret:
+        return {"grant_type": "client_credentials"} | app
+    raise ConfigError(
+        "the credentials are incomplete: set SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET, "
+        "or SALESFORCE_USERNAME with SALESFORCE_PASSWORD (and SALESFORCE_SECURITY_TOKEN), "
+        "or SALESFORCE_CLIENT_ID, SALESFORCE_USERNAME and SALESFORCE_PRIVATE_KEY_FILE"
+    )
+
+
+def _reveal(secret: Any) -> str:
+    return secret.get_secret_value() if secret else ""
+
+
+def _assertion(credentials: Credentials, url: str) -> str:
+    """The signed claim of the JWT bearer flow; it lives for three minutes."""
+    import jwt
+
+    path = credentials.private_key_file
+    claims = {
+        "iss": credentials.client_id,
+        "sub": credentials.username,
+        "aud": url,
+        "exp": int(time.time()) + _JWT_SECONDS,
+    }
+    try:
+        return jwt.encode(claims, path.read_bytes() if path else b"", algorithm="RS256")
+    except OSError as error:
+        raise ConfigError(
+            f"SALESFORCE_PRIVATE_KEY_FILE {path} cannot be read: {error.strerror}"
+        ) from None
+    except (ValueError, TypeError, AttributeError, jwt.InvalidKeyError):
+        # AttributeError: a public key, which PyJWT tries to sign with.
+        raise ConfigError(
+            f"SALESFORCE_PRIVATE_KEY_FILE {path} is no RSA private key in PEM form"
+        ) from None
+
+
+def _token_login(credentials: Credentials, url: str, form: dict[str, str]) -> Token:
+    response = _post(f"{url}/services/oauth2/token", data=form)
+    body = _json(response)
+    if response.status_code == requests.codes.ok and body.get("access_token"):
+        org_id = "".join(str(body.get("id")).rstrip("/").split("/")[-2:-1])
+        instance = str(body.get("instance_url") or url).rstrip("/")
+        named = _ORG_ID.fullmatch(org_id)
+        return Token(str(body["access_token"]), instance, org_id if named else None)
+    code = body.get("error")
+    if not code or not isinstance(code, str):
+        raise _not_salesforce(url, response)
+    reason = str(body.get("error_description", ""))
+    raise _refused(credentials, url, response.status_code, code, reason)
+
+
+def _soap_login(credentials: Credentials, url: str) -> Token:
+    password = _reveal(credentials.password) + _reveal(credentials.security_token)
+    envelope = (
+        '<?xml version="1.0" encoding="utf-8"?>'
+        '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"'
+        ' xmlns:urn="urn:partner.soap.sforce.com"><soapenv:Body><urn:login>'
+        f"<urn:username>{escape(credentials.username or '')}</urn:username>"
+        f"<urn:password>{escape(password)}</urn:password>"
+        "</urn:login></soapenv:Body></soapenv:Envelope>"
+    )
+    headers = {"Content-Type": "text/xml; charset=UTF-8", "SOAPAction": "login"}
+    address = f"{url}/services/Soap/u/{_SOAP_VERSION}"
+    response = _post(address, data=envelope.encode(), headers=headers)
+    try:
+        # expat loads no outside entities and bounds how far inside ones may grow.
+        tree = ET.fromstring(response.content)  # noqa: S314
+    except ET.ParseError:
+        raise _not_salesforce(url, response) from None
+    found = {element.tag.rpartition("}")[2]: element.text or "" for element in tree.iter()}
+    if found.get("passwordExpired") == "true":
+        reason = "the password has expired"
+        raise _refused(credentials, url, response.status_code, "PASSWORD_EXPIRED", reason)
+    if found.get("sessionId") and found.get("serverUrl"):
+        server = urlsplit(found["serverUrl"])
+        instance = f"{server.scheme}://{server.netloc}"
+        return Token(found["sessionId"], instance, found.get("organizationId"))
+    code = found.get("exceptionCode") or found.get("faultcode", "").rpartition(":")[2]
+    if not code:
+        raise _not_salesforce(url, response)
+    reason = found.get("exceptionMessage") or found.get("faultstring", "")
+    raise _refused(credentials, url, response.status_code, code, reason)
+
+
+def _post(url: str, **request: Any) -> requests.Response:
+    """Send credentials to this address, and to no other that it may name."""
+    try:
+        response = requests.post(url, timeout=TIMEOUT, allow_redirects=False, **request)
+    except requests.exceptions.SSLError:
+        raise OrgUnreachableError(
+            f"{url} speaks no https, or has a certificate that is not trusted; check "
+            "SALESFORCE_LOGIN_URL, and REQUESTS_CA_BUNDLE behind a proxy of your own"
+        ) from None
+    except requests.RequestException as error:
+        raise OrgUnreachableError(
+            f"nothing answers at {url} ({type(error).__name__}); check SALESFORCE_LOGIN_URL and "
+            "the network"
+        ) from None
+    if response.is_redirect:
+        parts = urlsplit(urljoin(url, response.headers["Location"]))
+        raise OrgUnreachableError(
+            f"{url} leads on to {parts.scheme}://{parts.netloc}; if that is your org, set "
+            "SALESFORCE_LOGIN_URL to it",
+            status=response.status_code,
+        )
+    return response
+
+
+def _json(response: requests.Response) -> dict[str, Any]:
+    try:
+        body = response.json()
+    except requests.JSONDecodeError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _not_salesforce(url: str, response: requests.Response) -> OrgUnreachableError:
+    if response.status_code in BUSY:
+        return OrgUnreachableError(
+            f"{url} answered the login {response.status_code}: it is busy, or down; run again "
+            "later and see status.salesforce.com",
+            status=response.status_code,
+        )
+    kind = response.headers.get("Content-Type", "no content type")
+    return OrgUnreachableError(
+        f"{url} answered {response.status_code} ({kind}), which is not how a Salesforce org "
+        "answers a login; check SALESFORCE_LOGIN_URL",
+        status=response.status_code,
+    )
+
+
+def _refused(credentials: Credentials, url: str, status: int, code: str, reason: str) -> LoginError:
+    given = credentials
+    for secret in (given.client_secret, given.password, given.security_token, given.refresh_token):
+        if secret:  # a refusal may quote what it refuses
+            reason = reason.replace(_reveal(secret), "…")
+    hint = _HINTS.get(code, "check the credentials in .env")
+    return LoginError(
+        f"{url} refused the login: {code} ({reason}); {hint}", status=status, code=code
+    )

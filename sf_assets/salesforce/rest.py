@@ -1,0 +1,191 @@
+"""REST: describe, small queries, batched probes, limits. simple-salesforce does the calling."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+
+from sf_assets.describe import ObjectInfo, parse_describe
+from sf_assets.errors import PageBrokenError, SalesforceError
+from sf_assets.salesforce.answers import (
+    NOT_OF_THE_QUESTION,
+    classify,
+    code_and_message,
+    understood,
+)
+from sf_assets.salesforce.auth import BUSY
+from sf_assets.salesforce.session import OrgSession
+
+QUERIES_A_CALL, PARTS_A_CALL = 5, 25
+"""What one /composite call may hold: queries among its parts, and parts (api.md §2.7)."""
+
+SOQL_BYTES = 14_336
+"""Longest query, as it is encoded, that surely fits into an address: an org accepts 16,384 bytes of
+address and headers together (api.md §2.1), and the session's token and cookies are among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one of many questions asked together.
+
+    Attributes:
+        body: What was answered, where all is well.
+        error: Why there is no answer, or None.
+    """
+
+    body: Any = None
+    error: SalesforceError | None = None
+
+
+class RestApi:
+    """REST resources of one org.
+
+    Args:
+        session: The open session.
+        version: API version, such as `66.0`.
+    """
+
+    def __init__(self, session: OrgSession, version: str) -> None:
+        self._session = session
+        self._version = version
+        self._composite_works = True
+
+    @cached_property
+    def _client(self) -> Any:
+        from simple_salesforce.api import Salesforce
+
+        token = self._session.token
+        return Salesforce(
+            session_id=token.access_token,
+            instance_url=token.instance_url,
+            version=self._version,
+            session=self._session,
+            parse_float=str,  # every digit as it arrives
+            object_pairs_hook=dict,
+        )
+
+    def user(self) -> Mapping[str, Any]:
+        """Who we are: the userinfo document."""
+        path = "/services/oauth2/userinfo"
+        with understood(f"GET {path}"):
+            return dict(self._session.get(f"{self._session.token.instance_url}{path}").json())
+
+    def limits(self) -> Mapping[str, Any]:
+        """The org's limits: name → `{"Max": n, "Remaining": n}`."""
+        with understood("GET limits"):
+            return dict(self._client.limits())
+
+    def objects(self) -> list[Mapping[str, Any]]:
+        """All objects that the user may see, with their flags (describeGlobal)."""
+        with understood("GET sobjects"):
+            return list(self._client.describe()["sobjects"])
+
+    def describe(self, names: Iterable[str]) -> Iterator[tuple[str, ObjectInfo | SalesforceError]]:
+        """Describe objects, 25 to a call. One that fails does not fail the others."""
+        paths = {name: f"sobjects/{name}/describe" for name in names}
+        for name, answer in self._batch(paths, PARTS_A_CALL):
+            yield name, answer.error or _described(name, answer.body)
+
+    def query_each(self, queries: Mapping[str, str]) -> Iterator[tuple[str, Answer]]:
+        """Answer many small queries, deleted rows included, five to a call.
+
+        Args:
+            queries: SOQL by a key of the caller's.
+
+        Yields:
+            Each key with its answer, whose body is a query result.
+        """
+        paths = {key: f"queryAll?q={quote(soql)}" for key, soql in queries.items()}
+        for key, answer in self._batch(paths, QUERIES_A_CALL):
+            if answer.error or "records" in answer.body:
+                yield key, answer
+            else:
+                error = SalesforceError("a query was answered 200, but with no result")
+                yield key, Answer(error=error)
+
+    def pages(self, soql: str) -> Iterator[Mapping[str, Any]]:
+        """The result of a query, deleted rows included, page by page as the org cuts it."""
+        visited: set[str] = set()
+        following: str | None = ""
+        while following is not None:
+            with understood("a query"):
+                answer = (
+                    self._client.query_more(following, identifier_is_url=True)
+                    if following
+                    else self._client.query(soql, include_deleted=True)
+                )
+                link = None if answer["done"] else _path(answer["nextRecordsUrl"])
+            yield answer
+            if link in visited:
+                raise PageBrokenError(f"the pages of a query go round in a circle, at {link}")
+            visited.add(following)
+            following = link
+
+    def _batch(self, paths: Mapping[str, str], size: int) -> Iterator[tuple[str, Answer]]:
+        """GET many resources, `size` to a /composite call, or one by one where there is none."""
+        items = list(paths.items())
+        for start in range(0, len(items), size):
+            chunk = items[start : start + size]
+            together = len(chunk) > 1 and self._composite_works
+            answers = self._composite([path for _, path in chunk]) if together else {}
+            for number, (key, path) in enumerate(chunk):
+                yield key, answers.get(number) or self._single(path)
+
+    def _composite(self, paths: Sequence[str]) -> dict[int, Answer]:
+        """Answers by position, but for parts that the org was too busy for.
+
+        None at all where the org offers no such resource.
+        """
+        prefix = f"/services/data/v{self._version}"
+        request = [
+            {"method": "GET", "url": f"{prefix}/{path}", "referenceId": f"r{number}"}
+            for number, path in enumerate(paths)
+        ]
+        numbers = {f"r{number}": number for number in range(len(paths))}
+        try:
+            with understood("POST composite"):
+                answer = self._client.restful(
+                    "composite", method="POST", json={"compositeRequest": request}
+                )
+                parts = {numbers[p["referenceId"]]: p for p in answer["compositeResponse"]}
+                return {
+                    number: _part(paths[number], int(part["httpStatusCode"]), part["body"])
+                    for number, part in parts.items()
+                    if part["httpStatusCode"] not in BUSY
+                }
+        except NOT_OF_THE_QUESTION:
+            raise
+        except SalesforceError:
+            self._composite_works = False
+            return {}
+
+    def _single(self, path: str) -> Answer:
+        try:
+            with understood(f"GET {path.partition('?')[0]}"):
+                return Answer(dict(self._client.restful(path)))
+        except SalesforceError as error:
+            return Answer(error=error)
+
+
+def _part(path: str, status: int, body: Any) -> Answer:
+    """The answer that a part of a composite call holds."""
+    if status == requests.codes.ok:
+        return Answer(dict(body))
+    what = f"GET {path.partition('?')[0]}"
+    return Answer(error=classify(what, status, *code_and_message(body)))
+
+
+def _path(link: str) -> str:
+    """The path of a link, which simple-salesforce puts right behind the host's name."""
+    return f"/{urlsplit(link).path.lstrip('/')}"
+
+
+def _described(name: str, document: Mapping[str, Any]) -> ObjectInfo | SalesforceError:
+    try:
+        with understood(f"the describe of {name}"):
+            return parse_describe(document)
+    except SalesforceError as error:
+        return error

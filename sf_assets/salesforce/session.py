@@ -1,0 +1,224 @@
+"""One HTTP session with an org: where every request is authorised, counted, timed and retried.
+
+It is an ordinary `requests.Session`, so that simple-salesforce and our own Bulk client share it.
+"""
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Container, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError
+
+from sf_assets.errors import LoginError, OrgUnreachableError
+from sf_assets.salesforce.answers import error_of, path_of
+from sf_assets.salesforce.auth import BUSY, Token
+
+CONNECT_SECONDS, READ_SECONDS = 10, 120
+"""A stalled body breaks after `READ_SECONDS` without a byte."""
+
+ATTEMPTS = 6
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_PASSING = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError, ContentDecodingError)
+
+
+class Clock:
+    """The org's own clock, learnt from the Date headers of its answers."""
+
+    def __init__(self) -> None:
+        self._skew = timedelta()
+
+    def observe(self, date_header: str | None) -> None:
+        """Take note of an answer's Date header; one that cannot be read is passed over."""
+        try:
+            moment = parsedate_to_datetime(date_header or "")
+            # A zone of -0000, or none, gives a moment without one; HTTP knows UTC alone.
+            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
+            return
+        self._skew = moment - datetime.now(UTC)
+
+    def now(self) -> datetime:
+        """The org's present, UTC, cut to the second."""
+        return (datetime.now(UTC) + self._skew).replace(microsecond=0)
+
+
+class Usage:
+    """API calls: those made here, counted the way Salesforce counts, and the org's own count.
+
+    Attributes:
+        made: Calls of this session.
+        used: Calls of the whole org in the last 24 hours, as last told; None before.
+        allowed: How many it may make in 24 hours; None before the org has told.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.made = 0
+        self.used: int | None = None
+        self.allowed: int | None = None
+
+    def add(self, request: requests.PreparedRequest) -> None:
+        """Count a request for a resource; logins, userinfo and the list of versions are free.
+
+        A composite/batch costs one call for each of its parts (api.md §2.7).
+        """
+        path, cost = path_of(request.url), 1
+        if not path.startswith("/services/data/v"):
+            return
+        if path.endswith("/composite/batch") and request.body:
+            cost = len(json.loads(request.body)["batchRequests"])
+        with self._lock:
+            self.made += cost
+
+    def observe(self, limit_info: str | None) -> None:
+        """Take note of an answer's Sforce-Limit-Info: `api-usage=18/5000; per-app-…`."""
+        _, _, numbers = (limit_info or "").partition("api-usage=")
+        used, _, allowed = numbers.partition(";")[0].partition("/")
+        if used.isdecimal() and allowed.isdecimal():
+            self.used, self.allowed = int(used), int(allowed)
+
+
+class _PlainHttp(HTTPAdapter):
+    """Sends what simple-salesforce addresses to https:// over http, for an org on loopback."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        request.url = (request.url or "").replace("https://", "http://", 1)
+        return super().send(request, *args, **kwargs)
+
+
+def pauses() -> Iterator[float]:
+    """Seconds to wait before each new attempt: doubling, with full jitter."""
+    longest = _FIRST_PAUSE
+    for _ in range(ATTEMPTS - 1):
+        yield random.uniform(longest / 2, longest)  # noqa: S311 (no secret)
+        longest = min(longest * 2, _LONGEST_PAUSE)
+
+
+class OrgSession(requests.Session):
+    """A session with one org. Thread-safe for our use: headers and cookies are not changed.
+
+    Args:
+        open_session: Logs in; called at the start and whenever the session has expired.
+
+    Raises:
+        SalesforceError: From any request, when the org's answer is an error that a retry does not
+            heal; one of its children where the reason is known.
+    """
+
+    def __init__(self, open_session: Callable[[], Token]) -> None:
+        super().__init__()
+        self._open_session = open_session
+        self._login_lock = threading.Lock()
+        self._refusal: LoginError | None = None
+        self.clock = Clock()
+        self.usage = Usage()
+        self.token = self._log_in(BUSY)
+        if self.token.instance_url.startswith("http://"):
+            host = self.token.instance_url.removeprefix("http://")
+            self.mount(f"https://{host}/", _PlainHttp(pool_maxsize=64))
+        self.mount(f"{self.token.instance_url}/", HTTPAdapter(pool_maxsize=64))
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Send a request until it is answered, renewing the session once if it has expired."""
+        options["timeout"] = options.get("timeout") or (CONNECT_SECONDS, READ_SECONDS)
+        waits = pauses()
+        renewed = False
+        while True:
+            token = self.token
+            request.headers["Authorization"] = f"Bearer {token.access_token}"
+            response = self._attempt(request, waits, options)
+            if _expired(response) and not renewed:
+                renewed = True
+                self._renew(token)
+            else:
+                pause = next(waits, None) if response.status_code in BUSY else None
+                if pause is None:
+                    break
+                time.sleep(max(pause, _retry_after(response)))
+            response.close()
+        if response.status_code >= requests.codes.multiple_choices:
+            raise error_of(response)
+        return response
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Where a redirect leads; only within the org, for the token is for nobody else."""
+        target = super().get_redirect_target(resp)
+        here, there = urlsplit(resp.url), urlsplit(urljoin(resp.url, target or ""))
+        if (here.scheme, here.netloc) == (there.scheme, there.netloc):
+            return target
+        resp.close()
+        raise OrgUnreachableError(
+            f"{resp.request.method} {here.path} leads on to {there.scheme}://{there.netloc}; if "
+            "that is your org now, set SALESFORCE_LOGIN_URL to it, then run again",
+            status=resp.status_code,
+        )
+
+    def _attempt(
+        self, request: requests.PreparedRequest, waits: Iterator[float], options: dict[str, Any]
+    ) -> requests.Response:
+        """Send once; again when no answer came, or not a whole one."""
+        while True:
+            self.usage.add(request)
+            try:
+                response = super().send(request, **options)
+            except requests.RequestException as error:
+                pause = next(waits, None) if isinstance(error, _PASSING) else None
+                if pause is None:
+                    raise OrgUnreachableError(
+                        f"{request.method} {path_of(request.url)} got no answer from "
+                        f"{self.token.instance_url} ({type(error).__name__}); check the network "
+                        "and status.salesforce.com, then run again"
+                    ) from None
+                time.sleep(pause)
+                continue
+            response.encoding = "utf-8"  # whatever the headers say (design rule 5)
+            self.clock.observe(response.headers.get("Date"))
+            self.usage.observe(response.headers.get("Sforce-Limit-Info"))
+            return response
+
+    def _renew(self, stale: Token) -> None:
+        """Log in again, once for all threads that met the same expired token."""
+        with self._login_lock:
+            if self._refusal:  # asking on and on would lock the user out
+                raise self._refusal
+            if self.token is stale:
+                try:
+                    self.token = self._log_in(BUSY | {None})
+                except LoginError as refusal:
+                    self._refusal = refusal
+                    raise
+
+    def _log_in(self, passing: Container[int | None]) -> Token:
+        """Open a session.
+
+        Args:
+            passing: Statuses of failures to be patient with; None stands for no answer.
+        """
+        for pause in pauses():
+            try:
+                return self._open_session()
+            except OrgUnreachableError as error:
+                if error.status not in passing:
+                    raise
+            time.sleep(pause)
+        return self._open_session()
+
+
+def _expired(response: requests.Response) -> bool:
+    if response.status_code == requests.codes.forbidden:
+        # That is what userinfo says to a bad token (api.md §1.2), and to nothing else.
+        return path_of(response.url) == "/services/oauth2/userinfo"
+    return bool(response.status_code == requests.codes.unauthorized)
+
+
+def _retry_after(response: requests.Response) -> float:
+    value = response.headers.get("Retry-After", "")
+    return min(float(value), 10 * _LONGEST_PAUSE) if value.isdecimal() else 0.0

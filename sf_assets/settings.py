@@ -1,0 +1,112 @@
+"""What a user sets: environment variables, or the same names in `.env` of the current folder."""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, SecretStr, ValidationError
+
+from sf_assets.errors import ConfigError
+
+_HOME = ".sf_assets"
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Credentials(BaseModel):
+    """How to reach and enter one org. Which login flow is used follows from what is set.
+
+    Attributes:
+        login_url: Address of the org's My Domain, or of the login host.
+        api_version: Such as `66.0`; None for the newest that the org offers and we know.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    login_url: str | None = None
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    security_token: SecretStr | None = None
+    private_key_file: Path | None = None
+    refresh_token: SecretStr | None = None
+    api_version: str | None = None
+
+
+class Settings(BaseModel):
+    """Everything that is set outside the catalogue.
+
+    Attributes:
+        catalog: The user's own catalogue; None for the one in the package.
+        lag_seconds: Windows end this long before the org's present.
+        overlap_seconds: Windows begin this long before the watermark.
+        storage_url: Object storage of the raw layer.
+        warehouse_url: Warehouse of silver and gold; query parameters are engine options.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    catalog: Path | None = None
+    lag_seconds: NonNegativeInt = 300
+    overlap_seconds: NonNegativeInt = 600
+    storage_url: str = ""
+    warehouse_url: str = ""
+
+    @property
+    def lag(self) -> timedelta:
+        """How long a record may take to become visible after its stamp."""
+        return timedelta(seconds=self.lag_seconds)
+
+    @property
+    def overlap(self) -> timedelta:
+        """How much of what is covered is read again."""
+        return timedelta(seconds=self.overlap_seconds)
+
+
+def environment() -> dict[str, str]:
+    """The process environment over `.env` of the current folder; empty values are unset."""
+    merged = {**dotenv_values(".env"), **os.environ}
+    return {name: value for name, value in merged.items() if value}
+
+
+def load_settings(env: Mapping[str, str] | None = None) -> Settings:
+    """Read `SF_ASSETS_*`.
+
+    Args:
+        env: Instead of the process environment and `.env`.
+
+    Raises:
+        ConfigError: A value is not of its kind.
+    """
+    env = environment() if env is None else env
+    home = quote(str(Path.cwd() / _HOME))
+    values = {"storage_url": f"file://{home}/lake", "warehouse_url": f"duckdb:///{home}/sf.duckdb"}
+    return _parse(Settings, "SF_ASSETS_", values | _prefixed(env, "SF_ASSETS_"))
+
+
+def load_credentials(env: Mapping[str, str] | None = None, org: str | None = None) -> Credentials:
+    """Read `SALESFORCE_*`, or `SALESFORCE_<ORG>_*` for a named org of the catalogue.
+
+    Raises:
+        ConfigError: A value is not of its kind.
+    """
+    env = environment() if env is None else env
+    prefix = f"SALESFORCE_{org.upper()}_" if org else "SALESFORCE_"
+    return _parse(Credentials, prefix, _prefixed(env, prefix))
+
+
+def _prefixed(env: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {k.removeprefix(prefix).lower(): v for k, v in env.items() if k.startswith(prefix)}
+
+
+def _parse(model: type[Model], prefix: str, values: dict[str, str]) -> Model:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        name = prefix + str(first["loc"][0]).upper()
+        raise ConfigError(f"{name} is not valid: {first['msg']}; correct it in .env") from None
