@@ -1,0 +1,66 @@
+"""Reading slices back: only ever committed ones, each file held against its checksum."""
+
+import hashlib
+import io
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import polars as pl
+
+from sf_assets.errors import StorageError
+from sf_assets.storage.slices import Part, Slice
+from sf_assets.storage.store import Store
+
+_AHEAD = 2
+"""Files read while the one before is worked on."""
+
+
+def scan(
+    store: Store, piece: Slice, columns: Sequence[str] | None = None
+) -> Iterator[pl.DataFrame]:
+    """The rows of a slice, a file at a time.
+
+    Args:
+        store: Where the slice is.
+        piece: Its manifest.
+        columns: Which columns; None for all.
+
+    Yields:
+        Frames of text columns, with `_read_at` (UTC, microseconds) and `_slice` beside them.
+
+    Raises:
+        StorageError: A file is gone or damaged.
+    """
+    read_at = pl.lit(piece.read_at, pl.Datetime("us", "UTC")).alias("_read_at")
+    origin = (read_at, pl.lit(piece.id).alias("_slice"))
+    with ThreadPoolExecutor(_AHEAD) as pool:
+        waiting = deque[Future[pl.DataFrame]]()
+        for part in piece.parts:
+            waiting.append(pool.submit(_read, store, part, columns))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result().with_columns(origin)
+        while waiting:
+            yield waiting.popleft().result().with_columns(origin)
+
+
+def _read(store: Store, part: Part, columns: Sequence[str] | None) -> pl.DataFrame:
+    # Polars reads text columns several times as fast as pyarrow: it need not copy repeated values.
+    chosen = list(columns) if columns is not None else None
+    return pl.read_parquet(io.BytesIO(_bytes(store, part)), columns=chosen)
+
+
+def _bytes(store: Store, part: Part) -> bytes:
+    try:
+        data = store.get(part.path)
+    except FileNotFoundError:
+        raise StorageError(
+            f"{store.uri(part.path)} is gone, and a manifest names it; restore it, or remove the "
+            "manifest and backfill its window"
+        ) from None
+    if hashlib.sha256(data).hexdigest() != part.sha256:
+        raise StorageError(
+            f"{store.uri(part.path)} is not what was written ({part.bytes} bytes, sha256 "
+            f"{part.sha256}); restore it, or remove the manifest and backfill its window"
+        )
+    return data

@@ -1,0 +1,195 @@
+"""A slice: what one extraction of one object brought, described by its manifest."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+from sf_assets.windows import Window, compact, parse_compact
+
+_Moment = Annotated[
+    datetime,
+    BeforeValidator(lambda v: parse_compact(v) if isinstance(v, str) else v),
+    PlainSerializer(compact),
+]
+
+
+class Kind(StrEnum):
+    """What a slice holds."""
+
+    EXPORT = "export"  # the versions that a window of the cursor held
+    SNAPSHOT = "snapshot"  # every record, for an object without a cursor
+
+
+def column_name(field: str) -> str:
+    """Name of the column that a field or parent field is kept in."""
+    return field.replace(".", "_")
+
+
+def new_slice_id(read_at: datetime) -> str:
+    """A fresh slice id, sortable by its read time."""
+    return f"{compact(read_at)}-{uuid.uuid4().hex[:8]}"
+
+
+class Part(BaseModel):
+    """One Parquet file of a slice.
+
+    Attributes:
+        path: Where it is, from the storage's root.
+        rows: Rows in it.
+        bytes: Its size.
+        sha256: Its checksum, in hexadecimal.
+        label: The days or months of the cursor that it holds, as in its folder's name.
+        nul: Whether a text in it may hold a NUL.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+    label: str
+    nul: bool = False
+
+
+class Counts(BaseModel):
+    """The ledger of one slice: rows at each hand-over.
+
+    Attributes:
+        org: What the job, or the query's totalSize, announced.
+        pages: Sum of what the page headers announced.
+        parsed: Rows parsed.
+        known: Rows left out because raw holds that very version already.
+        written: Rows in the parts.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    org: int = 0
+    pages: int = 0
+    parsed: int = 0
+    known: int = 0
+    written: int = 0
+
+    @property
+    def agree(self) -> bool:
+        """Whether nothing was lost or invented on the way."""
+        return self.org == self.pages == self.parsed == self.known + self.written
+
+
+class Slice(BaseModel):
+    """A manifest: the document that makes a slice exist. Written last, never changed.
+
+    Without counts and parts it is a draft: the journal's note of a slice being read.
+
+    Attributes:
+        version: Of this format.
+        org_id: The org it came from.
+        object: API name of the object.
+        id: Slice id.
+        kind: What it holds.
+        start: Begin of the window, as `compact` writes it.
+        end: End of the window.
+        read_at: The org's time when reading began; orders versions with one cursor.
+        source: `bulk` or `rest`.
+        job_id: The Bulk job, if there was one.
+        soql: The query.
+        cursor: The cursor field, or None for a snapshot.
+        fields: Fields selected, in order: `Id`, `Owner.Name`.
+        counts: The ledger.
+        min_cursor: Smallest cursor in it, as the org wrote it; None when it is empty.
+        max_cursor: Greatest.
+        parts: Its files.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: Literal[1] = 1
+    org_id: str
+    object: str
+    id: str
+    kind: Kind
+    start: _Moment
+    end: _Moment
+    read_at: _Moment
+    source: str
+    job_id: str | None = None
+    soql: str
+    cursor: str | None = None
+    fields: tuple[str, ...]
+    counts: Counts = Counts()
+    min_cursor: str | None = None
+    max_cursor: str | None = None
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns in its files: `Id`, `Owner_Name`."""
+        return tuple(column_name(field) for field in self.fields)
+
+    @property
+    def window(self) -> Window:
+        """The window it covers."""
+        return Window(self.start, self.end)
+
+    @property
+    def ref(self) -> "SliceRef":
+        """Its name."""
+        return SliceRef(self.object.lower(), self.window, self.kind, self.id)
+
+
+class CoverageManifest(BaseModel):
+    """A document that proves windows of many objects to hold nothing that raw does not have.
+
+    Attributes:
+        version: Of this format.
+        org_id: The org.
+        windows: Begin and end of each window, by lower-cased object name.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: Literal[1] = 1
+    org_id: str
+    windows: dict[str, tuple[tuple[_Moment, _Moment], ...]]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SliceRef:
+    """What a manifest's file name tells, so that a listing alone gives the coverage.
+
+    Attributes:
+        object: Lower-cased object name, which is the manifest's folder.
+        window: The window it covers.
+        kind: What it holds.
+        id: Slice id.
+    """
+
+    object: str
+    window: Window
+    kind: Kind
+    id: str
+
+    @property
+    def file(self) -> str:
+        """File name of the manifest."""
+        window = f"{compact(self.window.start)}_{compact(self.window.end)}"
+        return f"{window}_{self.kind}_{self.id}.json"
+
+    @classmethod
+    def parse(cls, slug: str, file: str) -> Self:
+        """Read a file name.
+
+        Raises:
+            ValueError: It is none of ours.
+        """
+        start, end, kind, slice_id = file.removesuffix(".json").split("_")
+        window = Window(parse_compact(start), parse_compact(end))
+        found = cls(slug, window, Kind(kind), slice_id)
+        if found.file != file:
+            raise ValueError(f"{file} is not what we would call it")
+        return found

@@ -1,0 +1,108 @@
+"""An object storage behind one small door: a local folder, S3, GCS or Azure by its URL."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from sf_assets.errors import ConfigError, StorageError
+
+_LIST_CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A stored object as a listing shows it; size in bytes, time in UTC."""
+
+    path: str
+    size: int
+    modified: datetime
+
+
+class Store:
+    """Whole objects by path below one URL. A put is atomic: readers see all of it or nothing.
+
+    Args:
+        url: `file:///…`, `s3://…`, `gs://…` or `az://…`.
+
+    Raises:
+        ConfigError: The URL is not of that form.
+        StorageError: From any method, when the storage refuses.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        parts = urlsplit(url)
+        if parts.scheme not in {"file", "s3", "gs", "az"}:
+            raise ConfigError(
+                f"SF_ASSETS_STORAGE_URL is {url!r}; it must begin with file:///, s3://, gs:// "
+                "or az://"
+            )
+        with self._explained():
+            self._store: ObjectStore = (
+                LocalStore(unquote(parts.path), mkdir=True)
+                if parts.scheme == "file"
+                else from_url(url)
+            )
+
+    def put(self, path: str, data: Any) -> None:
+        """Write an object, over an older one of that path. `data` is bytes or a buffer."""
+        with self._explained():
+            self._store.put(path, data)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write an object unless there is one of that path; whether it was written."""
+        with self._explained():
+            try:
+                self._store.put(path, data, mode="create")
+            except AlreadyExistsError:
+                return False
+        return True
+
+    def get(self, path: str) -> bytes:
+        """Read an object.
+
+        Raises:
+            FileNotFoundError: There is none of that path.
+        """
+        with self._explained():
+            return bytes(self._store.get(path).bytes())
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """Objects below a folder, in no order."""
+        with self._explained():
+            for chunk in self._store.list(prefix, chunk_size=_LIST_CHUNK):
+                for meta in chunk:
+                    yield Entry(meta["path"], meta["size"], meta["last_modified"])
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Remove objects; those that are gone already are no error."""
+        with self._explained():
+            for path in paths:
+                try:
+                    self._store.delete(path)
+                except FileNotFoundError:
+                    continue
+
+    def uri(self, path: str) -> str:
+        """The address of an object, for people."""
+        return f"{self.url.rstrip('/')}/{path}"
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what the storage says into our error, without its pages of debug output."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except (BaseError, OSError) as error:
+            brief = str(error).partition("\n\nDebug source")[0].strip()
+            raise StorageError(
+                f"the storage {self.url} refused: {brief}; check SF_ASSETS_STORAGE_URL, its "
+                "permissions and the space left"
+            ) from None

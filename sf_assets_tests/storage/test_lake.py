@@ -1,0 +1,270 @@
+"""One org's raw layer: slices, coverage, journal, describes."""
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sf_assets.errors import StorageError, WrongOrgError
+from sf_assets.storage import lake as lake_module
+from sf_assets.storage.lake import Lake, open_lake, owner_of
+from sf_assets.storage.slices import Kind, Slice, new_slice_id
+from sf_assets.storage.store import Store
+from sf_assets.windows import BEGIN, Coverage, Window
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def at(minute: int) -> datetime:
+    """A moment; the first one is minus infinity."""
+    return BEGIN if minute == 0 else NOON + timedelta(minutes=minute)
+
+
+def window(start: int, end: int) -> Window:
+    return Window(at(start), at(end))
+
+
+def piece(name: str = "Account", start: int = 0, end: int = 1, **more: Any) -> Slice:
+    fields = {
+        "org_id": "00D1", "object": name, "id": new_slice_id(NOON), "kind": Kind.EXPORT,
+        "start": at(start), "end": at(end), "read_at": NOON, "source": "bulk", "soql": "",
+        "fields": ("Id",),
+    }  # fmt: skip
+    return Slice.model_validate(fields | more)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return open_lake(f"file://{tmp_path}/lake", "00D1", "default")
+
+
+def again(lake: Lake) -> Lake:
+    """The same raw layer, as another process finds it."""
+    return Lake(Store(lake.store.url), lake.org_id)
+
+
+class Interrupted(Exception):  # noqa: N818 -- it is no error of the code under test
+    """The process was killed."""
+
+
+class Fragile(Store):
+    """A storage under which the process dies when it has made so many changes."""
+
+    def __init__(self, url: str, changes: int) -> None:
+        super().__init__(url)
+        self._left = changes
+
+    def _change(self) -> None:
+        if self._left == 0:
+            raise Interrupted
+        self._left -= 1
+
+    def put(self, path: str, data: Any) -> None:
+        """One change."""
+        self._change()
+        super().put(path, data)
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """A change for each path."""
+        for path in paths:
+            self._change()
+            super().delete([path])
+
+
+def test_a_slice_exists_once_it_is_committed(lake: Lake) -> None:
+    first, second = piece(start=0, end=5), piece(start=5, end=9)
+    assert lake.refs() == {}
+    for slice_ in (second, first):
+        lake.commit(slice_)
+    other = piece("Lead")
+    lake.commit(other)
+    refs = again(lake).refs()
+    assert refs == {"account": [first.ref, second.ref], "lead": [other.ref]}
+    assert list(lake.read(refs["account"][::-1])) == [second, first]
+    assert lake.refs("lead") == {"lead": [other.ref]}
+    assert lake.refs("acc") == {}
+
+
+def test_files_of_somebody_else_are_no_slices(lake: Lake) -> None:
+    lake.commit(piece())
+    (entry,) = lake.store.list("00D1/manifests")
+    for name in ("README.md", ".DS_Store", "account/notes.json", "account/deeper/x.json"):
+        lake.store.put(f"00D1/manifests/{name}", b"{}")
+    lake.store.put(f"{entry.path}.bak", lake.store.get(entry.path))
+    assert {slug: len(refs) for slug, refs in lake.refs().items() if refs} == {"account": 1}
+    assert lake.coverage()["account"] == Coverage([window(0, 1)])
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"{}", b'{"version": 2}', b"\xff\xfe"])
+def test_a_manifest_that_cannot_be_read_is_named_with_what_to_do(lake: Lake, data: bytes) -> None:
+    lake.commit(piece())
+    (entry,) = lake.store.list("00D1/manifests")
+    lake.store.put(entry.path, data)
+    with pytest.raises(StorageError, match=r"cannot be read.*backfill") as caught:
+        list(lake.read(lake.refs()["account"]))
+    assert lake.store.uri(entry.path) in str(caught.value)
+
+
+def test_a_manifest_that_is_gone_is_named(lake: Lake) -> None:
+    lake.commit(piece())
+    refs = lake.refs()["account"]
+    lake.store.delete([entry.path for entry in lake.store.list("00D1/manifests")])
+    with pytest.raises(StorageError, match=refs[0].file):
+        list(lake.read(refs))
+
+
+def test_coverage_comes_from_slices_and_from_what_was_proven_unchanged(lake: Lake) -> None:
+    lake.commit(piece(start=0, end=5))
+    lake.cover({"account": [window(5, 9)], "lead": [window(0, 3), window(4, 6)]}, NOON)
+    lake.cover({"account": [window(20, 30)]}, NOON)
+    covered = again(lake).coverage()
+    assert covered["account"] == Coverage([window(0, 9), window(20, 30)])
+    assert covered["lead"] == Coverage([window(0, 3), window(4, 6)])
+    assert covered["account"].watermark == at(9)
+    assert "case" not in covered
+
+
+def test_nothing_to_cover_leaves_no_file(lake: Lake) -> None:
+    lake.cover({}, NOON)
+    assert list(lake.store.list("00D1/coverage")) == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"version": 2, "windows": {}}',
+        b'{"version": 1, "windows": {"a": [["x", "y"]]}}',
+    ],
+)
+def test_a_coverage_manifest_that_cannot_be_read_is_named(lake: Lake, data: bytes) -> None:
+    lake.store.put("00D1/coverage/20261121T120000Z-0a1b2c3d.json", data)
+    with pytest.raises(StorageError, match=r"coverage/20261121T120000Z-0a1b2c3d\.json"):
+        lake.coverage()
+
+
+coverings = st.lists(
+    st.dictionaries(
+        st.sampled_from(["account", "lead", "case"]),
+        st.lists(
+            st.tuples(st.integers(0, 20), st.integers(1, 5)).map(lambda p: window(p[0], sum(p))),
+            min_size=1, max_size=3,
+        ),
+        min_size=1, max_size=3,
+    ),
+    max_size=8,
+)  # fmt: skip
+
+
+@given(coverings, st.integers(0, 12), st.integers(0, 3))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_tidying_keeps_every_window_wherever_it_is_interrupted(
+    tmp_path_factory: pytest.TempPathFactory,
+    some: list[Mapping[str, list[Window]]],
+    changes: int,
+    most: int,
+) -> None:
+    url = f"file://{tmp_path_factory.mktemp('lake')}"
+    calm, fragile = Lake(Store(url), "00D1"), Lake(Fragile(url, changes), "00D1")
+    for windows in some:
+        calm.cover(windows, NOON)
+    before = calm.coverage()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lake_module, "_COVERAGE_FILES", most)
+        with suppress(Interrupted):
+            fragile.tidy_coverage(NOON)
+        assert calm.coverage() == before
+        calm.tidy_coverage(NOON)
+    assert calm.coverage() == before
+    assert len(list(calm.store.list("00D1/coverage"))) <= max(1, most)
+
+
+def test_two_processes_that_tidy_at_the_same_time_lose_nothing(lake: Lake) -> None:
+    for minute in range(40):
+        lake.cover({"account": [window(minute, minute + 1)]}, NOON)
+    other = again(lake)
+
+    class Slow(Store):
+        def get(self, path: str) -> bytes:
+            """Read after somebody else has tidied."""
+            other.tidy_coverage(NOON)
+            return super().get(path)
+
+    Lake(Slow(lake.store.url), "00D1").tidy_coverage(NOON)
+    assert len(list(lake.store.list("00D1/coverage"))) < 32
+    assert lake.coverage()["account"] == Coverage([window(0, 40)])
+
+
+def test_few_coverage_manifests_are_left_alone(lake: Lake) -> None:
+    lake.cover({"account": [window(0, 1)]}, NOON)
+    before = list(lake.store.list("00D1/coverage"))
+    lake.tidy_coverage(NOON)
+    assert list(lake.store.list("00D1/coverage")) == before
+
+
+def test_the_journal_remembers_what_was_at_work_until_it_is_done(lake: Lake) -> None:
+    draft, other = piece(job_id="750A"), piece("Lead", job_id="750B")
+    lake.note(draft)
+    lake.note(other)
+    assert again(lake).drafts("account") == [draft]
+    assert lake.refs() == {}
+    assert lake.coverage() == {}
+    lake.forget(draft)
+    lake.forget(draft)
+    assert lake.drafts("account") == []
+    assert lake.drafts("lead") == [other]
+
+
+def test_a_note_in_the_journal_that_cannot_be_read_is_named(lake: Lake) -> None:
+    lake.store.put("00D1/journal/account/x.json", b"{}")
+    with pytest.raises(StorageError, match=r"journal/account/x\.json cannot be read.*remove it"):
+        lake.drafts("account")
+
+
+def test_describes_are_kept_beside_each_other(lake: Lake) -> None:
+    assert lake.describes() == {}
+    lake.keep_describes({"account": {"a": 1}, "lead": {"b": "é"}})
+    lake.keep_describes({"account": {"a": 2}})
+    assert again(lake).describes() == {"account": {"a": 2}, "lead": {"b": "é"}}
+
+
+def test_a_storage_belongs_to_the_first_org_that_uses_it(tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/lake"
+    assert owner_of(Store(url), "default") is None
+    open_lake(url, "00D1", "default")
+    assert open_lake(url, "00D1", "default").org_id == "00D1"
+    assert owner_of(Store(url), "default") == "00D1"
+    with pytest.raises(
+        WrongOrgError, match=r"holds the data of org 00D1.*lead to org 00D2"
+    ) as caught:
+        open_lake(url, "00D2", "default")
+    assert "SF_ASSETS_STORAGE_URL" in str(caught.value)
+
+
+def test_several_orgs_share_a_storage_under_names_of_their_own(tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/lake"
+    uk, us = open_lake(url, "00D1", "uk"), open_lake(url, "00D2", "us")
+    uk.commit(piece())
+    uk.note(piece())
+    uk.cover({"account": [window(1, 2)]}, NOON)
+    uk.keep_describes({"account": {}})
+    assert us.refs() == us.coverage() == us.describes() == {}
+    assert us.drafts("account") == []
+    assert uk.raw_folder("account").startswith("00D1/")
+
+
+def test_manifests_are_plain_json_for_anybody_to_read(lake: Lake) -> None:
+    lake.commit(piece(soql="SELECT Id FROM Account", start=0, end=60))
+    (entry,) = lake.store.list("00D1/manifests")
+    document = json.loads(lake.store.get(entry.path))
+    assert (document["version"], document["org_id"], document["object"]) == (1, "00D1", "Account")
+    assert (document["start"], document["end"]) == ("begin", "20261121T130000Z")
+    assert entry.path.startswith("00D1/manifests/account/begin_20261121T130000Z_export_")
