@@ -1,0 +1,1 @@
+"""The warehouse: silver tables merged from slices, gold tables built from them, in DuckDB."""

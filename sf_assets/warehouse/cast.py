@@ -1,0 +1,121 @@
+"""Text becomes typed columns. What cannot be typed is told apart, never changed or rounded."""
+
+from collections.abc import Callable, Collection, Mapping
+
+import polars as pl
+
+from sf_assets.warehouse.columns import MOST_DIGITS, Column, Kind
+from sf_assets.warehouse.numbers import decimal, digits, fitting
+
+NUMBERS = frozenset({Kind.INTEGER, Kind.DECIMAL})
+
+_STAMP = "%Y-%m-%dT%H:%M:%S%.f"
+_WHOLE_SECONDS = len("2026-01-31T10:00:00")
+_STAMP_LENGTH = len("2026-01-31T10:00:00.000Z")
+_REASONS = {
+    Kind.BOOLEAN: "neither true nor false",
+    Kind.INTEGER: f"not a number of at most {MOST_DIGITS} digits",
+    Kind.DECIMAL: f"not a number of at most {MOST_DIGITS} digits",
+    Kind.DATE: "not a date",
+    Kind.TIMESTAMP: "not a time with its zone",
+    Kind.TIME: "not a time of day",
+}
+
+
+def needs(texts: pl.DataFrame, columns: Collection[Column]) -> Mapping[str, tuple[int, int]]:
+    """Digits before and after the point that a batch needs, where a column has no room for them."""
+    needed = {
+        column.name: digits(texts[column.name], column.integers, column.scale)
+        for column in columns
+        if column.kind in NUMBERS
+    }
+    room = {column.name: column for column in columns}
+    return {name: need for name, need in needed.items() if not room[name].fits(*need)}
+
+
+def cast(
+    texts: pl.DataFrame, columns: Collection[Column], tight: Collection[str] = ()
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Type a batch of rows.
+
+    Args:
+        texts: The rows, all text, with every one of `columns` and `_slice`; others stay as they
+            are.
+        columns: What to make of them, with room for the batch's numbers.
+        tight: Number columns that have no room for all of the batch's numbers.
+
+    Returns:
+        The rows, null where a value could not be typed; and those values, as Id, column, text,
+        reason and _slice.
+    """
+    rows = texts.with_columns(
+        _expression(column, column.name in tight).alias(column.name) for column in columns
+    )
+    slow = [c for c in columns if c.kind in _SLOW and _lost(texts, rows, c) is not None]
+    if slow:
+        again = texts.select(_SLOW[c.kind](pl.col(c.name)).alias(c.name) for c in slow)
+        rows = rows.with_columns(pl.col(c.name).fill_null(again[c.name]) for c in slow)
+    lost = [_lost(texts, rows, column) for column in columns]
+    schema = dict.fromkeys(("Id", "column", "text", "reason", "_slice"), pl.String)
+    return rows, pl.concat([pl.DataFrame(schema=schema), *(r for r in lost if r is not None)])
+
+
+def _expression(column: Column, tight: bool) -> pl.Expr:
+    text = pl.col(column.name)
+    if column.kind is Kind.DECIMAL and tight:
+        text = fitting(text, column.scale)
+    if column.kind is Kind.DECIMAL:
+        return decimal(text, column.scale, column.integers + column.scale)
+    return _CASTS[column.kind](text)
+
+
+def _boolean(text: pl.Expr) -> pl.Expr:
+    return pl.when(text == "true").then(statement=True).when(text == "false").then(statement=False)
+
+
+def _timestamp(text: pl.Expr) -> pl.Expr:
+    # Salesforce stamps are of whole seconds (api.md §6); this form is read several times as fast.
+    usual = text.str.ends_with(".000Z") & (text.str.len_bytes() == _STAMP_LENGTH)
+    whole = pl.when(usual).then(text.str.slice(0, _WHOLE_SECONDS))
+    stamp = whole.str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False)
+    return stamp.dt.replace_time_zone("UTC")
+
+
+def _any_timestamp(text: pl.Expr) -> pl.Expr:
+    # Bulk writes `Z`, REST `+0000`.
+    bulk = text.str.to_datetime(_STAMP + "Z", time_unit="us", strict=False)
+    rest = text.str.to_datetime(_STAMP + "%z", time_unit="us", strict=False)
+    return bulk.dt.replace_time_zone("UTC").fill_null(rest)
+
+
+_CASTS: Mapping[Kind, Callable[[pl.Expr], pl.Expr]] = {
+    Kind.TEXT: lambda text: text,
+    Kind.LIST: lambda text: text.str.split(";"),
+    Kind.BOOLEAN: _boolean,
+    Kind.INTEGER: lambda text: text.cast(pl.Int64, strict=False),
+    Kind.DATE: lambda text: text.str.to_date("%Y-%m-%d", strict=False),
+    Kind.TIMESTAMP: _timestamp,
+    Kind.TIME: lambda text: text.str.strip_suffix("Z").str.to_time("%H:%M:%S%.f", strict=False),
+}
+
+_SLOW: Mapping[Kind, Callable[[pl.Expr], pl.Expr]] = {
+    Kind.BOOLEAN: lambda text: _boolean(text.str.to_lowercase()),
+    Kind.TIMESTAMP: _any_timestamp,
+    # `15.0` and `1.5E3` occur; nearly all are plain.
+    Kind.INTEGER: lambda text: decimal(text, 0).cast(pl.Int64, strict=False),
+}
+"""Other forms of a value, tried only where the usual one did not fit."""
+
+
+def _lost(texts: pl.DataFrame, rows: pl.DataFrame, column: Column) -> pl.DataFrame | None:
+    """The values of a column that typing lost; None when there are none, which is usual."""
+    before, after = texts[column.name], rows[column.name]
+    if before.null_count() == after.null_count():
+        return None
+    return texts.filter(before.is_not_null() & after.is_null()).select(
+        pl.col("Id"),
+        pl.lit(column.name).alias("column"),
+        pl.col(column.name).alias("text"),
+        pl.lit(_REASONS[column.kind]).alias("reason"),
+        pl.col("_slice"),
+    )

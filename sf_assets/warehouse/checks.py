@@ -1,0 +1,114 @@
+"""Questions that silver tables are asked, as SQL; each answers with a number of offenders."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+
+import duckdb
+
+from sf_assets.warehouse.duckdb import quoted
+
+MULTIPLE = "VARCHAR[]"
+
+
+class Silver:
+    """The silver tables of one org, open for reading.
+
+    Args:
+        connection: Open on the warehouse.
+        schema: `silver`, or `silver_<org>`.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, schema: str) -> None:
+        self._run = connection.execute
+        self._schema = schema
+        rows = self._run(
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE "
+            "database_name = current_database() AND schema_name = ?",
+            [schema],
+        ).fetchall()
+        self._types: dict[str, dict[str, str]] = {}
+        for table, column, kind in rows:
+            self._types.setdefault(table, {})[column] = kind
+
+    def __contains__(self, slug: str) -> bool:
+        return slug in self._types
+
+    def rows(self, slug: str) -> int:
+        """Rows of an object's live view."""
+        return self._count(f"SELECT count(*) FROM {self._live(slug)}")
+
+    def bad_ids(self, slug: str) -> int:
+        """Rows without an Id, or with one that another row has, too."""
+        table = quoted(self._schema, slug)
+        return self._count(f"SELECT count(*) - count(DISTINCT Id) FROM {table}")
+
+    def by_day(
+        self, slug: str, horizon: datetime | None, without: Sequence[str]
+    ) -> dict[date | None, int]:
+        """Records by UTC day of the cursor, soft-deleted ones included.
+
+        Args:
+            slug: The object.
+            horizon: Count only records whose cursor lies before it; None to count all as one.
+            without: Ids of records to leave out.
+        """
+        table = quoted(self._schema, slug)
+        if horizon is None:
+            return {None: self._count(f"SELECT count(*) FROM {table} WHERE NOT _deleted")}
+        rows = self._run(
+            f"SELECT _cursor::DATE, count(*) FROM {table} WHERE NOT _deleted AND _cursor < ? "
+            "AND NOT list_contains(?, Id) GROUP BY 1",
+            [horizon, list(without)],
+        ).fetchall()
+        return dict(rows)
+
+    def rejects(self, slug: str) -> dict[str, int]:
+        """Values that could not be typed, by column."""
+        table = quoted(self._schema, f"{slug}_rejects")
+        return dict(self._run(f'SELECT "column", count(*) FROM {table} GROUP BY 1').fetchall())
+
+    def dangling(self, slug: str, references: Mapping[str, Iterable[str]]) -> dict[str, int]:
+        """Live rows whose reference leads to no record, by column; only columns with any.
+
+        Args:
+            slug: The object.
+            references: Objects that each column may point at. Columns that may point at an object
+                which is not in silver are passed over: nothing can be said of them.
+        """
+        found = {}
+        for column, targets in references.items():
+            slugs = [target.lower() for target in targets]
+            if column not in self._types[slug] or not all(target in self for target in slugs):
+                continue
+            name = quoted(column)
+            missing = " AND ".join(
+                f"NOT EXISTS (SELECT 1 FROM {quoted(self._schema, target)} p WHERE p.Id = t.{name})"
+                for target in slugs
+            )
+            lost = f"t.{name} IS NOT NULL AND {missing}"
+            if count := self._count(f"SELECT count(*) FROM {self._live(slug)} t WHERE {lost}"):
+                found[column] = count
+        return found
+
+    def unlisted(self, slug: str, picklists: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """Values of picklists that describe does not list, by column; only columns with any."""
+        found = {}
+        for column, values in picklists.items():
+            if column not in self._types[slug]:
+                continue
+            name = quoted(column)
+            value = f"unnest({name})" if self._types[slug][column] == MULTIPLE else name
+            query = (
+                f"SELECT DISTINCT value FROM (SELECT {value} AS value FROM {self._live(slug)}) "
+                "WHERE value IS NOT NULL AND NOT list_contains(?, value) ORDER BY value LIMIT 20"
+            )
+            if rows := self._run(query, [list(values)]).fetchall():
+                found[column] = [row[0] for row in rows]
+        return found
+
+    def _live(self, slug: str) -> str:
+        return quoted(self._schema, f"{slug}_live")
+
+    def _count(self, query: str) -> int:
+        row = self._run(query).fetchone()
+        return int(row[0]) if row else 0

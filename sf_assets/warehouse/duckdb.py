@@ -1,0 +1,140 @@
+"""The DuckDB file that silver and gold live in: one writer at a time, for as short as can be."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import duckdb
+
+from sf_assets.errors import ConfigError, WarehouseError, WarehouseLockedError, WrongOrgError
+
+MEMORY_LIMIT = "1GB"
+"""Of the engine, unless the URL says otherwise (`?memory_limit=4GB`)."""
+
+_LOCK_SECONDS = 60.0
+_LOCKED = "Could not set lock"
+
+_OPS = """
+CREATE SCHEMA IF NOT EXISTS ops;
+CREATE SCHEMA IF NOT EXISTS gold;
+CREATE TABLE IF NOT EXISTS ops.orgs (name VARCHAR PRIMARY KEY, org_id VARCHAR NOT NULL);
+CREATE TABLE IF NOT EXISTS ops.merges (
+    org_id VARCHAR, object VARCHAR, merge VARCHAR, merged_at TIMESTAMPTZ, seconds DOUBLE,
+    rows_in BIGINT, inserted BIGINT, updated BIGINT, unchanged BIGINT, stale BIGINT,
+    rejected BIGINT
+);
+CREATE TABLE IF NOT EXISTS ops.slices (
+    org_id VARCHAR, object VARCHAR, slice VARCHAR, kind VARCHAR, window_start VARCHAR,
+    window_end VARCHAR, read_at TIMESTAMPTZ, source VARCHAR, job_id VARCHAR, rows BIGINT,
+    merge VARCHAR
+);
+"""
+
+
+class Warehouse:
+    """A DuckDB file by URL.
+
+    Args:
+        url: `duckdb:///path/to/file`; a bare file name is in the current folder. Query parameters
+            are DuckDB settings, such as `?memory_limit=4GB&threads=2`.
+
+    Raises:
+        ConfigError: The URL is not of that form.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        path = unquote(parts.path).lstrip("/")
+        if parts.scheme != "duckdb" or parts.netloc or not path:
+            raise ConfigError(
+                f"SF_ASSETS_WAREHOUSE_URL is {url!r}; it must be like duckdb:////path/to/file"
+            )
+        self.url = url
+        self.path = Path("/" + path) if "/" in path else Path.cwd() / path
+        self._config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": MEMORY_LIMIT,
+            **dict(parse_qsl(parts.query)),
+        }
+
+    @contextmanager
+    def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the file, waiting a while if another program holds it; close it in any case.
+
+        Raises:
+            WarehouseLockedError: It stays held.
+            WarehouseError: It cannot be opened.
+        """
+        connection = self._open(read_only)
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            if not read_only:
+                connection.execute("SET preserve_insertion_order = false")
+                connection.execute(_OPS)
+            yield connection
+        except duckdb.Error as error:
+            brief = str(error).partition("\n")[0]
+            raise WarehouseError(
+                f"the warehouse {self.path} refused: {brief}; nothing of this was kept, the "
+                "tables are as they were (if it is out of space, make some and run again)"
+            ) from error
+        finally:
+            connection.close()
+
+    def _open(self, read_only: bool) -> duckdb.DuckDBPyConnection:
+        deadline = time.monotonic() + _LOCK_SECONDS
+        pause = 0.05
+        while True:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                return duckdb.connect(str(self.path), read_only=read_only, config=self._config)
+            except duckdb.IOException as error:
+                if _LOCKED not in str(error):
+                    raise self._unusable(error) from None
+                if time.monotonic() > deadline:
+                    raise WarehouseLockedError(
+                        f"the warehouse {self.path} is held by another program "
+                        f"({_holder(str(error))}); close it there and run again, raw is kept"
+                    ) from None
+                time.sleep(pause)
+                pause = min(pause * 2, 1.0)
+            except (duckdb.Error, OSError) as error:
+                raise self._unusable(error) from None
+
+    def _unusable(self, error: Exception) -> WarehouseError:
+        brief = str(error).partition("\n")[0]
+        return WarehouseError(
+            f"the warehouse {self.path} cannot be opened: {brief}; check SF_ASSETS_WAREHOUSE_URL"
+        )
+
+    def claim(self, connection: duckdb.DuckDBPyConnection, org_id: str, name: str) -> None:
+        """Make sure that the warehouse holds this org's data under this name, or nobody's yet.
+
+        Raises:
+            WrongOrgError: It holds another org's.
+        """
+        row = connection.execute("SELECT org_id FROM ops.orgs WHERE name = ?", [name]).fetchone()
+        if row is None:
+            connection.execute("INSERT INTO ops.orgs VALUES (?, ?)", [name, org_id])
+        elif row[0] != org_id:
+            raise WrongOrgError(
+                f"the warehouse {self.path} holds the data of org {row[0]}, not of {org_id}; set "
+                "another SF_ASSETS_WAREHOUSE_URL or the other org's credentials"
+            )
+
+
+def _holder(message: str) -> str:
+    """Which program has the lock, as far as DuckDB says."""
+    _, _, rest = message.partition("Conflicting lock is held in ")
+    return rest.partition(". ")[0] or "unknown"
+
+
+def quoted(*names: str) -> str:
+    """Names as SQL identifiers, joined by dots."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def text_literal(text: str) -> str:
+    """A text as an SQL literal, for statements that take no parameters."""
+    return "'" + text.replace("'", "''") + "'"

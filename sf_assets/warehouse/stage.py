@@ -1,0 +1,166 @@
+"""Text rows of a slice, typed, into a table of the warehouse that has room for them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from sf_assets.errors import CountMismatchError
+from sf_assets.storage.slices import Slice
+from sf_assets.warehouse.cast import cast, needs
+from sf_assets.warehouse.columns import Column
+from sf_assets.warehouse.tables import Table
+
+REJECTS = "temp.staged_rejects"
+"""Values that could not be typed, on their way into the object's own table."""
+
+_HEAP_BYTES = 48 << 20
+_MANY_REJECTS = 50_000
+
+
+def make_rejects(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the temporary table of rejects, empty."""
+    connection.execute(
+        f'CREATE OR REPLACE TEMP TABLE {REJECTS} (Id VARCHAR, "column" VARCHAR, "text" VARCHAR, '
+        "reason VARCHAR, _slice VARCHAR)"
+    )
+
+
+def fill(
+    into: Table,
+    room: Sequence[Table],
+    columns: dict[str, Column],
+    piece: Slice,
+    batches: Iterable[pl.DataFrame],
+) -> int:
+    """Type a slice's rows into a table; the temporary table of rejects takes the rest.
+
+    Args:
+        into: The table that takes the rows.
+        room: Tables in which numbers must find room; `into` is one of them.
+        columns: The columns by name, as they are in those tables; follows where they are widened.
+        piece: The slice.
+        batches: Its rows: text columns, with `_read_at` and `_slice` beside them.
+
+    Returns:
+        How many rows there were.
+
+    Raises:
+        CountMismatchError: Not as many as the slice's manifest says.
+    """
+    stream = _Stream(_heaped(batches), columns, piece)
+    while (heap := stream.heap) is not None:
+        stream.tight = _make_room(room, columns, stream.needs())
+        _insert(into.connection, into.name, stream.open(heap))
+        if stream.error:
+            raise stream.error
+        if stream.rejects:
+            _insert(into.connection, REJECTS, pl.concat(stream.rejects))
+            stream.rejects = []
+    if stream.count != piece.counts.written:
+        raise CountMismatchError(
+            f"slice {piece.id} of {piece.object} holds {stream.count} rows, and its manifest says "
+            f"{piece.counts.written}; restore its files, or backfill {piece.window}"
+        )
+    return stream.count
+
+
+class _Stream:
+    """The rows of a slice on their way: typed while DuckDB inserts those before.
+
+    Attributes:
+        heap: The next rows, still text; None when there are no more.
+        tight: Number columns that have no room for all of the heap's numbers.
+        count: Rows that have passed.
+        rejects: Values that could not be typed, to be inserted when the stream is closed.
+        error: What went wrong while it was open; DuckDB would tell it as an error of its own.
+    """
+
+    def __init__(
+        self, heaps: Iterator[pl.DataFrame], columns: Mapping[str, Column], piece: Slice
+    ) -> None:
+        self._heaps = heaps
+        self._columns = columns
+        self._cursor = piece.cursor
+        self._nul = any(part.nul for part in piece.parts)
+        self.heap: pl.DataFrame | None = next(heaps, None)
+        self.tight: set[str] = set()
+        self.count = 0
+        self.rejects: list[pl.DataFrame] = []
+        self.error: Exception | None = None
+
+    def needs(self) -> Mapping[str, tuple[int, int]]:
+        """Digits that the heap needs and columns have no room for."""
+        return {} if self.heap is None else needs(self.heap, self._columns.values())
+
+    def open(self, heap: pl.DataFrame) -> pa.RecordBatchReader:
+        """The heap and what comes after it, as far as it goes into the columns as they are."""
+        first = self._typed(heap)
+        return pa.RecordBatchReader.from_batches(first.schema, self._batches(first))
+
+    def _batches(self, first: pa.Table) -> Iterator[pa.RecordBatch]:
+        yield from first.to_batches()
+        try:
+            while self.heap is not None and not self._must_close():
+                yield from self._typed(self.heap).cast(first.schema).to_batches()
+        except Exception as error:  # noqa: BLE001 (raised again by `fill`)
+            self.error = error
+
+    def _must_close(self) -> bool:
+        many = sum(map(len, self.rejects)) > _MANY_REJECTS
+        return many or bool(self.tight) or bool(self.needs())
+
+    def _typed(self, heap: pl.DataFrame) -> pa.Table:
+        """Type a heap, and take up the next."""
+        texts = heap.select(*self._columns, "_read_at", "_slice")
+        if self._nul:
+            texts = texts.with_columns(pl.col(pl.String).str.replace_all("\x00", "", literal=True))
+        rows, lost = cast(texts, self._columns.values(), self.tight)
+        if len(lost):
+            self.rejects.append(lost)
+        cursor = pl.col(self._cursor) if self._cursor else pl.lit(None, pl.Datetime("us", "UTC"))
+        rows = rows.with_columns(
+            cursor.fill_null(pl.col("_read_at")).alias("_cursor"),
+            pl.lit(value=False).alias("_deleted"),
+        )
+        self.count += len(rows)
+        self.heap = next(self._heaps, None)
+        return rows.to_arrow(compat_level=pl.CompatLevel.newest())
+
+
+def _heaped(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Small frames put together: typing a few rows costs as much as typing many."""
+    heap: list[pl.DataFrame] = []
+    for batch in batches:
+        heap.append(batch)
+        if sum(some.estimated_size() for some in heap) >= _HEAP_BYTES:
+            yield pl.concat(heap)
+            heap = []
+    if heap:
+        yield pl.concat(heap)
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection, name: str, rows: pa.RecordBatchReader | pl.DataFrame
+) -> None:
+    connection.register("batch", rows)
+    connection.execute(f"INSERT INTO {name} BY NAME FROM batch")
+    connection.unregister("batch")
+
+
+def _make_room(
+    room: Sequence[Table], columns: dict[str, Column], needed: Mapping[str, tuple[int, int]]
+) -> set[str]:
+    """Widen number columns; names of those that even then cannot hold all numbers."""
+    tight = set()
+    for name, need in needed.items():
+        wide = columns[name]
+        for table in room:
+            wide = table.widened(wide, *need)
+        for table in room:
+            table.resize(wide)
+        columns[name] = wide
+        if not wide.fits(*need):
+            tight.add(name)
+    return tight

@@ -1,0 +1,171 @@
+"""Silver tables as they stand: made, widened and given their views, all inside a transaction."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import duckdb
+
+from sf_assets.warehouse.columns import BIGINT_DIGITS, MOST_DIGITS, Column, Kind
+from sf_assets.warehouse.duckdb import quoted, text_literal
+
+PROVENANCE = {
+    "_cursor": "TIMESTAMP WITH TIME ZONE",
+    "_read_at": "TIMESTAMP WITH TIME ZONE",
+    "_slice": "VARCHAR",
+    "_deleted": "BOOLEAN",
+}
+"""Columns of our own: the version's cursor (for an object without one the read time), when and by
+which slice it was read, and whether the record is known to be gone from the org for good."""
+
+TEMPORARY = "temp"
+"""Where DuckDB keeps temporary tables; as a schema it is always there."""
+
+_DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The silver table of one object.
+
+    Attributes:
+        connection: Open for writing, inside a transaction.
+        schema: `silver`, or `silver_<org>`.
+        slug: Lower-cased object name.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    schema: str
+    slug: str
+
+    @property
+    def name(self) -> str:
+        """The table, as SQL writes it."""
+        return quoted(self.schema, self.slug)
+
+    @property
+    def rejects(self) -> str:
+        """The table of rejected values, as SQL writes it."""
+        return quoted(self.schema, f"{self.slug}_rejects")
+
+    def types(self) -> dict[str, str]:
+        """SQL types of the fields' columns; empty when there is no table yet."""
+        rows = self.connection.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = "
+            "current_database() AND schema_name = ? AND table_name = ? ORDER BY column_index",
+            [self.schema, self.slug],
+        ).fetchall()
+        return {name: kind for name, kind in rows if name not in PROVENANCE}
+
+    def is_empty(self) -> bool:
+        """Whether it has no row."""
+        return self.connection.execute(f"SELECT 1 FROM {self.name} LIMIT 1").fetchone() is None
+
+    def ensure(self, columns: Sequence[Column]) -> dict[str, Column]:
+        """Make the table, or add the columns and the room for digits that it lacks.
+
+        Returns:
+            The columns as they are in the table, by name: numbers may be wider than described.
+        """
+        types = self.types()
+        if not types:
+            self._create(columns)
+            return {column.name: column for column in columns}
+        actual: dict[str, Column] = {}
+        for column in columns:
+            if column.name not in types:
+                self._add(column)
+                actual[column.name] = column
+                continue
+            stored = _as_stored(column, types[column.name])
+            if not stored.fits(column.integers, column.scale):
+                stored = self.widened(stored, column.integers, column.scale)
+                self.resize(stored)
+            actual[column.name] = stored
+        return actual
+
+    def widened(self, column: Column, integers: int, scale: int) -> Column:
+        """The column with room for so many digits beside those it has, as far as 38 go.
+
+        Digits before the point that no value uses are given up first.
+        """
+        integers, scale = max(integers, column.integers), max(scale, column.scale)
+        if integers + scale > MOST_DIGITS:
+            integers = max(self._integers_used(column.name), MOST_DIGITS - scale)
+        return column.resized(integers, scale)
+
+    def conflicts(self, columns: Iterable[Column]) -> list[str]:
+        """Columns whose kind is no longer what the table has: the org changed the field's type."""
+        types = self.types()
+        known = [c for c in columns if c.name in types]
+        return [c.name for c in known if not _same_kind(c, types[c.name])]
+
+    def resize(self, column: Column) -> None:
+        """Give a number column its new type."""
+        self.connection.execute(
+            f"ALTER TABLE {self.name} ALTER COLUMN {quoted(column.name)} TYPE {column.sql}"
+        )
+
+    def make_view(self) -> None:
+        """Make `<object>_live`, the rows that are not deleted."""
+        gone = "_deleted"
+        if "IsDeleted" in self.types():
+            gone = "(_deleted OR coalesce(IsDeleted, false))"
+        self.connection.execute(
+            f"CREATE OR REPLACE VIEW {quoted(self.schema, self.slug + '_live')} AS "
+            f"SELECT * FROM {self.name} WHERE NOT {gone}"
+        )
+
+    def drop(self) -> None:
+        """Remove the table, its rejects and its view."""
+        self.connection.execute(f"DROP VIEW IF EXISTS {quoted(self.schema, self.slug + '_live')}")
+        self.connection.execute(f"DROP TABLE IF EXISTS {self.name}")
+        self.connection.execute(f"DROP TABLE IF EXISTS {self.rejects}")
+
+    def _create(self, columns: Sequence[Column]) -> None:
+        run = self.connection.execute
+        temporary = "TEMP " if self.schema == TEMPORARY else ""
+        if not temporary:
+            run(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.schema)}")
+        described = {c.name: c.sql for c in columns} | {"Id": "VARCHAR NOT NULL"} | PROVENANCE
+        spelt = ", ".join(f"{quoted(name)} {sql}" for name, sql in described.items())
+        run(f"CREATE {temporary}TABLE {self.name} ({spelt})")
+        rejects = 'Id VARCHAR, "column" VARCHAR, "text" VARCHAR, reason VARCHAR, _slice VARCHAR'
+        run(f"CREATE {temporary}TABLE {self.rejects} ({rejects})")
+        for column in columns:
+            self._comment(column)
+
+    def _add(self, column: Column) -> None:
+        self.connection.execute(
+            f"ALTER TABLE {self.name} ADD COLUMN {quoted(column.name)} {column.sql}"
+        )
+        self._comment(column)
+
+    def _comment(self, column: Column) -> None:
+        if column.comment:
+            self.connection.execute(
+                f"COMMENT ON COLUMN {self.name}.{quoted(column.name)} IS "
+                f"{text_literal(column.comment)}"
+            )
+
+    def _integers_used(self, column: str) -> int:
+        row = self.connection.execute(
+            f"SELECT max(length(trunc(abs({quoted(column)}))::VARCHAR)) FROM {self.name}"
+        ).fetchone()
+        return int(row[0]) if row and row[0] else 0
+
+
+def _same_kind(column: Column, stored: str) -> bool:
+    if column.kind in {Kind.INTEGER, Kind.DECIMAL}:
+        return stored == "BIGINT" or stored.startswith("DECIMAL")
+    return stored == column.sql
+
+
+def _as_stored(column: Column, stored: str) -> Column:
+    """The column with the room that its stored type has."""
+    if match := _DECIMAL.match(stored):
+        digits, scale = map(int, match.groups())
+        return replace(column, kind=Kind.DECIMAL, integers=digits - scale, scale=scale)
+    if stored == "BIGINT":
+        return replace(column, kind=Kind.INTEGER, integers=BIGINT_DIGITS, scale=0)
+    return column

@@ -1,0 +1,1 @@
+"""Tests of silver, gold and the DuckDB file."""
