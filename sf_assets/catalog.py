@@ -1,0 +1,216 @@
+"""The catalogue: which objects of which orgs are assets, and how. A YAML file, read with care.
+
+The file's folder is where relative paths in it begin.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from yaml.constructor import ConstructorError
+from yaml.reader import ReaderError
+
+from sf_assets.errors import ConfigError
+from sf_assets.windows import Grain
+
+PACKAGED = Path(__file__).parent / "catalog.yaml"
+PACKAGED_GOLD = Path(__file__).parent / "gold"
+ApiName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+OrgName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$")]
+
+
+class ObjectSpec(BaseModel):
+    """One object of the catalogue.
+
+    Attributes:
+        name: API name, such as `Account` or `Invoice__c`.
+        grain: How its rows are cut into partitions.
+        start: First partition; the first one holds everything before it, too.
+        fields: API names to export; None for all that the user may read.
+        exclude: API names not to export.
+        soql: File with the query that replaces the generated one.
+        owners: Dagster owners: `team:name` or an e-mail address.
+        tags: Dagster tags.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ApiName
+    grain: Grain
+    start: date
+    fields: tuple[ApiName, ...] | None = None
+    exclude: tuple[ApiName, ...] = ()
+    soql: Path | None = None
+    owners: tuple[str, ...] = ()
+    tags: Mapping[str, str] = {}
+
+    @property
+    def slug(self) -> str:
+        """Name in asset keys, folders and tables."""
+        return self.name.lower()
+
+
+class Catalog(BaseModel):
+    """The whole catalogue.
+
+    Attributes:
+        path: The file it was read from.
+        start: First partition of the objects that name none.
+        grain: Grain of the objects that name none.
+        owners: Owners of the objects that name none, and of the gold tables.
+        orgs: Names of the orgs; empty for the one org of the `SALESFORCE_*` variables.
+        gold: Folder of the gold `.sql` files.
+        objects: The objects by API name, in the file's order.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path
+    start: date = date(2025, 1, 1)
+    grain: Grain = Grain.DAILY
+    owners: tuple[str, ...] = ()
+    orgs: tuple[OrgName, ...] = ()
+    gold: Path = PACKAGED_GOLD
+    objects: Annotated[dict[ApiName, ObjectSpec], Field(min_length=1)]
+
+    def select(self, names: Iterable[str]) -> tuple[ObjectSpec, ...]:
+        """The objects of these names in any case; all of them when no name is given.
+
+        Raises:
+            ConfigError: A name is not in the catalogue.
+        """
+        known = {spec.slug: spec for spec in self.objects.values()}
+        wanted = [name.lower() for name in names] or list(known)
+        if unknown := [name for name in wanted if name not in known]:
+            raise ConfigError(
+                f"the catalogue {self.path} has no {', '.join(unknown)}; it has "
+                f"{', '.join(self.objects)}"
+            )
+        return tuple(known[name] for name in wanted)
+
+
+def load_catalog(path: Path | None = None) -> Catalog:
+    """Read a catalogue.
+
+    Args:
+        path: The YAML file; None for the one in the package.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML or says something unknown; the message names
+            the file and the line.
+    """
+    path = (path or PACKAGED).absolute()
+    tree, document = _parse(path)
+    try:
+        catalog = Catalog.model_validate(_completed(document, path))
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        raise _refusal(path, tree, first["loc"], first["msg"]) from None
+    for location, problem in _clashes(document, catalog):
+        raise _refusal(path, tree, location, problem)
+    return catalog
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that takes no key twice, and knows the line of a date that no calendar has."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            raise ConstructorError(
+                problem=f"{node.value}: {error}", problem_mark=node.start_mark
+            ) from None
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise ConstructorError(
+                    problem=f"{key.value} is there twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return super().construct_mapping(node, deep)
+
+
+def _parse(path: Path) -> tuple[yaml.Node | None, Any]:
+    """The file as a tree of nodes, which know their lines, and as a document."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        loader = _Loader(text)
+        tree = loader.get_single_node()
+        return tree, tree and loader.construct_document(tree)
+    except OSError as error:
+        raise ConfigError(
+            f"the catalogue {path} cannot be read ({error.strerror}); set SF_ASSETS_CATALOG"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: the file is not UTF-8; save it as that") from None
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(f"{path}:{line}: not YAML: {error.reason}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{path}:{line}: not YAML: {error.problem}") from None
+
+
+def _refusal(
+    path: Path, tree: yaml.Node | None, location: tuple[int | str, ...], problem: str
+) -> ConfigError:
+    where = ".".join(map(str, location))
+    return ConfigError(f"{path}:{_line(tree, location)}: {where}: {problem}")
+
+
+def _clashes(document: Any, catalog: Catalog) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What each part of the file is right about, and the whole is wrong: where, and why."""
+    if "path" in document:
+        yield ("path",), "this is no setting"
+    if repeated := [name for name, count in Counter(catalog.orgs).items() if count > 1]:
+        yield ("orgs",), f"{', '.join(repeated)} is there twice"
+    slugs = set()
+    for name, spec in catalog.objects.items():
+        if spec.name != name:
+            yield ("objects", name, "name"), "an object's name is its key"
+        if spec.slug in slugs:
+            yield ("objects", name), "this object is there twice, in different case"
+        slugs.add(spec.slug)
+
+
+def _completed(document: Any, path: Path) -> Any:
+    """Hand the file's defaults to each object, and make its paths begin at the file's folder."""
+    if not isinstance(document, dict):
+        return {"path": path}
+    if not isinstance(document.get("objects"), dict):
+        return document | {"path": path}
+    defaults = {name: document[name] for name in ("start", "grain", "owners") if name in document}
+    defaults = {"start": Catalog.model_fields["start"].default, "grain": Grain.DAILY} | defaults
+    objects = {}
+    for name, written in document["objects"].items():
+        objects[name] = written
+        if written is None or isinstance(written, dict):
+            objects[name] = entry = defaults | {"name": name} | (written or {})
+            if isinstance(entry.get("soql"), str):
+                entry["soql"] = path.parent / entry["soql"]
+    completed = document | {"path": path, "objects": objects}
+    if isinstance(document.get("gold"), str):
+        completed["gold"] = path.parent / document["gold"]
+    return completed
+
+
+def _line(tree: yaml.Node | None, location: tuple[int | str, ...]) -> int:
+    """Line of the deepest node on the way to `location`, for the reader of an error."""
+    line = 1
+    for part in location:
+        if isinstance(tree, yaml.MappingNode):
+            found = next(((k, v) for k, v in tree.value if k.value == str(part)), None)
+            if found is None:
+                return line
+            line, tree = found[0].start_mark.line + 1, found[1]
+        elif isinstance(tree, yaml.SequenceNode) and isinstance(part, int):
+            tree = tree.value[part]
+            line = tree.start_mark.line + 1
+    return line

@@ -1,0 +1,134 @@
+"""The checks of every object's tables, asked of raw and of the warehouse."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sf_assets.describe import ObjectInfo
+from sf_assets.expectations import SILVER_CHECKS
+from sf_assets.pipeline.describes import KeptDescribes
+from sf_assets.pipeline.org import Org
+from sf_assets.storage.lake import Lake
+from sf_assets.storage.slices import Kind, Slice
+from sf_assets.warehouse.checks import Silver
+from sf_assets.windows import BEGIN, Coverage
+
+FRESH = timedelta(hours=1)
+SNAPSHOT_FRESH = timedelta(days=1, hours=1)
+"""Objects without a cursor are read whole, large ones once a day."""
+
+_LATEST = 20
+_PICKLISTS = frozenset({"picklist", "multipicklist"})  # a combobox takes any text
+
+
+Facts = dict[str, str | int | float]
+"""Numbers and names to show; never values of records, but for picklists'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer to one check.
+
+    Attributes:
+        slug: Lower-cased object name.
+        name: The check.
+        passed: Whether all is well.
+        severe: Whether a failure means that tables are wrong, not only that data looks odd.
+        facts: What to show.
+    """
+
+    slug: str
+    name: str
+    passed: bool
+    severe: bool
+    facts: Facts = field(default_factory=dict)
+
+
+def check_raw(lake: Lake, slugs: Iterable[str], now: datetime) -> Iterator[Finding]:
+    """Check the raw layer of objects.
+
+    Args:
+        lake: The raw layer.
+        slugs: Which objects.
+        now: The org's present, or ours when the org is not asked.
+    """
+    refs, covered = lake.refs(), lake.coverage()
+    for slug in slugs:
+        mine = sorted(refs.get(slug, []), key=lambda ref: ref.id)
+        yield _ledger(slug, list(lake.read(mine[-_LATEST:])), len(mine))
+        yield from _coverage(slug, covered.get(slug, Coverage()))
+        whole = bool(mine) and mine[-1].kind is Kind.SNAPSHOT
+        watermark = covered.get(slug, Coverage()).watermark
+        minutes = round((now - watermark).total_seconds() / 60) if watermark > BEGIN else -1
+        fresh = watermark > BEGIN and now - watermark <= (SNAPSHOT_FRESH if whole else FRESH)
+        facts: Facts = {"watermark": _spelt(watermark), "minutes behind": minutes}
+        yield Finding(slug, "freshness", fresh, severe=False, facts=facts)
+
+
+def _ledger(slug: str, latest: list[Slice], slices: int) -> Finding:
+    unequal = [piece.id for piece in latest if not piece.counts.agree]
+    facts: Facts = {
+        "slices": slices,
+        "unequal": ", ".join(unequal) or "none",
+    }
+    if latest:
+        facts |= {f"last slice, {k}": v for k, v in latest[-1].counts.model_dump().items()}
+    return Finding(slug, "ledger", bool(latest) and not unequal, severe=True, facts=facts)
+
+
+def _coverage(slug: str, covered: Coverage) -> Iterator[Finding]:
+    gaps = covered.gaps(covered.windows[-1].end) if covered.windows else []
+    facts: Facts = {
+        "gaps": len(gaps),
+        "watermark": _spelt(covered.watermark),
+    }
+    if gaps:
+        facts["newest gap"] = str(gaps[0])
+    passed = not gaps and covered.watermark > BEGIN
+    # Not severe: a gap is no wrong row, and the next tick fills it.
+    yield Finding(slug, "coverage", passed, severe=False, facts=facts)
+
+
+def check_silver(org: Org, lake: Lake, slugs: Iterable[str]) -> Iterator[Finding]:
+    """Check the silver tables of objects.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    slugs = list(slugs)
+    if not org.warehouse.path.exists():
+        yield from (finding for slug in slugs for finding in _no_table(slug))
+        return
+    kept = KeptDescribes(lake)
+    with org.warehouse.connect(read_only=True) as connection:
+        silver = Silver(connection, org.schema)
+        for slug in slugs:
+            if slug in silver:
+                yield from _check_table(silver, slug, kept.info(slug))
+            else:
+                yield from _no_table(slug)
+
+
+def _no_table(slug: str) -> Iterator[Finding]:
+    for name in SILVER_CHECKS:
+        facts: Facts = {"reason": "there is no table yet"}
+        yield Finding(slug, name, passed=False, severe=True, facts=facts)
+
+
+def _check_table(silver: Silver, slug: str, info: ObjectInfo | None) -> Iterator[Finding]:
+    bad = silver.bad_ids(slug)
+    facts: Facts = {"offenders": bad, "live rows": silver.rows(slug)}
+    yield Finding(slug, "ids", bad == 0, severe=True, facts=facts)
+    rejects = silver.rejects(slug)
+    yield Finding(slug, "rejects", not rejects, severe=False, facts=dict(rejects))
+    fields = info.exportable if info else ()
+    dangling = silver.dangling(slug, {f.name: f.reference_to for f in fields if f.reference_to})
+    yield Finding(slug, "references", not dangling, severe=False, facts=dict(dangling))
+    lists = {f.name: f.picklist for f in fields if f.picklist and f.type in _PICKLISTS}
+    unlisted = silver.unlisted(slug, lists)
+    facts = {column: ", ".join(values) for column, values in unlisted.items()}
+    yield Finding(slug, "picklists", not unlisted, severe=False, facts=facts)
+
+
+def _spelt(moment: datetime) -> str:
+    return "none" if moment == BEGIN else f"{moment:%Y-%m-%d %H:%M:%S} UTC"

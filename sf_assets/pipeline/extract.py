@@ -1,0 +1,258 @@
+"""One extraction: a window of one object becomes one slice, by Bulk or by REST."""
+
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+from urllib.parse import quote
+
+from sf_assets.errors import (
+    BulkRefusedError,
+    CountMismatchError,
+    LimitExceededError,
+    LoginError,
+    OrgUnreachableError,
+    SalesforceError,
+)
+from sf_assets.pipeline.describes import Described
+from sf_assets.pipeline.download import Download, Filter, PageRead
+from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.progress import report
+from sf_assets.salesforce.bulk import Deadlines, Job
+from sf_assets.salesforce.records import to_batch
+from sf_assets.salesforce.rest import SOQL_BYTES
+from sf_assets.storage.parts import Layout, unit_of, write_page
+from sf_assets.storage.slices import Counts, Kind, Slice, new_slice_id
+from sf_assets.windows import BEGIN, Window
+
+log = logging.getLogger(__name__)
+
+REST_ROWS = 10_000
+"""Up to so many rows a window costs fewer calls by REST than by Bulk, which takes five or more."""
+
+PAGES_AT_ONCE = max(2, min(4, os.cpu_count() or 2))
+"""Result pages read at the same time, for all objects together: what bounds the memory."""
+
+_WORTH_RESUMING = (OrgUnreachableError, LoginError, LimitExceededError)
+
+
+class CancelledError(Exception):
+    """The run was told to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to extract.
+
+    Attributes:
+        described: The object and its query.
+        window: The window of the cursor; None for a full snapshot.
+        rows: How many rows to expect, or None when that is not known.
+        unknown: Leaves out rows that raw has already; None to write all.
+    """
+
+    described: Described
+    window: Window | None
+    rows: int | None = None
+    unknown: Filter | None = None
+
+    @property
+    def soql(self) -> str:
+        """The query of this window."""
+        return self.described.query.over(self.described.cursor, self.window)
+
+
+class Extractor:
+    """Extracts orders, several at a time if asked from several threads.
+
+    Args:
+        org: The org.
+        deadlines: How long jobs may take.
+    """
+
+    def __init__(self, org: Org, deadlines: Deadlines | None = None) -> None:
+        self._org = org
+        self._client = org.client
+        self._lake = org.lake
+        self._deadlines = deadlines or Deadlines()
+        self._pages = ThreadPoolExecutor(PAGES_AT_ONCE, "page")
+        self._stopped = Event()
+
+    def stop(self) -> None:
+        """Make all extractions end soon with `CancelledError`, their jobs aborted."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Wait for what is at work."""
+        self._pages.shutdown()
+
+    def extract(self, order: Order) -> Slice:
+        """Read a window and commit it as a slice.
+
+        Raises:
+            SalesforceError: The org refused or failed; what can be resumed is in the journal.
+            CountMismatchError: Rows were lost or doubled on the way; nothing is committed.
+            StorageError: The storage refused.
+            CancelledError: `stop` was called.
+        """
+        few = order.rows is not None and order.rows <= REST_ROWS
+        if few and len(quote(order.soql)) <= SOQL_BYTES:
+            return self._by_rest(order)
+        try:
+            draft, job = self._begin(order)
+        except BulkRefusedError as refusal:
+            log.info("%s goes by REST: %s", order.described.spec.name, refusal)
+            return self._by_rest(order)
+        return self._finish(draft, job, order)
+
+    def _begin(self, order: Order) -> tuple[Slice, Job]:
+        """Start a Bulk job, and note in the journal that it is ours."""
+        job = self._client.bulk.create(order.soql)
+        draft = self._draft(order, "bulk", job.id)
+        self._lake.note(draft)
+        return draft, job
+
+    def resume(self, draft: Slice, described: Described) -> Slice | None:
+        """Take up the Bulk job of a run that ended early.
+
+        Returns:
+            The slice; None when the job is gone, or the query is no longer the one wanted.
+        """
+        order = Order(described, None if draft.kind is Kind.SNAPSHOT else draft.window)
+        job = self._alive(draft) if draft.soql == order.soql else None
+        if job is None:
+            self._discard(draft)
+            return None
+        log.info("%s: Bulk job %s of an earlier run is taken up", draft.object, job.id)
+        return self._finish(draft, job, order)
+
+    def _alive(self, draft: Slice) -> Job | None:
+        try:
+            return self._client.bulk.get(draft.job_id or "")
+        except SalesforceError as error:
+            if error.not_found:
+                return None
+            raise
+
+    def _by_rest(self, order: Order) -> Slice:
+        draft = self._draft(order, "rest")
+        layout = self._layout(draft)
+        columns, stamps = order.described.columns, order.described.stamps
+        total, pages = 0, list[PageRead]()
+        for number, answer in enumerate(self._client.rest.pages(order.soql)):
+            self._check()
+            total = total or int(answer["totalSize"])
+            batch = to_batch(answer["records"], draft.fields, columns, stamps)
+            written = write_page(self._lake.store, layout, number, [batch], order.unknown)
+            pages.append(PageRead(batch.num_rows, written))
+            report(order.described.spec.slug, "reading", batch.num_rows, total)
+        return self._commit(draft, total, pages)
+
+    def _finish(self, draft: Slice, job: Job, order: Order) -> Slice:
+        """Wait for a job, read its pages, commit the slice, remove the job."""
+        slug = order.described.spec.slug
+        bulk = self._client.bulk
+        try:
+            job = bulk.wait(
+                job, self._deadlines, self._pause, lambda j: report(slug, "waiting", j.rows)
+            )
+            pages = self._download(job, draft, order)
+            piece = self._commit(draft, job.rows, pages)
+        except _WORTH_RESUMING:
+            raise
+        except BaseException:
+            self._discard(draft)
+            raise
+        self._lake.forget(draft)
+        bulk.delete(job.id)
+        return piece
+
+    def _download(self, job: Job, draft: Slice, order: Order) -> list[PageRead]:
+        download = Download(
+            bulk=self._client.bulk,
+            job=job,
+            store=self._lake.store,
+            layout=self._layout(draft),
+            slug=order.described.spec.slug,
+            fields=draft.fields,
+            columns=draft.columns,
+            unknown=order.unknown,
+            pause=self._pause,
+        )
+        return download.run(self._pages)
+
+    def _draft(self, order: Order, source: str, job_id: str | None = None) -> Slice:
+        """The slice to be, read as of now."""
+        read_at = self._client.now()
+        described, window = order.described, order.window or Window(BEGIN, read_at)
+        return Slice(
+            org_id=self._client.org_id,
+            object=described.info.name,
+            id=new_slice_id(read_at),
+            kind=Kind.EXPORT if order.window else Kind.SNAPSHOT,
+            start=window.start,
+            end=window.end,
+            read_at=read_at,
+            source=source,
+            job_id=job_id,
+            soql=order.soql,
+            cursor=described.cursor if order.window else None,
+            fields=described.query.fields,
+        )
+
+    def _layout(self, draft: Slice) -> Layout:
+        return Layout(
+            folder=self._lake.raw_folder(draft.object.lower()),
+            slice_id=draft.id,
+            cursor=draft.cursor,
+            unit=unit_of(draft.window),
+            label=f"{draft.read_at:%Y-%m-%d}",
+        )
+
+    def _commit(self, draft: Slice, total: int, pages: Sequence[PageRead]) -> Slice:
+        """Hold the counts against each other and make the slice exist."""
+        written = [page.written for page in pages]
+        counts = Counts(
+            org=total,
+            pages=sum(page.announced for page in pages),
+            parsed=sum(w.rows for w in written),
+            known=sum(w.known for w in written),
+            written=sum(part.rows for w in written for part in w.parts),
+        )
+        if not counts.agree:
+            raise CountMismatchError(
+                f"{draft.object}, {draft.window}: the counts do not agree ({counts}; job "
+                f"{draft.job_id or 'none, by REST'}); nothing is committed, run again"
+            )
+        piece = draft.model_copy(
+            update={
+                "counts": counts,
+                "min_cursor": min((w.min_cursor for w in written if w.min_cursor), default=None),
+                "max_cursor": max((w.max_cursor for w in written if w.max_cursor), default=None),
+                "parts": tuple(part for w in written for part in w.parts),
+            }
+        )
+        self._check()
+        self._lake.commit(piece)
+        log.info("%s: %d rows of %s are in raw", piece.object, counts.written, piece.window)
+        return piece
+
+    def _discard(self, draft: Slice) -> None:
+        """Give a slice up: no job stays behind, and nothing is taken up later."""
+        if draft.job_id:
+            try:
+                self._client.bulk.abort(draft.job_id)
+                self._client.bulk.delete(draft.job_id)
+            except SalesforceError as error:
+                log.info("%s: Bulk job %s stays behind: %s", draft.object, draft.job_id, error)
+        self._lake.forget(draft)
+
+    def _pause(self, seconds: float) -> None:
+        self._stopped.wait(seconds)
+        self._check()
+
+    def _check(self) -> None:
+        if self._stopped.is_set():
+            raise CancelledError

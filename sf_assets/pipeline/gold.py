@@ -1,0 +1,127 @@
+"""Gold tables, built from silver and, where they ask for it, from all versions that raw holds."""
+
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+
+from sf_assets.errors import ConfigError, WarehouseError
+from sf_assets.pipeline.describes import columns_of
+from sf_assets.pipeline.org import Org
+from sf_assets.storage.lake import Lake
+from sf_assets.storage.scan import scan
+from sf_assets.storage.slices import column_name
+from sf_assets.warehouse.duckdb import quoted
+from sf_assets.warehouse.gold import DAY, GoldTable, raw_relation
+from sf_assets.warehouse.merge import transaction
+from sf_assets.warehouse.stage import fill, make_rejects
+from sf_assets.warehouse.tables import TEMPORARY, Table
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A gold table after it was built.
+
+    Attributes:
+        rows: Rows in it, all days together.
+        columns: SQL types by column name.
+        rows_by_day: Rows of each day built; empty for a table that is not daily.
+    """
+
+    rows: int
+    columns: dict[str, str]
+    rows_by_day: dict[date, int]
+
+
+def build_gold(org: Org, lake: Lake, table: GoldTable, days: Sequence[date] = ()) -> Built:
+    """Build one gold table anew, or some of its days; the old one is there until the new one is.
+
+    Raises:
+        ConfigError: It reads an object that is not in silver.
+        WarehouseError: The warehouse is locked or refuses the query.
+    """
+    name = quoted(org.gold, table.name)
+    with org.writing(lake.org_id) as connection:
+        run = connection.execute
+        run(f"CREATE SCHEMA IF NOT EXISTS {quoted(org.gold)}")
+        query = table.rendered(org.schema, org.gold)
+        by_day: dict[date, int] = {}
+        try:
+            for slug in sorted(table.raw):
+                _load_versions(connection, lake, slug, table.columns_used())
+            with transaction(connection):
+                if not table.daily:
+                    run(f"CREATE OR REPLACE TABLE {name} AS {query}")
+                else:
+                    run(f"CREATE TABLE IF NOT EXISTS {name} AS {query} LIMIT 0", {DAY: days[0]})
+                    by_day = {day: _build_day(connection, name, query, day) for day in days}
+        except duckdb.CatalogException as error:
+            brief = str(error).partition("\n")[0].removeprefix("Catalog Error: ")
+            raise ConfigError(f"{table.path}: {brief}; load what it reads first") from None
+        except (duckdb.BinderException, duckdb.ParserException) as error:
+            raise WarehouseError(f"{table.path}: {error}") from None
+        columns = {row[0]: row[1] for row in run(f"DESCRIBE {name}").fetchall()}
+        count = run(f"SELECT count(*) FROM {name}").fetchone()
+        return Built(int(count[0]) if count else 0, columns, by_day)
+
+
+def tables_there(org: Org) -> tuple[set[str], set[str]]:
+    """Objects that have a silver table, and gold tables that are built.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    if not org.warehouse.path.exists():
+        return set(), set()
+    with org.warehouse.connect(read_only=True) as connection:
+        rows = connection.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
+    silver = {table for schema, table in rows if schema == org.schema}
+    return silver, {table for schema, table in rows if schema == org.gold}
+
+
+def missing_days(org: Org, table: GoldTable, days: Iterable[date]) -> list[date]:
+    """Those of the days that a daily table does not have, and the last two in any case.
+
+    A day is final once the next one has begun and what was late is in raw.
+    """
+    days = sorted(days)
+    have: set[date] = set()
+    if org.warehouse.path.exists():
+        query = f"SELECT DISTINCT {quoted(DAY)} FROM {quoted(org.gold, table.name)}"
+        with org.warehouse.connect(read_only=True) as connection, suppress(duckdb.CatalogException):
+            have = {row[0] for row in connection.execute(query).fetchall()}
+    return [day for day in days if day not in have or day in days[-2:]]
+
+
+def _build_day(connection: duckdb.DuckDBPyConnection, name: str, query: str, day: date) -> int:
+    connection.execute(f"DELETE FROM {name} WHERE {quoted(DAY)} = ?", [day])
+    row = connection.execute(f"INSERT INTO {name} {query}", {DAY: day}).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _load_versions(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, slug: str, used: Collection[str]
+) -> None:
+    """Put all versions of an object that raw holds, typed, where the query looks for them."""
+    slices = list(lake.read(lake.refs(slug).get(slug, [])))
+    wanted = (
+        {"id"} | {column.lower() for column in used} | {(s.cursor or "").lower() for s in slices}
+    )
+    fields = sorted(
+        {f for piece in slices for f in piece.fields if column_name(f).lower() in wanted}
+    )
+    columns = columns_of(lake, slug, fields)
+    versions = Table(connection, TEMPORARY, raw_relation(slug))
+    connection.execute(f"DROP TABLE IF EXISTS {versions.name}")
+    actual = versions.ensure(list(columns.values()))
+    make_rejects(connection)
+    for piece in slices:
+        names = [name for name in piece.columns if name in columns]
+        some = {name: actual[name] for name in names}
+        fill(versions, [versions], some, piece, scan(lake.store, piece, names))
+        actual |= some

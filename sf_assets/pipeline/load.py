@@ -1,0 +1,113 @@
+"""Raw into silver: the slices of an object that the warehouse has not merged yet."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sf_assets.pipeline.describes import columns_of
+from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.progress import report
+from sf_assets.storage.lake import Lake
+from sf_assets.storage.scan import scan
+from sf_assets.storage.slices import Slice
+from sf_assets.warehouse.checks import Silver
+from sf_assets.warehouse.columns import Column
+from sf_assets.warehouse.merge import Outcome, merge, merged_slices
+from sf_assets.warehouse.merge import rebuild as merge_anew
+from sf_assets.warehouse.tables import Table
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A silver table after slices were merged into it.
+
+    Attributes:
+        slices: How many were merged.
+        outcome: The ledger of the merges, all together.
+        rows: Live rows of the table.
+        columns: Its columns that the slices had.
+    """
+
+    slices: int
+    outcome: Outcome
+    rows: int
+    columns: tuple[Column, ...]
+
+
+def load(org: Org, lake: Lake, slug: str) -> Loaded:
+    """Merge what raw has of an object and silver has not.
+
+    Args:
+        org: The org; it is not asked anything.
+        lake: Its raw layer.
+        slug: Lower-cased object name.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses; what was committed before stays.
+        StorageError: A slice cannot be read.
+    """
+    with org.writing(lake.org_id) as connection:
+        merged = merged_slices(connection, lake.org_id, [slug]).get(slug, set())
+        refs = lake.refs(slug).get(slug, [])
+        slices = list(lake.read(ref for ref in refs if ref.id not in merged))
+        columns = _columns(lake, slug, slices)
+        table = Table(connection, org.schema, slug)
+        if changed := table.conflicts(columns.values()):
+            log.warning("%s: %s changed type; typed anew from raw", slug, ", ".join(changed))
+            return _rebuild(org, lake, table)
+        expected = sum(piece.counts.written for piece in slices)
+        total = Outcome()
+        for outcome in merge(table, slices, columns, lambda piece: scan(lake.store, piece)):
+            total += outcome
+            report(slug, "merging", total.rows_in, expected)
+        return _loaded(org, table, slices, columns, total)
+
+
+def rebuild(org: Org, lake: Lake, slug: str) -> Loaded:
+    """Make a silver table anew from raw alone; the old one stays if this fails.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+        StorageError: A slice cannot be read.
+    """
+    with org.writing(lake.org_id) as connection:
+        return _rebuild(org, lake, Table(connection, org.schema, slug))
+
+
+def _rebuild(org: Org, lake: Lake, table: Table) -> Loaded:
+    slices = list(lake.read(lake.refs(table.slug).get(table.slug, [])))
+    columns = _columns(lake, table.slug, slices)
+    report(table.slug, "merging", 0, sum(piece.counts.written for piece in slices))
+    outcome = merge_anew(table, lake.org_id, slices, columns, lambda piece: scan(lake.store, piece))
+    return _loaded(org, table, slices, columns, outcome)
+
+
+def _columns(lake: Lake, slug: str, slices: Iterable[Slice]) -> dict[str, Column]:
+    fields = sorted({field for piece in slices for field in piece.fields})
+    return columns_of(lake, slug, fields)
+
+
+def _loaded(
+    org: Org, table: Table, slices: Sequence[Slice], columns: Mapping[str, Column], outcome: Outcome
+) -> Loaded:
+    rows = Silver(table.connection, org.schema).rows(table.slug) if table.types() else 0
+    if slices:
+        log.info("%s: merged into silver, slices: %d, %s", table.slug, len(slices), outcome)
+    report(table.slug, "done")
+    return Loaded(len(slices), outcome, rows, tuple(columns.values()))
+
+
+def behind(org: Org, lake: Lake) -> set[str]:
+    """Objects of which silver lacks slices, as when the warehouse was locked the last time.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    refs = lake.refs()
+    if not org.warehouse.path.exists():
+        return set(refs)
+    with org.warehouse.connect(read_only=True) as connection:
+        merged = merged_slices(connection, lake.org_id, refs)
+    return {slug for slug in refs if {r.id for r in refs[slug]} - merged.get(slug, set())}

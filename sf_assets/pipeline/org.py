@@ -1,0 +1,115 @@
+"""One org of the catalogue with everything that belongs to it: connection, raw, warehouse."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+
+import duckdb
+
+from sf_assets.catalog import Catalog, load_catalog
+from sf_assets.errors import ConfigError
+from sf_assets.naming import ONLY, gold_name, silver_name
+from sf_assets.salesforce.client import Client, connect
+from sf_assets.settings import Settings, environment, load_credentials, load_settings
+from sf_assets.storage.lake import Lake, open_lake, owner_of
+from sf_assets.storage.store import Store
+from sf_assets.warehouse.duckdb import Warehouse
+
+
+class Org:
+    """One org. Nothing is opened before it is used.
+
+    Args:
+        name: As the catalogue calls it; `ONLY` when it names none.
+        catalog: The catalogue.
+        settings: Settings.
+        env: Where the credentials are.
+    """
+
+    def __init__(
+        self, name: str, catalog: Catalog, settings: Settings, env: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self.catalog = catalog
+        self.settings = settings
+        self._env = env
+        self._lock = threading.RLock()
+
+    @property
+    def schema(self) -> str:
+        """Schema of its silver tables."""
+        return silver_name(self.name)
+
+    @property
+    def gold(self) -> str:
+        """Schema of its gold tables."""
+        return gold_name(self.name)
+
+    @cached_property
+    def client(self) -> Client:
+        """The connection; the first use logs in."""
+        with self._lock:
+            name = None if self.name == ONLY else self.name
+            return connect(load_credentials(self._env, name))
+
+    def now(self) -> datetime:
+        """The org's present, by its own clock once it has been asked anything; UTC."""
+        return self.client.now() if "client" in self.__dict__ else datetime.now(UTC)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The raw layer, claimed for the org that the credentials lead to."""
+        return open_lake(self.settings.storage_url, self.client.org_id, self.name)
+
+    @cached_property
+    def kept_lake(self) -> Lake:
+        """The raw layer as it is, without asking the org.
+
+        Raises:
+            ConfigError: The storage holds nothing yet.
+        """
+        store = Store(self.settings.storage_url)
+        owner = owner_of(store, self.name)
+        if owner is None:
+            raise ConfigError(
+                f"the storage {store.url} holds nothing yet; run `sf-assets refresh` first"
+            )
+        return Lake(store, owner)
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """The warehouse; not yet opened."""
+        return Warehouse(self.settings.warehouse_url)
+
+    @contextmanager
+    def writing(self, org_id: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The warehouse open for writing, and claimed for this org."""
+        with self.warehouse.connect() as connection:
+            self.warehouse.claim(connection, org_id, self.name)
+            yield connection
+
+
+def load_org(name: str, env: Mapping[str, str] | None = None) -> Org:
+    """One org of the catalogue that the environment names.
+
+    Raises:
+        ConfigError: Settings or catalogue are not valid, or it names no such org.
+    """
+    orgs = {org.name: org for org in load_orgs(env)}
+    if name not in orgs:
+        raise ConfigError(f"the catalogue has no org {name}; it has {', '.join(orgs)}")
+    return orgs[name]
+
+
+def load_orgs(env: Mapping[str, str] | None = None) -> list[Org]:
+    """All orgs of the catalogue that the environment names.
+
+    Raises:
+        ConfigError: Settings or catalogue are not valid.
+    """
+    env = environment() if env is None else env
+    settings = load_settings(env)
+    catalog = load_catalog(settings.catalog)
+    return [Org(name, catalog, settings, env) for name in catalog.orgs or (ONLY,)]

@@ -1,0 +1,194 @@
+"""What a run has to extract, found out from the coverage and cheap probes."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from sf_assets.catalog import ObjectSpec
+from sf_assets.errors import SfAssetsError
+from sf_assets.pipeline.describes import Described, describe_objects
+from sf_assets.pipeline.extract import Order
+from sf_assets.pipeline.known import Known, known_rows
+from sf_assets.pipeline.org import Org
+from sf_assets.salesforce.records import to_batch
+from sf_assets.salesforce.rest import Answer
+from sf_assets.storage.slices import SliceRef
+from sf_assets.windows import BEGIN, Coverage, Window
+
+log = logging.getLogger(__name__)
+
+HOURLY_OVERLAP = timedelta(minutes=60)
+"""Read again once an hour, for what became visible late (design rule 3)."""
+
+_ROWS_A_CALL = 2_000
+_SNAPSHOT_AGES = ((_ROWS_A_CALL, timedelta(0)), (100_000, timedelta(hours=1)))
+_SNAPSHOT_AGE = timedelta(days=1)
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a run has to do.
+
+    Attributes:
+        end: The org's present less the lag: where all windows end.
+        orders: What to extract, by lower-cased object, the newest window first.
+        idle: Windows proven to hold nothing that raw does not have.
+        failed: Objects that cannot be extracted, and why.
+    """
+
+    end: datetime
+    orders: dict[str, list[Order]] = field(default_factory=dict)
+    idle: dict[str, list[Window]] = field(default_factory=dict)
+    failed: dict[str, SfAssetsError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """A window not covered, and the window to read, which begins earlier."""
+
+    described: Described
+    gap: Window
+    window: Window
+
+
+def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
+    """Plan an incremental tick: everything that is not covered yet, as far as it may be read.
+
+    Objects in which nothing has changed are only probed: five to a call.
+
+    Raises:
+        SfAssetsError: The org or the storage cannot be reached at all.
+    """
+    described, plan = _begin(org, specs)
+    lake = org.lake
+    refs, covered = lake.refs(), lake.coverage()
+    gaps: list[_Gap] = []
+    for slug, item in described.items():
+        if item.cursor is None:
+            if _snapshot_due(org, refs.get(slug, []), plan.end):
+                plan.orders[slug] = [Order(item, None)]
+        else:
+            gaps += _gaps(org, item, covered.get(slug, Coverage()), plan.end)
+    probes = {
+        str(n): g.described.query.probe(g.described.cursor or "", g.window)
+        for n, g in enumerate(gaps)
+    }
+    for key, answer in org.client.rest.query_each(probes):
+        gap = gaps[int(key)]
+        _place(org, plan, gap, answer, refs.get(gap.described.spec.slug, []))
+    return plan
+
+
+def plan_backfill(org: Org, specs: Iterable[ObjectSpec], window: Window) -> Plan:
+    """Plan to extract a range anew, whatever raw holds of it: one job for each object.
+
+    Args:
+        org: The org.
+        specs: Which objects; those without a cursor are read whole.
+        window: The range; what lies beyond the org's present less the lag is cut off.
+
+    Raises:
+        SfAssetsError: The org or the storage cannot be reached at all.
+    """
+    described, plan = _begin(org, specs)
+    end = min(window.end, plan.end)
+    for slug, item in described.items():
+        if item.cursor is None:
+            plan.orders[slug] = [Order(item, None)]
+        elif window.start < end:
+            plan.orders[slug] = [Order(item, Window(window.start, end))]
+    return plan
+
+
+def _begin(org: Org, specs: Iterable[ObjectSpec]) -> tuple[dict[str, Described], Plan]:
+    found = describe_objects(org, specs)
+    plan = Plan(org.client.now() - org.settings.lag)
+    plan.failed = {slug: item for slug, item in found.items() if isinstance(item, SfAssetsError)}
+    described = {slug: item for slug, item in found.items() if isinstance(item, Described)}
+    for item in described.values():
+        for warning in item.query.warnings:
+            log.warning("%s: %s", item.info.name, warning)
+    return described, plan
+
+
+def _gaps(org: Org, item: Described, covered: Coverage, end: datetime) -> list[_Gap]:
+    """What is not covered, each gap begun early enough to see what became visible late."""
+    found = []
+    for gap in covered.gaps(end):
+        back = org.settings.overlap
+        if _holds_full_hour(gap):
+            back = max(back, HOURLY_OVERLAP)
+        found.append(_Gap(item, gap, gap.widened(back)))
+    return found
+
+
+def _holds_full_hour(window: Window) -> bool:
+    hour = window.end.replace(minute=0, second=0, microsecond=0)
+    return window.start < hour <= window.end
+
+
+def _place(org: Org, plan: Plan, gap: _Gap, answer: Answer, refs: list[SliceRef]) -> None:
+    """Order the window of a gap, or find that nothing in it is new."""
+    slug = gap.described.spec.slug
+    if answer.error:
+        if answer.error.code != "QUERY_TIMEOUT":
+            plan.failed[slug] = answer.error
+            return
+        plan.orders.setdefault(slug, []).append(Order(gap.described, gap.window))
+        return
+    result = next(iter(answer.body["records"]), {"n": 0, "m": None})
+    count = int(result["n"] or 0)
+    known = _known(org, gap, refs)
+    unknown = known.unknown if len(known.digests) else None
+    order = Order(gap.described, gap.window, count, unknown)
+    told_alike = count == known.records and _same_moment(result["m"], known.newest)
+    # An object read for the first time gets its table, even an empty one.
+    if refs and told_alike and not _says_otherwise(org, order):
+        plan.idle.setdefault(slug, []).append(gap.gap)
+    else:
+        plan.orders.setdefault(slug, []).append(order)
+
+
+def _says_otherwise(org: Org, order: Order) -> bool:
+    """Whether rows that raw holds say something else now under the same stamp.
+
+    A second version of the same second may become visible after the first was read; count and
+    newest stamp do not tell. One call does, where one call is enough.
+    """
+    if not order.rows or order.rows > _ROWS_A_CALL or order.unknown is None:
+        return False
+    described = order.described
+    return any(
+        order.unknown(pa.Table.from_batches([batch])).num_rows
+        for page in org.client.rest.pages(order.soql)
+        for batch in [
+            to_batch(page["records"], described.query.fields, described.columns, described.stamps)
+        ]
+    )
+
+
+def _known(org: Org, gap: _Gap, refs: list[SliceRef]) -> Known:
+    near = (
+        [ref for ref in refs if ref.window.end > gap.window.start] if gap.gap.start > BEGIN else []
+    )
+    return known_rows(org.lake, near, gap.window, gap.described.cursor or "", gap.described.columns)
+
+
+def _same_moment(told: Any, known: str | None) -> bool:
+    if not told or not known:
+        return not told and not known
+    return datetime.fromisoformat(told) == datetime.fromisoformat(known)
+
+
+def _snapshot_due(org: Org, refs: list[SliceRef], end: datetime) -> bool:
+    """Whether an object without a cursor is read again: the more rows, the less often."""
+    if not refs:
+        return True
+    last = max(refs, key=lambda ref: ref.window.end)
+    (piece,) = org.lake.read([last])
+    age = next((a for rows, a in _SNAPSHOT_AGES if piece.counts.written <= rows), _SNAPSHOT_AGE)
+    return end + org.settings.lag - last.window.end >= age

@@ -1,0 +1,79 @@
+"""Where every object stands: what raw covers, what silver holds, what is left of the budget."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sf_assets.catalog import ObjectSpec
+from sf_assets.errors import SfAssetsError
+from sf_assets.pipeline.org import Org
+from sf_assets.warehouse.checks import Silver
+from sf_assets.warehouse.merge import merged_slices
+from sf_assets.windows import BEGIN, Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStatus:
+    """One object.
+
+    Attributes:
+        slug: Lower-cased object name.
+        watermark: End of the unbroken coverage; None when there is none.
+        behind_seconds: Age of the watermark; None likewise.
+        slices: Slices in raw.
+        unmerged: Those that silver has not taken up.
+        rows: Live rows of silver; None when there is no table.
+    """
+
+    slug: str
+    watermark: datetime | None
+    behind_seconds: int | None
+    slices: int
+    unmerged: int
+    rows: int | None
+
+
+def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
+    """Say where objects stand, from raw and the warehouse alone.
+
+    Raises:
+        SfAssetsError: The storage or the warehouse cannot be read.
+    """
+    lake = org.kept_lake
+    refs, covered = lake.refs(), lake.coverage()
+    slugs = [spec.slug for spec in specs]
+    rows: dict[str, int] = {}
+    merged: dict[str, set[str]] = {}
+    if org.warehouse.path.exists():
+        with org.warehouse.connect(read_only=True) as connection:
+            silver = Silver(connection, org.schema)
+            rows = {slug: silver.rows(slug) for slug in slugs if slug in silver}
+            merged = merged_slices(connection, lake.org_id, slugs)
+    found = []
+    for slug in slugs:
+        watermark = covered.get(slug, Coverage()).watermark
+        ids = {ref.id for ref in refs.get(slug, [])}
+        known = watermark > BEGIN
+        found.append(
+            ObjectStatus(
+                slug=slug,
+                watermark=watermark if known else None,
+                behind_seconds=round((datetime.now(UTC) - watermark).total_seconds())
+                if known
+                else None,
+                slices=len(ids),
+                unmerged=len(ids - merged.get(slug, set())),
+                rows=rows.get(slug),
+            )
+        )
+    return found
+
+
+def budget(org: Org) -> dict[str, tuple[int, int]] | SfAssetsError:
+    """What is left of the org's limits that exports use, as (remaining, most) by name."""
+    try:
+        limits = org.client.rest.limits()
+    except SfAssetsError as error:
+        return error
+    names = ("DailyApiRequests", "DailyBulkV2QueryJobs", "DailyBulkV2QueryFileStorageMB")
+    return {n: (limits[n]["Remaining"], limits[n]["Max"]) for n in names if n in limits}

@@ -1,0 +1,34 @@
+"""Which objects a tick has work for; the others are recorded as covered."""
+
+import logging
+from collections.abc import Iterable
+
+from sf_assets.catalog import ObjectSpec
+from sf_assets.errors import SfAssetsError
+from sf_assets.pipeline.load import behind
+from sf_assets.pipeline.org import load_org
+from sf_assets.pipeline.plan import plan_tick
+
+log = logging.getLogger(__name__)
+
+
+def due(org_name: str, specs: Iterable[ObjectSpec]) -> list[str]:
+    """Probe objects and record those in which nothing changed.
+
+    Returns:
+        Lower-cased names of the objects to run for: those that changed, those that fail, and those
+        whose silver lags behind raw.
+
+    Raises:
+        SfAssetsError: The org or the storage cannot be reached at all.
+    """
+    specs = list(specs)
+    org = load_org(org_name)
+    plan = plan_tick(org, specs)
+    org.lake.cover(plan.idle, org.now())
+    asked = {*plan.failed, *plan.orders}
+    try:
+        asked |= behind(org, org.lake)
+    except SfAssetsError as error:  # the warehouse is busy; the next tick will ask again
+        log.info("silver was not looked at: %s", error)
+    return [spec.slug for spec in specs if spec.slug in asked]

@@ -1,0 +1,110 @@
+"""What several kinds of test share: an org, and a place where its tables go."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+
+from sf_assets.emulator.server import Emulator
+from sf_assets.emulator.settings import Settings
+from sf_assets.pipeline.load import Loaded, load
+from sf_assets.pipeline.org import Org, load_orgs
+from sf_assets.pipeline.plan import Plan, plan_tick
+from sf_assets.pipeline.sync import Extracted, execute
+
+FAST = Settings(job_seconds=0.0)
+
+
+class Workspace:
+    """An empty storage and warehouse, a catalogue, and the way to an org.
+
+    Attributes:
+        folder: Where all of it is.
+        env: The environment that says so.
+    """
+
+    def __init__(self, folder: Path, org_env: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.env = dict(org_env) | {
+            "SF_ASSETS_CATALOG": str(folder / "catalog.yaml"),
+            "SF_ASSETS_STORAGE_URL": f"file://{folder}/lake",
+            "SF_ASSETS_WAREHOUSE_URL": f"duckdb:///{folder}/warehouse.duckdb",
+            "SF_ASSETS_LAG_SECONDS": "0",
+        }
+
+    def catalogue(self, objects: Mapping[str, Any], **more: Any) -> None:
+        """Write the catalogue: objects with what is declared of each."""
+        document = {"start": "2026-01-01", **more, "objects": dict(objects)}
+        text = yaml.safe_dump(document, sort_keys=False)
+        (self.folder / "catalog.yaml").write_text(text, encoding="utf-8")
+
+    def org(self) -> Org:
+        """The org, with a login of its own."""
+        (org,) = load_orgs(self.env)
+        return org
+
+    def tick(self) -> dict[str, Extracted]:
+        """One tick of all objects, silver included; what became of each that had work."""
+        org = self.org()
+        return self.run(org, plan_tick(org, org.catalog.select([])))
+
+    def run(self, org: Org, plan: Plan) -> dict[str, Extracted]:
+        """Carry out a plan, and load what it brought."""
+        found = {}
+        for extracted in execute(org, plan):
+            found[extracted.slug] = extracted
+            if extracted.error is None:
+                self.load(extracted.slug, org)
+        return found
+
+    def load(self, slug: str, org: Org | None = None) -> Loaded:
+        """Merge an object into silver."""
+        org = org or self.org()
+        return load(org, org.kept_lake, slug)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Ask the warehouse."""
+        path = str(self.folder / "warehouse.duckdb")
+        with duckdb.connect(path, read_only=True) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            return connection.execute(query).fetchall()
+
+
+@pytest.fixture(autouse=True)
+def _nobody_elses_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Tests run in an empty folder and never see the settings of whoever runs them."""
+    import os
+
+    for name in os.environ:
+        if name.startswith(("SALESFORCE_", "SF_ASSETS_", "DAGSTER_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def company() -> Iterator[Emulator]:
+    """A small company's org that nobody changes."""
+    with Emulator(scale=0.1, seed=7, settings=FAST) as org:
+        yield org
+
+
+@pytest.fixture
+def living_org() -> Iterator[Emulator]:
+    """A tiny company's org of one's own, to change at will."""
+    with Emulator(scale=0.02, seed=11, settings=FAST) as org:
+        yield org
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, company: Emulator) -> Workspace:
+    """A workspace on the org that nobody changes."""
+    return Workspace(tmp_path, company.environment)
+
+
+@pytest.fixture
+def own_workspace(tmp_path: Path, living_org: Emulator) -> Workspace:
+    """A workspace on an org of one's own."""
+    return Workspace(tmp_path, living_org.environment)

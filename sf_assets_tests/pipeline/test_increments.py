@@ -1,0 +1,225 @@
+"""Increments: what changes in the org changes in silver, and nothing else is read again."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from sf_assets.emulator.clock import Clock
+from sf_assets.emulator.server import Emulator
+from sf_assets.pipeline.load import rebuild
+from sf_assets.pipeline.plan import plan_backfill
+from sf_assets.pipeline.reconcile import reconcile
+from sf_assets.windows import Window, utc_day
+from sf_assets_tests.conftest import FAST, Workspace
+from sf_assets_tests.equality import differences
+
+OBJECTS = ("Account", "Contact", "Opportunity", "Case")
+
+
+@pytest.fixture
+def org() -> Iterator[Emulator]:
+    """An org whose clock stands still until it is moved."""
+    clock = Clock(datetime(2026, 11, 20, 15, 30, tzinfo=UTC), frozen=True)
+    with Emulator(scale=0.02, seed=11, settings=FAST, clock=clock) as emulator:
+        emulator.advance(600)
+        yield emulator
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, org: Emulator) -> Workspace:
+    workspace = Workspace(tmp_path, org.environment)
+    workspace.catalogue(dict.fromkeys(OBJECTS))
+    return workspace
+
+
+def all_equal(org: Emulator, workspace: Workspace) -> bool:
+    found = [d for name in OBJECTS for d in differences(org, workspace, name)]
+    assert found == []
+    return True
+
+
+def test_a_second_tick_finds_nothing_to_do(workspace: Workspace, org: Emulator) -> None:
+    workspace.tick()
+    org.advance(300)
+    assert workspace.tick() == {}
+    assert all_equal(org, workspace)
+
+
+def test_an_idle_object_costs_a_fifth_of_a_call(workspace: Workspace, org: Emulator) -> None:
+    workspace.catalogue(dict.fromkeys([*OBJECTS, "Lead"]))
+    workspace.tick()
+    org.advance(300)
+    connected = workspace.org()
+    connected.client.rest.limits()
+    before = connected.client.usage.made
+    from sf_assets.pipeline.plan import plan_tick
+
+    plan = plan_tick(connected, connected.catalog.select([]))
+    assert sorted(plan.idle) == sorted(name.lower() for name in [*OBJECTS, "Lead"])
+    assert connected.client.usage.made - before == 1
+
+
+def test_only_what_changed_is_read(workspace: Workspace, org: Emulator) -> None:
+    workspace.tick()
+    org.advance(300)
+    account = workspace.rows("SELECT min(Id) FROM silver.account_live")[0][0]
+    org.org.records.update("Account", account, {"Name": "NA"})
+    org.advance(300)
+    done = workspace.tick()
+    assert {slug: e.slices[0].counts.written for slug, e in done.items()} == {"account": 1}
+    assert workspace.rows(f"SELECT Name FROM silver.account WHERE Id = '{account}'") == [("NA",)]
+    assert all_equal(org, workspace)
+
+
+def test_a_deleted_record_leaves_the_live_view_and_an_undeleted_one_comes_back(
+    workspace: Workspace, org: Emulator
+) -> None:
+    workspace.tick()
+    case = workspace.rows("SELECT min(Id) FROM silver.case_live")[0][0]
+    live = f"SELECT count(*) FROM silver.case_live WHERE Id = '{case}'"
+    org.advance(60)
+    org.org.records.delete("Case", case)
+    org.advance(60)
+    workspace.tick()
+    assert workspace.rows(live) == [(0,)]
+    org.org.records.undelete("Case", case)
+    org.advance(60)
+    workspace.tick()
+    assert workspace.rows(live) == [(1,)]
+    assert all_equal(org, workspace)
+
+
+def test_rows_read_again_in_the_overlap_are_not_written_again(
+    workspace: Workspace, org: Emulator
+) -> None:
+    workspace.tick()
+    org.advance(60)
+    first = org.org.records.insert("Account", {"Name": "first"})
+    org.advance(60)
+    workspace.tick()
+    org.org.records.insert("Account", {"Name": "second"})
+    org.advance(60)
+    (account,) = workspace.tick().values()
+    counts = account.slices[0].counts
+    assert counts.parsed >= 2, f"{first} lies within the overlap and is read again"
+    assert (counts.written, counts.known) == (1, counts.parsed - 1)
+    assert all_equal(org, workspace)
+
+
+def test_a_late_commit_within_the_overlap_is_found(workspace: Workspace, org: Emulator) -> None:
+    workspace.tick()
+    org.advance(60)
+    with org.org.records.transaction(stamp=org.clock.stamp()) as late:
+        late.insert("Account", [{"Name": "stamped early"}], system=True)
+        org.advance(240)
+        workspace.tick()
+    org.advance(60)
+    workspace.tick()
+    found = workspace.rows("SELECT count(*) FROM silver.account WHERE Name = 'stamped early'")
+    assert found == [(1,)]
+    assert all_equal(org, workspace)
+
+
+def test_a_version_of_the_same_second_is_not_lost(workspace: Workspace, org: Emulator) -> None:
+    workspace.tick()
+    org.advance(60)
+    stamp = org.clock.stamp()
+    account = workspace.rows("SELECT min(Id) FROM silver.account_live")[0][0]
+    org.org.records.update("Account", account, {"Name": "one"})
+    org.advance(1)
+    workspace.tick()
+    with org.org.records.transaction(stamp=stamp) as second:
+        second.update("Account", [{"Id": account, "Name": "two"}])
+    org.advance(60)
+    workspace.tick()
+    assert workspace.rows(f"SELECT Name FROM silver.account WHERE Id = '{account}'") == [("two",)]
+    assert all_equal(org, workspace)
+
+
+def test_a_recent_backfill_and_a_refresh_end_with_every_row(
+    workspace: Workspace, org: Emulator
+) -> None:
+    workspace.catalogue(dict.fromkeys(OBJECTS), start="2026-10-01")
+    with org.org.records.transaction(stamp=datetime(2001, 3, 14, tzinfo=UTC)) as old:
+        old.insert("Account", [{"Name": "from 2001"}], system=True)
+    here = workspace.org()
+    window = Window(utc_day(date(2026, 11, 10)), utc_day(date(2026, 11, 21)))
+    workspace.run(here, plan_backfill(here, here.catalog.select([]), window))
+    before = workspace.rows("SELECT count(*) FROM silver.account")[0][0]
+    workspace.tick()
+    assert all_equal(org, workspace)
+    oldest, count = workspace.rows("SELECT min(_cursor), count(*) FROM silver.account")[0]
+    assert oldest.year == 2001
+    assert count > before
+
+
+def test_a_rebuild_from_raw_alone_gives_the_same_tables(
+    workspace: Workspace, org: Emulator
+) -> None:
+    workspace.tick()
+    for step in range(3):
+        org.advance(60)
+        account = workspace.rows("SELECT min(Id) FROM silver.account_live")[0][0]
+        org.org.records.update("Account", account, {"Name": f"step {step}"})
+        workspace.tick()
+    tables = [f"silver.{name.lower()}" for name in OBJECTS]
+    before = {
+        t: (workspace.rows(f"DESCRIBE {t}"), sorted(workspace.rows(f"FROM {t}"), key=str))
+        for t in tables
+    }
+    (workspace.folder / "warehouse.duckdb").unlink()
+    offline = workspace.org()
+    for name in OBJECTS:
+        rebuild(offline, offline.kept_lake, name.lower())
+    after = {
+        t: (workspace.rows(f"DESCRIBE {t}"), sorted(workspace.rows(f"FROM {t}"), key=str))
+        for t in tables
+    }
+    assert after == before
+    assert "client" not in offline.__dict__, "the org was asked"
+
+
+def test_an_outage_of_one_object_is_caught_up_alone(workspace: Workspace, org: Emulator) -> None:
+    workspace.tick()
+    for _ in range(3):
+        org.advance(86_400)
+        org.org.records.insert("Account", {"Name": "busy"})
+        org.org.records.insert("Contact", {"LastName": "quiet"})
+        here = workspace.org()
+        from sf_assets.pipeline.plan import plan_tick
+
+        workspace.run(
+            here, plan_tick(here, here.catalog.select(["Contact", "Opportunity", "Case"]))
+        )
+    org.advance(60)
+    window = workspace.tick()["account"].slices[0].window
+    assert timedelta(days=3) < window.end - window.start < timedelta(days=3, hours=2)
+    assert all_equal(org, workspace)
+
+
+def test_reconciliation_counts_the_org_and_silver_equal(
+    workspace: Workspace, org: Emulator
+) -> None:
+    workspace.tick()
+    # What changes after the watermark is no difference.
+    account = workspace.rows("SELECT min(Id) FROM silver.account_live")[0][0]
+    org.org.records.update("Account", account, {"Name": "since then"})
+    here = workspace.org()
+    found = {r.slug: r for r in reconcile(here, here.catalog.select([]))}
+    assert all(not r.error and not r.differences for r in found.values())
+    assert found["contact"].org == found["contact"].silver > 0
+
+
+def test_reconciliation_names_the_day_that_differs(
+    workspace: Workspace, org: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sf_assets.pipeline.reconcile._PAUSES", (0.0,))
+    workspace.tick()
+    gone, day = workspace.rows("SELECT Id, _cursor::DATE FROM silver.account LIMIT 1")[0]
+    org.org.records.purge("Account", gone)
+    here = workspace.org()
+    found = {r.slug: r for r in reconcile(here, here.catalog.select(["Account"]))}
+    (difference,) = found["account"].differences
+    assert (difference.day, difference.silver - difference.org) == (day, 1)

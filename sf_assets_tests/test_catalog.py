@@ -1,0 +1,185 @@
+"""The catalogue: what can be declared, and how errors are told."""
+
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sf_assets.catalog import PACKAGED_GOLD, Catalog, load_catalog
+from sf_assets.errors import ConfigError
+from sf_assets.windows import Grain
+
+
+def read(folder: Path, text: str) -> Catalog:
+    path = folder / "catalog.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_catalog(path)
+
+
+def refused(folder: Path, text: str) -> str:
+    """Why a catalogue is refused."""
+    with pytest.raises(ConfigError) as caught:
+        read(folder, text)
+    return str(caught.value)
+
+
+def test_the_packaged_catalogue_names_the_standard_objects() -> None:
+    names = set(load_catalog().objects)
+    assert names >= {
+        "Account", "Contact", "Opportunity", "Lead", "Case", "Task", "Event", "User", "Campaign",
+        "Product2", "OpportunityLineItem",
+    }  # fmt: skip
+
+
+def test_objects_take_the_defaults_of_the_file_unless_they_say_otherwise(tmp_path: Path) -> None:
+    catalog = read(
+        tmp_path,
+        "start: 2024-03-01\ngrain: monthly\nowners: ['team:crm']\nobjects:\n  Account:\n"
+        "  Invoice__c: {grain: daily, start: 2020-01-01, owners: [], tags: {pii: 'no'},\n"
+        "    fields: [Name, Amount__c], exclude: [Secret__c]}\n",
+    )
+    account, invoice = catalog.objects.values()
+    assert (account.name, account.slug) == ("Account", "account")
+    assert (account.grain, account.start) == (Grain.MONTHLY, date(2024, 3, 1))
+    assert account.owners == catalog.owners == ("team:crm",)
+    assert account.fields is None
+    assert (invoice.grain, invoice.start) == (Grain.DAILY, date(2020, 1, 1))
+    assert (invoice.owners, invoice.tags) == ((), {"pii": "no"})
+    assert (invoice.fields, invoice.exclude) == (("Name", "Amount__c"), ("Secret__c",))
+    assert catalog.gold == PACKAGED_GOLD
+
+
+def test_paths_begin_at_the_catalogues_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "conf").mkdir()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf" / "c.yaml").write_text(
+        "gold: sql\nobjects:\n  Case: {soql: case.soql}\n  Lead: {soql: /abs/lead.soql}\n"
+    )
+    catalog = load_catalog(Path("conf/c.yaml"))
+    assert catalog.gold == tmp_path / "conf" / "sql"
+    assert catalog.objects["Case"].soql == tmp_path / "conf" / "case.soql"
+    assert catalog.objects["Lead"].soql == Path("/abs/lead.soql")
+
+
+def test_objects_are_selected_by_name_in_any_case_and_in_the_order_asked_for(
+    tmp_path: Path,
+) -> None:
+    catalog = read(tmp_path, "objects: {Account: , Lead: , Case: }")
+    assert [spec.name for spec in catalog.select(["lead", "ACCOUNT"])] == ["Lead", "Account"]
+    assert [spec.name for spec in catalog.select([])] == ["Account", "Lead", "Case"]
+    with pytest.raises(ConfigError, match="has no contact; it has Account, Lead, Case"):
+        catalog.select(["Contact", "Lead"])
+
+
+def test_a_file_that_is_not_there_is_told_with_the_variable_to_set(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="SF_ASSETS_CATALOG"):
+        load_catalog(tmp_path / "none.yaml")
+
+
+ERRORS = {
+    "an unknown word": ("objects:\n  Lead:\n    grian: daily", 3, "objects.Lead.grian"),
+    "an unknown word at the top": ("objects: {Lead: }\nowner: me", 2, "owner"),
+    "an unknown grain": ("objects:\n  Lead:\n\n    grain: weekly", 4, "objects.Lead.grain"),
+    "a grain of the top": ("grain: weekly\nobjects: {Lead: }", 1, "grain"),
+    "no date": ("objects:\n  Lead: {start: soon}", 2, "objects.Lead.start"),
+    "a date that no calendar has": ("objects: {Lead: }\nstart: 2025-02-30", 2, "2025-02-30"),
+    "a name that no object has": ("objects:\n  Lead:\n  Out Of Space:", 3, "Out Of Space"),
+    "an entry of a list": ("objects:\n  Lead:\n    fields:\n    - Id\n    - a b", 5, "fields.1"),
+    "an object that is a word": ("objects:\n  Case:\n  Lead: daily", 3, "objects.Lead"),
+    "no object": ("# nothing\nobjects: {}", 2, "objects"),
+    "objects that are a list": ("start: 2025-01-01\nobjects: [Lead]", 2, "objects"),
+    "nothing at all": ("", 1, "objects"),
+    "a list": ("- Lead", 1, "objects"),
+    "an org by a bad name": ("objects: {Lead: }\norgs:\n- uk\n- U-S", 4, "orgs.1"),
+    "an org twice": ("objects: {Lead: }\norgs: [uk, us, uk]", 2, "uk"),
+    "an object twice": ("objects:\n  Lead:\n  Case:\n  Lead:", 4, "Lead"),
+    "an object twice in different case": ("objects:\n  Lead:\n  Case:\n  lead:", 4, "lead"),
+    "a word twice": ("objects:\n  Lead:\n    grain: daily\n    grain: monthly", 4, "grain"),
+    "a name of its own": ("objects:\n  Lead:\n  Case: {name: Lead}", 3, "name"),
+    "a path of its own": ("path: x\nobjects: {Lead: }", 1, "path"),
+    "no YAML": ("objects:\n  Lead: {grain: daily", 2, "not YAML"),
+    "a tab": ("objects:\n\tLead:", 2, "not YAML"),
+    "a control character": ("objects:\n  Lead: \x01", 2, "not YAML"),
+    "a number that is none": ("objects:\n  Lead: {tags: {a: 0x_}}", 2, "0x_"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_an_error_names_the_file_the_line_and_what_is_wrong(tmp_path: Path, case: str) -> None:
+    text, line, what = ERRORS[case]
+    message = refused(tmp_path, text)
+    assert message.startswith(f"{tmp_path}/catalog.yaml:{line}: ")
+    assert what in message
+
+
+def test_a_file_that_is_not_utf_8_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.yaml"
+    path.write_bytes(b"# caf\xe9\nobjects: {Lead: }\n")
+    with pytest.raises(ConfigError, match=r"catalog\.yaml.* UTF-8"):
+        load_catalog(path)
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.yaml"
+    path.write_bytes(b"\xef\xbb\xbfobjects: {Lead: }\n")
+    assert list(load_catalog(path).objects) == ["Lead"]
+
+
+good = st.fixed_dictionaries(
+    {},
+    optional={
+        "grain": st.sampled_from(["daily", "monthly", "none"]),
+        "start": st.dates().map(str),
+        "fields": st.lists(st.sampled_from(["Id", "Name", "X__c"]), max_size=3),
+        "tags": st.dictionaries(st.sampled_from("ab"), st.text("xyz"), max_size=2),
+    },
+)
+names = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,6}", fullmatch=True)
+catalogues = st.lists(
+    st.tuples(names, good), min_size=1, max_size=6, unique_by=lambda i: i[0].lower()
+)
+
+
+@given(catalogues, st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_a_wrong_word_anywhere_is_found_on_its_line(
+    tmp_path: Path, entries: list[tuple[str, dict[str, object]]], data: st.DataObject
+) -> None:
+    victim = data.draw(st.sampled_from(entries))[0]
+    lines = ["objects:"]
+    for name, options in entries:
+        lines += data.draw(st.lists(st.sampled_from(["", "  # a comment"]), max_size=2))
+        lines.append(f"  '{name}':")
+        lines += [
+            f"    {key}: {yaml.safe_dump(value, default_flow_style=True).splitlines()[0]}"
+            for key, value in options.items()
+        ]
+        if name == victim:
+            lines.append("    wrong: 1")
+            line = len(lines)
+    message = refused(tmp_path, "\n".join(lines))
+    assert re.match(rf".*catalog\.yaml:{line}: objects\.{victim}\.wrong: ", message)
+    lines[line - 1] = ""
+    assert list(read(tmp_path, "\n".join(lines)).objects) == [name for name, _ in entries]
+
+
+@given(
+    st.text(st.sampled_from("objects: Lead\n-{}[],'\"&*a!|>#?%@`0123456789.<=~\t\x00\x85e+_"))
+    | st.text(st.characters(exclude_categories=["Cs"]))
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+def test_no_text_at_all_brings_anything_but_a_catalogue_or_a_plain_error(
+    tmp_path: Path, text: str
+) -> None:
+    problem = ""
+    try:
+        assert read(tmp_path, text).objects
+    except ConfigError as error:
+        problem = str(error)
+    assert not problem or problem.startswith(f"{tmp_path}/catalog.yaml:")
