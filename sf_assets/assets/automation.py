@@ -1,0 +1,96 @@
+"""What runs by itself: the tick every five minutes, gold when silver changed, checks once a day."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from sf_assets.assets.objects import TICK_TAG, Group
+from sf_assets.assets.partitions import open_key
+from sf_assets.naming import gold_name
+
+_ACTIVE = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def tick(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
+    """Every five minutes: find out what changed in a group, and run only for that.
+
+    Objects in which nothing changed cost a fifth of an API call and no run; that they were looked
+    at is recorded in raw.
+    """
+    job = dg.define_asset_job(
+        f"tick_{group.name}",
+        selection=dg.AssetSelection.assets(assets),
+        description="Extract what is not covered yet, and merge it into silver.",
+    )
+
+    @dg.schedule(
+        name=f"every_5_minutes_{group.name}",
+        cron_schedule="*/5 * * * *",
+        execution_timezone="UTC",
+        job=job,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def every_5_minutes(
+        context: dg.ScheduleEvaluationContext,
+    ) -> dg.RunRequest | dg.SkipReason:
+        running = dg.RunsFilter(job_name=job.name, statuses=_ACTIVE)
+        if context.instance.get_runs(running, limit=1):
+            return dg.SkipReason("the last tick is still at work")
+        request = tick_request(group, list(group.specs))
+        return request or dg.SkipReason("nothing has changed; all objects are covered")
+
+    return dg.Definitions(jobs=[job], schedules=[every_5_minutes])
+
+
+def tick_request(group: Group, slugs: Sequence[str]) -> dg.RunRequest | None:
+    """Plan a tick of a group: a run for the objects that have work, or None.
+
+    The run asks for the open partition; its step finds the windows from the coverage, and reports
+    the partitions that they touch. What is found idle is recorded as covered here and now.
+
+    Raises:
+        SfAssetsError: The org or the storage cannot be reached.
+    """
+    from sf_assets.pipeline.tick import due
+
+    asked = due(group.org, [group.specs[slug] for slug in slugs])
+    if not asked:
+        return None
+    return dg.RunRequest(
+        asset_selection=[key(slug) for slug in asked for key in (group.raw_key, group.silver_key)],
+        partition_key=open_key(group.grain),
+        tags={TICK_TAG: "true"},
+    )
+
+
+def rebuild_gold(org: str) -> dg.Definitions:
+    """Build gold tables when what they read has changed."""
+    sensor = dg.AutomationConditionSensorDefinition(
+        f"rebuild_{gold_name(org)}",
+        target=dg.AssetSelection.groups(gold_name(org)),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    return dg.Definitions(sensors=[sensor])
+
+
+def daily_checks() -> dg.Definitions:
+    """All checks of all objects, once a day, with nothing extracted."""
+    job = dg.define_asset_job(
+        "daily_checks",
+        selection=dg.AssetSelection.all_asset_checks(),
+        description="Every check of every object, on what is there.",
+    )
+    schedule = dg.ScheduleDefinition(
+        name="daily_checks_at_6",
+        job=job,
+        cron_schedule="0 6 * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    return dg.Definitions(jobs=[job], schedules=[schedule])

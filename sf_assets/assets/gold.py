@@ -1,0 +1,94 @@
+"""Gold assets: one for each `.sql` file, built whenever what it reads has changed."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+
+from sf_assets.catalog import PACKAGED_GOLD, Catalog
+from sf_assets.errors import ConfigError
+from sf_assets.naming import gold_name, raw_name, silver_name
+from sf_assets.warehouse.gold import GoldTable, read_gold
+
+REBUILT_WHEN_READ_CHANGES = (
+    dg.AutomationCondition.any_deps_updated().since_last_handled()
+    & ~dg.AutomationCondition.in_progress()
+)
+"""Not `eager()`: that waits until no partition of silver is missing, and until nothing failed."""
+
+
+_DAYS_NOT_FINAL = timedelta(days=2)
+
+
+def gold_tables(catalog: Catalog) -> list[GoldTable]:
+    """The gold tables of the catalogue's folder, each after those that it reads.
+
+    Of the packaged ones only those whose objects the catalogue has.
+
+    Raises:
+        ConfigError: A file is no query, or reads what is not there.
+    """
+    tables = read_gold(catalog.gold)
+    names = {table.name for table in tables}
+    slugs = {spec.slug for spec in catalog.objects.values()}
+    kept = []
+    for table in tables:
+        unknown = sorted((table.silver | table.raw) - slugs | table.gold - names)
+        if not unknown:
+            kept.append(table)
+        elif table.path.parent != PACKAGED_GOLD:
+            raise ConfigError(
+                f"{table.path} reads {', '.join(unknown)}, which the catalogue {catalog.path} does "
+                "not have; add it there, or remove the file"
+            )
+    return kept
+
+
+def gold_asset(catalog: Catalog, table: GoldTable, org: str) -> dg.AssetsDefinition:
+    """The asset of a gold table of one org."""
+    key = dg.AssetKey([gold_name(org), table.name])
+    deps = [
+        *(dg.AssetKey([silver_name(org), slug]) for slug in sorted(table.silver)),
+        *(dg.AssetKey([raw_name(org), slug]) for slug in sorted(table.raw)),
+        *(dg.AssetKey([gold_name(org), name]) for name in sorted(table.gold)),
+    ]
+    condition = REBUILT_WHEN_READ_CHANGES
+    if table.daily:
+        condition &= dg.AutomationCondition.in_latest_time_window(_DAYS_NOT_FINAL)
+    days = dg.DailyPartitionsDefinition(f"{catalog.start:%Y-%m-%d}", end_offset=1)
+
+    @dg.asset(
+        key=key,
+        deps=deps,
+        partitions_def=days if table.daily else None,
+        backfill_policy=dg.BackfillPolicy.single_run() if table.daily else None,
+        description=f"{table.description}\n\n```sql\n{table.sql}\n```",
+        kinds={"gold", "sql"},
+        group_name=gold_name(org),
+        owners=list(catalog.owners),
+        automation_condition=condition,
+        op_tags={"sf_assets/layer": "gold"},
+    )
+    def gold(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        from sf_assets.pipeline.gold import build_gold
+        from sf_assets.pipeline.org import load_org
+
+        keys = context.partition_keys if table.daily else []
+        home = load_org(org)
+        built = build_gold(home, home.kept_lake, table, [date.fromisoformat(k) for k in keys])
+        for day, rows in built.rows_by_day.items():
+            facts = {"dagster/partition_row_count": rows}
+            context.add_asset_metadata(facts, partition_key=f"{day:%Y-%m-%d}")
+        return dg.MaterializeResult(metadata=_metadata(key, built.rows, built.columns))
+
+    return gold
+
+
+def _metadata(key: dg.AssetKey, rows: int, columns: Mapping[str, str]) -> dict[str, Any]:
+    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()])
+    return {
+        "dagster/row_count": rows,
+        "dagster/table_name": ".".join(key.path),
+        "dagster/column_schema": schema,
+    }

@@ -1,0 +1,126 @@
+"""Raw and silver assets of the catalogue's objects, worked on together, each failing alone."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from sf_assets.assets.partitions import partitions_def
+from sf_assets.catalog import Catalog, ObjectSpec
+from sf_assets.expectations import RAW_CHECKS, SILVER_CHECKS
+from sf_assets.naming import ONLY, raw_name, silver_name
+from sf_assets.windows import Grain
+
+TICK_TAG = "sf_assets/tick"
+"""Tag of runs whose windows come from the coverage."""
+
+WINDOW_TAG = "sf_assets/window"
+"""Tag of runs whose window it says, `<start>/<end>`; of all others the partitions say it."""
+
+Events = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Objects of one org that share their partitions: what one step works on together.
+
+    Attributes:
+        org: Name of the org.
+        grain: How rows are cut into partitions.
+        start: First partition.
+        specs: The objects, by lower-cased name.
+    """
+
+    org: str
+    grain: Grain
+    start: date
+    specs: Mapping[str, ObjectSpec]
+
+    @property
+    def name(self) -> str:
+        """Name of the step: `objects_daily_20250101`, with the org's before it if it has one."""
+        prefix = "" if self.org == ONLY else f"{self.org}_"
+        start = "" if self.grain is Grain.NONE else f"_{self.start:%Y%m%d}"
+        return f"{prefix}objects_{self.grain}{start}"
+
+    def raw_key(self, slug: str) -> dg.AssetKey:
+        """Key of an object's raw asset."""
+        return dg.AssetKey([raw_name(self.org), slug])
+
+    def silver_key(self, slug: str) -> dg.AssetKey:
+        """Key of an object's silver asset."""
+        return dg.AssetKey([silver_name(self.org), slug])
+
+
+def group_objects(catalog: Catalog) -> list[Group]:
+    """The catalogue's objects by org and partitions."""
+    groups: dict[tuple[str, Grain, date], dict[str, ObjectSpec]] = {}
+    for org in catalog.orgs or (ONLY,):
+        for spec in catalog.objects.values():
+            start = date.min if spec.grain is Grain.NONE else spec.start
+            groups.setdefault((org, spec.grain, start), {})[spec.slug] = spec
+    return [Group(*key, specs) for key, specs in groups.items()]
+
+
+def object_assets(group: Group, warehouse_kind: str) -> dg.AssetsDefinition:
+    """The assets of a group, with their checks.
+
+    Raw is partitioned by the cursor. Silver is not: a record's row moves on with its cursor, so no
+    part of the table belongs to a day.
+
+    Args:
+        group: The objects.
+        warehouse_kind: What silver lives in, such as `duckdb`, for the icon.
+    """
+    partitions = partitions_def(group.grain, group.start)
+    specs: list[dg.AssetSpec] = []
+    checks: list[dg.AssetCheckSpec] = []
+    for slug, spec in group.specs.items():
+        common: dict[str, Any] = {
+            "skippable": True,
+            "owners": list(spec.owners),
+            "tags": {"salesforce/object": spec.name, **spec.tags},
+        }
+        raw, silver = group.raw_key(slug), group.silver_key(slug)
+        specs += [
+            dg.AssetSpec(
+                raw,
+                description=f"{spec.name} as Salesforce said it: every version read, all text.",
+                kinds={"salesforce", "parquet"},
+                group_name=raw.path[0],
+                partitions_def=partitions,
+                **common,
+            ),
+            dg.AssetSpec(
+                silver,
+                deps=[raw],
+                description=f"{spec.name}, typed by describe: one row for each record Id.",
+                kinds={"silver", warehouse_kind},
+                group_name=silver.path[0],
+                **common,
+            ),
+        ]
+        checks += [dg.AssetCheckSpec(n, asset=raw, description=d) for n, d in RAW_CHECKS.items()]
+        checks += [
+            dg.AssetCheckSpec(n, asset=silver, description=d) for n, d in SILVER_CHECKS.items()
+        ]
+
+    @dg.multi_asset(
+        name=group.name,
+        specs=specs,
+        check_specs=checks,
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
+    )
+    def objects(context: dg.AssetExecutionContext) -> Events:
+        from sf_assets.assets.work import work
+
+        yield from work(context, group)
+
+    return objects
+
+
+"""
+"""

@@ -1,0 +1,102 @@
+"""Runs of assets in this process, for the command line: what Dagster would launch, told briefly."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from sf_assets.definitions import defs
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(slots=True)
+class Report:
+    """What runs did.
+
+    Attributes:
+        materialized: Metadata of the assets, by key; of a range of partitions the newest one's.
+        checks: Outcome of the checks: asset key, name, passed, severity, metadata.
+        errors: Messages by object, or by step where no object is to blame.
+    """
+
+    materialized: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+class Runner:
+    """Runs assets in this process.
+
+    The runs are kept by the instance of DAGSTER_HOME, so that the UI shows them; where that is not
+    set they are forgotten.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self._instance = instance
+        self._job = defs().resolve_implicit_global_asset_job_def()
+        self.report = Report()
+
+    def run(
+        self,
+        keys: Iterable[dg.AssetKey],
+        tags: Mapping[str, str],
+        partition_key: str | None = None,
+    ) -> None:
+        """Run assets with their checks, and add to the report what came of it."""
+        result = self._job.execute_in_process(
+            run_config=_QUIET,
+            instance=self._instance,
+            asset_selection=list(keys),
+            tags=dict(tags),
+            partition_key=partition_key,
+            raise_on_error=False,
+        )
+        for event in result.all_events:
+            self._note(event)
+
+    def _note(self, event: dg.DagsterEvent) -> None:
+        if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
+            materialization = event.step_materialization_data.materialization
+            key = tuple(materialization.asset_key.path)
+            facts = {name: value.value for name, value in materialization.metadata.items()}
+            self.report.materialized[key] = self.report.materialized.get(key, {}) | facts
+        elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            evaluation = event.asset_check_evaluation_data
+            self.report.checks.append(
+                {
+                    "asset": evaluation.asset_key.to_user_string(),
+                    "check": evaluation.check_name,
+                    "passed": evaluation.passed,
+                    "severity": evaluation.severity.value,
+                    "facts": {name: value.value for name, value in evaluation.metadata.items()},
+                }
+            )
+        elif event.is_step_failure:
+            self.report.errors |= _errors(event)
+
+
+def _errors(event: dg.DagsterEvent) -> dict[str, str]:
+    """Messages of a failed step, by object where the step said which."""
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.metadata:
+        return {name: str(v.value) for name, v in data.user_failure_data.metadata.items()}
+    error = data.error
+    while error and error.cause:
+        error = error.cause
+    return {event.step_key or "run": error.message.strip() if error else "failed"}
+
+
+@contextmanager
+def runner() -> Iterator[Runner]:
+    """A runner on the instance of DAGSTER_HOME, or on one that is forgotten."""
+    import os
+
+    if os.environ.get("DAGSTER_HOME"):
+        with dg.DagsterInstance.get() as instance:
+            yield Runner(instance)
+    else:
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield Runner(instance)

@@ -1,0 +1,192 @@
+"""What the objects' step does: plan, extract, load, check; an object that fails fails alone."""
+
+from collections.abc import Collection, Iterator
+from contextlib import closing
+from typing import Any
+
+import dagster as dg
+
+from sf_assets.assets.objects import TICK_TAG, WINDOW_TAG, Events, Group
+from sf_assets.assets.partitions import keys_touched, window_of
+from sf_assets.errors import SfAssetsError
+from sf_assets.expectations import RAW_CHECKS, SILVER_CHECKS
+from sf_assets.pipeline.checks import Finding, check_raw, check_silver
+from sf_assets.pipeline.load import Loaded, load
+from sf_assets.pipeline.org import Org, load_org
+from sf_assets.pipeline.plan import Plan, plan_backfill, plan_tick
+from sf_assets.pipeline.sync import Extracted, execute
+from sf_assets.storage.lake import Lake
+from sf_assets.warehouse.columns import Column
+from sf_assets.windows import ALWAYS, Window, parse_compact
+
+
+def work(context: dg.AssetExecutionContext, group: Group) -> Events:
+    """Extract the selected raw assets, load the selected silver assets, run the selected checks.
+
+    Raises:
+        dg.Failure: At the end, when any object failed; the others are done by then.
+    """
+    step = _Step(context, group, load_org(group.org))
+    if step.raw:
+        yield from step.extract()
+    yield from step.load_others()
+    yield from step.check()
+    if step.errors:
+        raise dg.Failure(
+            "; ".join(f"{slug}: {error}" for slug, error in step.errors.items()),
+            metadata={slug: str(error) for slug, error in step.errors.items()},
+            allow_retries=False,
+        )
+
+
+class _Step:
+    """One execution of the step."""
+
+    def __init__(self, context: dg.AssetExecutionContext, group: Group, org: Org) -> None:
+        self._context = context
+        self._group = group
+        self._org = org
+        keys = context.selected_asset_keys
+        self.raw = [slug for slug in group.specs if group.raw_key(slug) in keys]
+        self.silver = [slug for slug in group.specs if group.silver_key(slug) in keys]
+        self.errors: dict[str, SfAssetsError] = {}
+        self._tick = TICK_TAG in context.run.tags
+        self._asked_window = context.run.tags.get(WINDOW_TAG)
+        partitioned = context.has_partition_key or context.has_partition_key_range
+        self._asked_keys = list(context.partition_keys) if partitioned else []
+        self._touched: set[str] = set()
+
+    @property
+    def _lake(self) -> Lake:
+        return self._org.lake if self.raw else self._org.kept_lake
+
+    def extract(self) -> Events:
+        """Extract the raw assets; an object's silver follows as soon as its raw is there."""
+        with closing(execute(self._org, self._plan())) as results:
+            for extracted in results:
+                self._touched.add(extracted.slug)
+                if extracted.slices:
+                    yield self._extracted(extracted)
+                if extracted.error:
+                    self.errors[extracted.slug] = extracted.error
+                elif extracted.slug in self.silver:
+                    yield from self._load(extracted.slug)
+
+    def _plan(self) -> Plan:
+        specs = [self._group.specs[slug] for slug in self.raw]
+        if self._tick:
+            return plan_tick(self._org, specs)
+        if self._asked_window:
+            start, end = self._asked_window.split("/")
+            return plan_backfill(self._org, specs, Window(parse_compact(start), parse_compact(end)))
+        if not self._asked_keys:
+            return plan_backfill(self._org, specs, ALWAYS)
+        first, last = self._asked_keys[0], self._asked_keys[-1]
+        window = window_of(self._group.grain, self._group.start, first, last)
+        return plan_backfill(self._org, specs, window)
+
+    def load_others(self) -> Events:
+        """Load the silver assets whose raw was not touched: a tick's only if they lag behind."""
+        for slug in self.silver:
+            if slug not in self._touched:
+                yield from self._load(slug)
+
+    def _load(self, slug: str) -> Events:
+        try:
+            loaded = load(self._org, self._lake, slug)
+        except SfAssetsError as error:
+            self.errors[slug] = error
+            return
+        if loaded.slices or not self._tick:
+            self._touched.add(slug)
+            key = self._group.silver_key(slug)
+            yield dg.MaterializeResult(asset_key=key, metadata=_silver_metadata(key, loaded))
+
+    def check(self) -> Events:
+        """Answer the selected checks: of what was touched, or of all if nothing else is run."""
+        alone = not (self.raw or self.silver)
+        slugs = [s for s in self._group.specs if alone or s in self._touched]
+        wanted = {
+            (key.asset_key.path[-1], key.name) for key in self._context.selected_asset_check_keys
+        }
+        try:
+            for finding in self._findings(slugs, {name for _, name in wanted}):
+                if (finding.slug, finding.name) in wanted:
+                    yield self._result(finding)
+        except SfAssetsError as error:
+            self.errors["checks"] = error
+
+    def _findings(self, slugs: Collection[str], names: Collection[str]) -> Iterator[Finding]:
+        if slugs and not RAW_CHECKS.keys().isdisjoint(names):
+            yield from check_raw(self._lake, slugs, self._org.now())
+        if slugs and not SILVER_CHECKS.keys().isdisjoint(names):
+            yield from check_silver(self._org, self._lake, slugs)
+
+    def _result(self, finding: Finding) -> dg.AssetCheckResult:
+        layer = self._group.raw_key if finding.name in RAW_CHECKS else self._group.silver_key
+        severity = dg.AssetCheckSeverity.ERROR if finding.severe else dg.AssetCheckSeverity.WARN
+        return dg.AssetCheckResult(
+            asset_key=layer(finding.slug),
+            check_name=finding.name,
+            passed=finding.passed,
+            severity=severity,
+            metadata=finding.facts,
+        )
+
+    def _extracted(self, extracted: Extracted) -> dg.MaterializeResult[Any]:
+        """The result of a raw asset, its facts on the newest partition.
+
+        Plain metadata would be copied to each partition of a range, which would be untrue and, for
+        years of days, large. Partitions that the windows touch and the run did not ask for are
+        reported beside.
+        """
+        key = self._group.raw_key(extracted.slug)
+        if not self._context.instance.is_ephemeral:
+            windows = [piece.window for piece in extracted.slices]
+            for touched in keys_touched(self._group.grain, self._group.start, windows):
+                if touched not in self._asked_keys:
+                    self._context.log_event(dg.AssetMaterialization(key, partition=touched))
+        metadata = _raw_metadata(extracted)
+        if len(self._asked_keys) <= 1:
+            return dg.MaterializeResult(asset_key=key, metadata=metadata)
+        newest = self._asked_keys[-1]
+        self._context.add_asset_metadata(metadata, asset_key=key, partition_key=newest)
+        return dg.MaterializeResult(asset_key=key)
+
+
+def _raw_metadata(extracted: Extracted) -> dict[str, Any]:
+    slices = extracted.slices
+    ledger = {
+        name: sum(getattr(piece.counts, name) for piece in slices)
+        for name in ("org", "pages", "parsed", "known", "written")
+    }
+    return {f"ledger/{name}": count for name, count in ledger.items()} | {
+        "windows": "; ".join(str(piece.window) for piece in slices),
+        "sources": ", ".join(piece.job_id or piece.source for piece in slices),
+        "files": sum(len(piece.parts) for piece in slices),
+        "bytes": sum(part.bytes for piece in slices for part in piece.parts),
+        "seconds": round(extracted.seconds, 2),
+    }
+
+
+def _silver_metadata(key: dg.AssetKey, loaded: Loaded) -> dict[str, Any]:
+    outcome = loaded.outcome
+    facts: dict[str, Any] = {
+        "dagster/row_count": loaded.rows,
+        "dagster/table_name": ".".join(key.path),
+        "slices": loaded.slices,
+        "ledger/rows in": outcome.rows_in,
+        "ledger/inserted": outcome.inserted,
+        "ledger/updated": outcome.updated,
+        "ledger/unchanged": outcome.unchanged,
+        "ledger/stale": outcome.stale,
+        "ledger/rejected values": outcome.rejected,
+    }
+    if loaded.columns:
+        facts["dagster/column_schema"] = dg.TableSchema([_column(c) for c in loaded.columns])
+    references = {c.name: ", ".join(c.references) for c in loaded.columns if c.references}
+    return facts | {f"references/{name}": targets for name, targets in references.items()}
+
+
+def _column(column: Column) -> dg.TableColumn:
+    return dg.TableColumn(column.name, column.sql, column.comment or None)

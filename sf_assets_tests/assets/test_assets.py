@@ -1,0 +1,280 @@
+"""What a user of Dagster sees and starts: assets, checks, ticks, gold that rebuilds itself."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from sf_assets.assets.objects import TICK_TAG
+from sf_assets.assets.partitions import keys_touched, window_of
+from sf_assets.definitions import defs
+from sf_assets.emulator.server import Emulator
+from sf_assets.windows import BEGIN, Grain, Window, utc_day
+from sf_assets_tests.conftest import Workspace
+
+TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
+
+
+@pytest.fixture
+def loaded(own_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace whose settings are the process's, as a code location's are."""
+    own_workspace.catalogue(
+        {"Account": None, "Product2": {"grain": "none"}, "Contact": {"grain": "monthly"}},
+        start="2026-10-01",
+        owners=["team:revops"],
+    )
+    for name, value in own_workspace.env.items():
+        monkeypatch.setenv(name, value)
+    return own_workspace
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def kept_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    """An instance that is kept in a folder, as a daemon's is."""
+    folder = tmp_path_factory.mktemp("dagster")
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
+        yield instance
+
+
+def run(
+    instance: dg.DagsterInstance, *keys: str, partition: str | None = None, **tags: str
+) -> dg.ExecuteInProcessResult:
+    """Materialise assets as the UI would."""
+    return (
+        defs()
+        .resolve_implicit_global_asset_job_def()
+        .execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(key.split("/")) for key in keys],
+            partition_key=partition,
+            tags=tags,
+            raise_on_error=False,
+        )
+    )
+
+
+def materialized(result: dg.ExecuteInProcessResult) -> set[str]:
+    return {
+        e.asset_key.to_user_string()
+        for e in result.get_asset_materialization_events()
+        if e.asset_key
+    }
+
+
+@pytest.mark.usefixtures("loaded")
+def test_every_object_has_its_assets_and_checks() -> None:
+    graph = defs().resolve_asset_graph()
+    raw, silver = dg.AssetKey(["raw", "account"]), dg.AssetKey(["silver", "account"])
+    node = graph.get(raw)
+    assert node.kinds == {"salesforce", "parquet"}
+    assert (node.group_name, node.owners) == ("raw", ["team:revops"])
+    assert node.tags["salesforce/object"] == "Account"
+    assert isinstance(node.partitions_def, dg.DailyPartitionsDefinition)
+    assert graph.get(silver).parent_keys == {raw}
+    monthly = graph.get(dg.AssetKey(["raw", "contact"])).partitions_def
+    assert isinstance(monthly, dg.MonthlyPartitionsDefinition)
+    assert graph.get(dg.AssetKey(["raw", "product2"])).partitions_def is None
+    checks = {
+        (k.asset_key.path[0], k.name)
+        for k in graph.asset_check_keys
+        if k.asset_key.path[1] == "account"
+    }
+    assert checks == {
+        ("raw", "ledger"), ("raw", "coverage"), ("raw", "freshness"), ("silver", "ids"),
+        ("silver", "rejects"), ("silver", "references"), ("silver", "picklists"),
+    }  # fmt: skip
+
+
+def test_one_partition_extracts_its_day_alone(
+    loaded: Workspace, instance: dg.DagsterInstance
+) -> None:
+    result = run(instance, "raw/account", "silver/account", partition="2026-11-03")
+    assert result.success
+    assert materialized(result) == {"raw/account", "silver/account"}
+    days = loaded.rows("SELECT DISTINCT _cursor::DATE::VARCHAR FROM silver.account")
+    assert days in ([], [("2026-11-03",)])
+
+
+def test_the_first_partition_holds_everything_before_it(
+    loaded: Workspace, instance: dg.DagsterInstance
+) -> None:
+    assert run(instance, "raw/account", "silver/account", partition="2026-10-01").success
+    newest, count = loaded.rows("SELECT max(_cursor), count(*) FROM silver.account")[0]
+    assert count > 0
+    assert newest < utc_day(datetime(2026, 10, 2, tzinfo=UTC).date())
+
+
+def test_silver_alone_is_typed_from_raw(loaded: Workspace, instance: dg.DagsterInstance) -> None:
+    assert run(instance, "raw/account", partition="2026-10-01").success
+    assert not (loaded.folder / "warehouse.duckdb").exists()
+    result = run(instance, "silver/account")
+    assert result.success
+    (event,) = result.get_asset_materialization_events()
+    metadata = event.step_materialization_data.materialization.metadata
+    assert (
+        metadata["dagster/row_count"].value
+        == loaded.rows("SELECT count(*) FROM silver.account_live")[0][0]
+    )
+    columns: Any = metadata["dagster/column_schema"].value
+    schema = {c.name: c.type for c in columns.columns}
+    assert schema["AnnualRevenue"].startswith("DECIMAL")
+    assert schema["SystemModstamp"] == "TIMESTAMP WITH TIME ZONE"
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_tick_extracts_what_is_missing_and_reports_the_partitions(
+    kept_instance: dg.DagsterInstance,
+) -> None:
+    result = run(
+        kept_instance, "raw/account", "silver/account", partition=TODAY, **{TICK_TAG: "true"}
+    )
+    assert result.success
+    done = kept_instance.get_materialized_partitions(dg.AssetKey(["raw", "account"]))
+    start = datetime(2026, 10, 1, tzinfo=UTC).date()
+    assert done == set(keys_touched(Grain.DAILY, start, [Window(BEGIN, datetime.now(UTC))]))
+
+
+def test_one_bad_object_does_not_stop_the_others_and_is_not_green(
+    loaded: Workspace, instance: dg.DagsterInstance
+) -> None:
+    loaded.catalogue({"Account": None, "Nope__c": None, "Lead": None}, start="2026-10-01")
+    keys = [
+        f"{layer}/{name}" for layer in ("raw", "silver") for name in ("account", "nope__c", "lead")
+    ]
+    result = run(instance, *keys, partition=TODAY, **{TICK_TAG: "true"})
+    assert not result.success
+    assert materialized(result) == {"raw/account", "silver/account", "raw/lead", "silver/lead"}
+    (failure,) = [e for e in result.all_events if e.is_step_failure]
+    reason = failure.step_failure_data.user_failure_data
+    assert reason is not None
+    assert set(reason.metadata) == {"nope__c"}
+
+
+@pytest.mark.usefixtures("loaded")
+def test_the_schedule_runs_only_for_what_changed(
+    living_org: Emulator, kept_instance: dg.DagsterInstance
+) -> None:
+    instance = kept_instance
+    repository = defs().get_repository_def()
+    schedule = repository.get_schedule_def("every_5_minutes_objects_daily_20261001")
+
+    def evaluate() -> Any:
+        with dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=datetime.now(UTC), repository_def=repository
+        ) as context:
+            return schedule.evaluate_tick(context)
+
+    (request,) = evaluate().run_requests
+    assert request.partition_key == TODAY
+    assert {k.to_user_string() for k in request.asset_selection or ()} == {
+        "raw/account",
+        "silver/account",
+    }
+    result = run(instance, "raw/account", "silver/account", partition=TODAY, **request.tags)
+    assert result.success
+    living_org.advance(1)
+    key = dg.AssetKey(["raw", "account"])
+    before = len(instance.fetch_materializations(key, limit=500).records)
+    idle = evaluate()
+    assert not idle.run_requests
+    assert idle.skip_message == "nothing has changed; all objects are covered"
+    after = len(instance.fetch_materializations(key, limit=500).records)
+    assert after == before
+    living_org.org.records.insert("Account", {"Name": "new"})
+    living_org.advance(2)
+    assert len(evaluate().run_requests or ()) == 1
+
+
+@pytest.mark.usefixtures("loaded")
+def test_checks_can_be_run_alone(instance: dg.DagsterInstance) -> None:
+    run(instance, "raw/account", "silver/account", partition=TODAY, **{TICK_TAG: "true"})
+    result = (
+        defs()
+        .resolve_job_def("daily_checks")
+        .execute_in_process(instance=instance, raise_on_error=False)
+    )
+    found = {
+        (e.asset_key.to_user_string(), e.check_name): e.passed
+        for e in result.get_asset_check_evaluations()
+    }
+    assert found["silver/account", "ids"]
+    assert found["raw/account", "ledger"]
+    assert materialized(result) == set()
+
+
+def test_gold_is_rebuilt_when_what_it_reads_changed_also_when_another_object_failed(
+    loaded: Workspace, instance: dg.DagsterInstance
+) -> None:
+    gold = loaded.folder / "gold"
+    gold.mkdir()
+    (gold / "accounts.sql").write_text("-- How many.\nSELECT count(*) AS n FROM silver.account\n")
+    (gold / "leads.sql").write_text("SELECT count(*) AS n FROM silver.lead\n")
+    objects = {"Account": None, "Lead": None, "Nope__c": None}
+    loaded.catalogue(objects, start="2026-10-01", gold="gold")
+    first = dg.evaluate_automation_conditions(defs(), instance)
+    keys = [f"{layer}/{name}" for layer in ("raw", "silver") for name in ("account", "nope__c")]
+    assert not run(instance, *keys, partition=TODAY, **{TICK_TAG: "true"}).success
+    second = dg.evaluate_automation_conditions(defs(), instance, cursor=first.cursor)
+    assert second.get_num_requested(dg.AssetKey(["gold", "accounts"])) == 1
+    assert second.get_num_requested(dg.AssetKey(["gold", "leads"])) == 0
+    assert run(instance, "gold/accounts").success
+    assert loaded.rows("SELECT n > 0 FROM gold.accounts") == [(True,)]
+    assert loaded.rows(
+        "SELECT n = (SELECT count(*) FROM silver.account_live) FROM gold.accounts"
+    ) == [(True,)]
+
+
+def test_the_packaged_gold_reads_live_rows_only(
+    loaded: Workspace, instance: dg.DagsterInstance
+) -> None:
+    loaded.catalogue(
+        dict.fromkeys(["Opportunity", "OpportunityHistory", "Account"]), start="2026-10-01"
+    )
+    names = ("opportunity", "opportunityhistory", "account")
+    keys = [f"{layer}/{name}" for layer in ("raw", "silver") for name in names]
+    assert run(instance, *keys, partition=TODAY, **{TICK_TAG: "true"}).success
+    assert run(instance, "gold/pipeline_by_account").success
+    wanted = loaded.rows(
+        "SELECT count(*), sum(Amount) FROM silver.opportunity_live WHERE NOT IsClosed"
+    )
+    assert (
+        loaded.rows("SELECT sum(opportunities)::BIGINT, sum(amount) FROM gold.pipeline_by_account")
+        == wanted
+    )
+    assert run(instance, "gold/pipeline_daily", partition="2026-10-20").success
+    assert run(instance, "gold/pipeline_daily", partition=TODAY).success
+    basis = dict(loaded.rows("SELECT DISTINCT day::VARCHAR, basis FROM gold.pipeline_daily"))
+    assert basis == {"2026-10-20": "opportunity_history", TODAY: "raw"}
+    today = loaded.rows(
+        "SELECT sum(opportunities)::BIGINT, sum(amount) FROM gold.pipeline_daily "
+        "WHERE basis = 'raw'"
+    )
+    assert today == wanted
+
+
+@pytest.mark.parametrize(
+    ("grain", "first", "last", "window"),
+    [
+        (Grain.DAILY, "2026-10-02", "2026-10-03", ("2026-10-02", "2026-10-04")),
+        (Grain.DAILY, "2026-10-01", "2026-10-01", (None, "2026-10-02")),
+        (Grain.MONTHLY, "2026-11-01", "2026-12-01", ("2026-11-01", "2027-01-01")),
+        (Grain.MONTHLY, "2026-10-01", "2026-10-01", (None, "2026-11-01")),
+    ],
+)
+def test_windows_of_partitions(
+    grain: Grain, first: str, last: str, window: tuple[str | None, str]
+) -> None:
+    start, end = window
+    expected = Window(
+        datetime.fromisoformat(start).replace(tzinfo=UTC) if start else BEGIN,
+        datetime.fromisoformat(end).replace(tzinfo=UTC),
+    )
+    assert window_of(grain, datetime(2026, 10, 1, tzinfo=UTC).date(), first, last) == expected
