@@ -1,0 +1,5 @@
+"""`python -m sf_assets.cli`."""
+
+from sf_assets.cli import main
+
+main()

@@ -1,0 +1,145 @@
+"""How commands speak: tables for people, one JSON document for programs, progress meanwhile."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from sf_assets.pipeline import progress
+
+Command = Callable[..., Any]
+
+messages = Console(stderr=True, highlight=False)
+"""Where progress and errors go, so that the standard output holds results alone."""
+
+
+def json_option(command: Command) -> Command:
+    """Add `--json` to a command."""
+    return click.option("as_json", "--json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def object_option(command: Command) -> Command:
+    """Add `--object`, repeatable, to a command."""
+    return click.option(
+        "objects", "--object", multiple=True, metavar="NAME", help="Only this object; repeatable."
+    )(command)
+
+
+def fail(message: str, *, as_json: bool) -> NoReturn:
+    """End with an error: one line for people, a document for programs, exit code 1."""
+    if as_json:
+        emit({"ok": False, "error": message})
+    else:
+        messages.print(f"error: {message}", style="red", markup=False, soft_wrap=True)
+    sys.exit(1)
+
+
+def emit(document: Any) -> None:
+    """Print a JSON document."""
+    click.echo(json.dumps(document, indent=2, default=_plain, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return str(value)
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table: numbers to the right, as wide as its content where nobody is looking."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for position, name in enumerate(columns):
+        numeric = any(isinstance(row[position], int | float) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return str(value)
+
+
+@contextmanager
+def watching(*, quiet: bool) -> Iterator[None]:
+    """Show the pipeline's progress: bars on a terminal, plain lines elsewhere, nothing if quiet."""
+    logger = progress.log
+    if quiet:
+        yield
+        return
+    handler: logging.Handler = _Bars() if messages.is_terminal else _Lines()
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
+        handler.close()
+
+
+class _Lines(logging.Handler):
+    """One line for each message worth reading."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.INFO:
+            messages.print(record.getMessage(), markup=False, soft_wrap=True)
+
+
+class _Bars(logging.Handler):
+    """A bar for each object at work; warnings above them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tasks: dict[str, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("{task.description:<26}"),
+            TextColumn("{task.fields[stage]:<9}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.completed:>12,.0f} rows"),
+            TimeElapsedColumn(),
+            console=messages,
+            transient=True,
+        )
+        self._progress.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        step = getattr(record, "progress", None)
+        if isinstance(step, progress.Progress):
+            self._advance(step)
+        elif record.levelno >= logging.WARNING:
+            self._progress.print(record.getMessage(), markup=False, soft_wrap=True)
+
+    def _advance(self, step: progress.Progress) -> None:
+        if step.stage in progress.ENDS:
+            if step.object in self._tasks:
+                self._progress.remove_task(self._tasks.pop(step.object))
+            return
+        if step.object not in self._tasks:
+            self._tasks[step.object] = self._progress.add_task(step.object, stage=step.stage)
+        task = self._tasks[step.object]
+        self._progress.update(task, stage=step.stage, completed=step.rows, total=step.total)
+
+    def close(self) -> None:
+        self._progress.stop()
+        super().close()

@@ -1,0 +1,101 @@
+"""`sf-assets status`, `sf-assets reconcile` and `sf-assets rebuild`."""
+
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from sf_assets.cli.output import emit, json_option, object_option, show, watching
+from sf_assets.errors import SfAssetsError
+
+
+@click.command()
+@object_option
+@json_option
+def status(objects: tuple[str, ...], as_json: bool) -> None:
+    """Where every object stands: watermark, lag, rows; and what is left of the API budget."""
+    from sf_assets.pipeline.org import load_orgs
+    from sf_assets.pipeline.status import budget
+    from sf_assets.pipeline.status import status as ask
+
+    document: dict[str, Any] = {"ok": True, "orgs": []}
+    for org in load_orgs():
+        found = ask(org, org.catalog.select(objects))
+        left = budget(org)
+        told = str(left) if isinstance(left, SfAssetsError) else left
+        document["orgs"].append(
+            {"org": org.name, "objects": list(map(asdict, found)), "budget": told}
+        )
+        if as_json:
+            continue
+        columns = ("object", "watermark (UTC)", "behind (s)", "slices", "unmerged", "live rows")
+        show(f"Org {org.name}", columns, [tuple(asdict(item).values()) for item in found])
+        if isinstance(left, SfAssetsError):
+            click.echo(f"API budget: not known, {left}")
+        else:
+            rows = [(name, remaining, most) for name, (remaining, most) in left.items()]
+            show("API budget", ("limit", "left", "of"), rows)
+    if as_json:
+        emit(document)
+
+
+@click.command()
+@object_option
+@json_option
+def reconcile(objects: tuple[str, ...], as_json: bool) -> None:
+    """Count the org and silver against each other, day by day; exit 1 when they differ."""
+    from sf_assets.pipeline.org import load_orgs
+    from sf_assets.pipeline.reconcile import reconcile as compare
+
+    rows, different, document = [], [], []
+    for org in load_orgs():
+        for found in compare(org, org.catalog.select(objects)):
+            days = found.differences
+            outcome = (
+                str(found.error) if found.error else f"{len(days)} days differ" if days else "equal"
+            )
+            rows.append((org.name, found.slug, found.horizon, found.org, found.silver, outcome))
+            different += [(org.name, found.slug, d.day, d.org, d.silver) for d in days]
+            document.append({"org": org.name, **asdict(found), "error": found.error})
+    ok = not different and not any(item["error"] for item in document)
+    if as_json:
+        emit({"ok": ok, "objects": document})
+    else:
+        columns = ("org", "object", "horizon (UTC)", "records there", "in silver", "outcome")
+        show("Reconciliation", columns, rows)
+        if different:
+            show(
+                "Days that differ",
+                ("org", "object", "day", "records there", "in silver"),
+                different,
+            )
+    sys.exit(0 if ok else 1)
+
+
+@click.command()
+@object_option
+@json_option
+def rebuild(objects: tuple[str, ...], as_json: bool) -> None:
+    """Make silver anew from raw alone; the org is not asked."""
+    from sf_assets.pipeline.load import rebuild as make_anew
+    from sf_assets.pipeline.org import load_orgs
+
+    rows, errors = [], {}
+    for org in load_orgs():
+        with watching(quiet=as_json):
+            for spec in org.catalog.select(objects):
+                try:
+                    made = make_anew(org, org.kept_lake, spec.slug)
+                    rows.append((org.name, spec.slug, made.slices, made.outcome.rows_in, made.rows))
+                except SfAssetsError as error:
+                    errors[spec.slug] = str(error)
+    names = ("org", "object", "slices", "versions", "live rows")
+    if as_json:
+        objects_made = [dict(zip(names, row, strict=True)) for row in rows]
+        emit({"ok": not errors, "objects": objects_made, "errors": errors})
+    else:
+        show("Rebuilt from raw", names, rows)
+        for name, reason in errors.items():
+            click.echo(f"{name}: {reason}", err=True)
+    sys.exit(1 if errors else 0)

@@ -1,0 +1,1 @@
+"""`make demo` and `make dev`: a Salesforce org on this machine and its tables, in `.demo/`."""

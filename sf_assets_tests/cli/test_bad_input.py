@@ -1,0 +1,196 @@
+"""Bad input ends in one clear message that says what to do, exit code 1, and nothing lost."""
+
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from sf_assets.emulator.server import Emulator
+from sf_assets_tests.cli.conftest import Outcome, Shell
+from sf_assets_tests.conftest import FAST, Workspace
+
+
+def refused(outcome: Outcome, *words: str) -> None:
+    """One message with these words, no traceback, exit code 1."""
+    said = outcome.out + outcome.err
+    assert outcome.code == 1, said
+    assert "Traceback" not in said, said
+    for word in words:
+        assert word in said.replace("\n", " "), said
+
+
+def test_nothing_is_set(shell: Shell) -> None:
+    refused(shell("refresh"), "SALESFORCE_LOGIN_URL", ".env", "sf-assets emulator")
+
+
+def test_a_wrong_password(shell: Shell, workspace: Workspace) -> None:
+    workspace.catalogue({"Account": None})
+    env = workspace.env | {"SALESFORCE_CLIENT_SECRET": "wr0ng"}
+    outcome = shell("refresh", env=env)
+    refused(outcome, "invalid_client", "SALESFORCE_CLIENT_SECRET")
+    assert "wr0ng" not in outcome.out + outcome.err
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://127.0.0.1:9", ("nothing answers", "SALESFORCE_LOGIN_URL")),
+        ("my-org", ("SALESFORCE_LOGIN_URL", "https://")),
+    ],
+)
+def test_a_wrong_address(
+    shell: Shell, workspace: Workspace, url: str, words: tuple[str, ...]
+) -> None:
+    workspace.catalogue({"Account": None})
+    refused(shell("doctor", env=workspace.env | {"SALESFORCE_LOGIN_URL": url}), *words)
+
+
+def test_an_address_that_is_no_org(shell: Shell, workspace: Workspace, tmp_path: Path) -> None:
+    workspace.catalogue({"Account": None})
+    server = subprocess.Popen(
+        [sys.executable, "-m", "http.server", "0", "--bind", "127.0.0.1"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path,
+        env={"PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    try:
+        assert server.stdout is not None
+        port = server.stdout.readline().split("port ")[1].split()[0]
+        env = workspace.env | {"SALESFORCE_LOGIN_URL": f"http://127.0.0.1:{port}"}
+        refused(
+            shell("refresh", env=env), "not how a Salesforce org answers", "SALESFORCE_LOGIN_URL"
+        )
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def test_an_unknown_object_does_not_stop_the_others(shell: Shell, workspace: Workspace) -> None:
+    workspace.catalogue({"Nope__c": None, "Account": None})
+    refused(shell("refresh", env=workspace.env), "nope__c", "NOT_FOUND")
+    assert workspace.rows("SELECT count(*) > 0 FROM silver.account") == [(True,)]
+
+
+def test_an_unknown_field_does_not_stop_the_others(shell: Shell, workspace: Workspace) -> None:
+    workspace.catalogue({"Contact": {"fields": ["Id", "Nope"]}, "Account": None})
+    refused(shell("refresh", env=workspace.env), "contact", "Nope", "catalogue")
+    assert workspace.rows("SELECT count(*) > 0 FROM silver.account") == [(True,)]
+
+
+@pytest.mark.parametrize(
+    ("soql", "words"),
+    [
+        (
+            "SELECT Id, SystemModstamp, IsDeleted FROM Contact WHERE Name = 'x",
+            ("contact.soql:1", "no end"),
+        ),
+        ("SELECT Id FROM Contact", ("contact.soql", "SystemModstamp, IsDeleted")),
+        ("SELECT Id, SystemModstamp, IsDeleted FROM Contact LIMIT 5", ("LIMIT", "whole")),
+        (
+            "SELECT Id, SystemModstamp, IsDeleted FROM Contact WHERE Nmae = 'x'",
+            ("INVALID_FIELD", "Nmae"),
+        ),
+        (
+            "SELECT Id, SystemModstamp, IsDeleted FROM Contact WHERE Name == 'x'",
+            ("MALFORMED_QUERY",),
+        ),
+    ],
+)
+def test_a_query_file_with_an_error(
+    shell: Shell, workspace: Workspace, soql: str, words: tuple[str, ...]
+) -> None:
+    (workspace.folder / "contact.soql").write_text(soql)
+    workspace.catalogue({"Contact": {"soql": "contact.soql"}, "Account": None})
+    refused(shell("refresh", env=workspace.env), *words)
+    assert workspace.rows("SELECT count(*) > 0 FROM silver.account") == [(True,)]
+
+
+def test_a_catalogue_with_an_error_names_the_line(shell: Shell, workspace: Workspace) -> None:
+    path = workspace.folder / "catalog.yaml"
+    path.write_text("start: 2026-01-01\nobjects:\n  Account:\n    grain: hourly\n")
+    refused(shell("refresh", env=workspace.env), "catalog.yaml:4", "daily")
+
+
+def test_a_folder_that_cannot_be_written(shell: Shell, workspace: Workspace) -> None:
+    workspace.catalogue({"Account": None})
+    (workspace.folder / "file").write_text("in the way")
+    env = workspace.env | {"SF_ASSETS_STORAGE_URL": f"file://{workspace.folder}/file/lake"}
+    refused(shell("refresh", env=env), "storage", "SF_ASSETS_STORAGE_URL")
+    env = workspace.env | {"SF_ASSETS_WAREHOUSE_URL": f"duckdb:///{workspace.folder}/file/w.duckdb"}
+    refused(shell("refresh", env=env), "warehouse", "SF_ASSETS_WAREHOUSE_URL")
+
+
+def test_storage_and_warehouse_of_another_org_are_refused(
+    shell: Shell, workspace: Workspace
+) -> None:
+    workspace.catalogue({"Product2": None})
+    assert shell("refresh", env=workspace.env).code == 0
+    before = workspace.rows("SELECT count(*) FROM silver.product2")
+    with Emulator(scale=0.02, seed=8, settings=FAST) as other:
+        other_env = workspace.env | other.environment
+        refused(shell("refresh", env=other_env), "holds the data of org", "SF_ASSETS_STORAGE_URL")
+        elsewhere = other_env | {"SF_ASSETS_STORAGE_URL": f"file://{workspace.folder}/other"}
+        refused(shell("refresh", env=elsewhere), "holds the data of org", "SF_ASSETS_WAREHOUSE_URL")
+    assert workspace.rows("SELECT count(*) FROM silver.product2") == before
+
+
+def test_a_locked_warehouse_keeps_raw_and_is_caught_up(
+    shell: Shell, workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.catalogue({"Product2": None, "Campaign": None})
+    assert shell("refresh", "--object", "Campaign", env=workspace.env).code == 0
+    holder = textwrap.dedent(
+        f"""
+        import duckdb, time
+        held = duckdb.connect({str(tmp_path / "warehouse.duckdb")!r})
+        print("held", flush=True)
+        time.sleep(600)
+        """
+    )
+    process = subprocess.Popen(  # noqa: S603 (a program of this test)
+        [sys.executable, "-c", holder], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        soon = "import sf_assets.warehouse.duckdb as d; d._LOCK_SECONDS = 1.0"
+        outcome = shell("refresh", "--object", "Product2", env=workspace.env, first=soon)
+        refused(outcome, "held by another program", "PID", "raw is kept")
+    finally:
+        process.kill()
+        process.communicate()
+    time.sleep(0.1)
+    assert shell("refresh", env=workspace.env).code == 0
+    assert workspace.rows("SELECT count(*) > 0 FROM silver.product2") == [(True,)]
+
+
+def file_limit(size: int) -> str:
+    """Python that lets no file grow beyond a size, as a full disk would."""
+    return (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+    )
+
+
+def test_a_disk_that_fills_while_raw_is_written(
+    shell: Shell, workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.catalogue({"Contact": None})
+    outcome = shell("refresh", env=workspace.env, first=file_limit(9_000))
+    refused(outcome, "the storage", "space")
+    assert not list((tmp_path / "lake").rglob("manifests/contact/*.json"))
+    assert shell("refresh", env=workspace.env).code == 0
+    assert workspace.rows("SELECT count(*) > 0 FROM silver.contact") == [(True,)]
+
+
+def test_a_disk_that_fills_while_silver_is_merged(shell: Shell, workspace: Workspace) -> None:
+    workspace.catalogue({"Product2": None, "Contact": None})
+    assert shell("refresh", "--object", "Product2", env=workspace.env).code == 0
+    before = workspace.rows("FROM silver.product2")
+    outcome = shell("refresh", "--object", "Contact", env=workspace.env, first=file_limit(40_000))
+    refused(outcome, "the warehouse", "tables are as they were")
+    assert workspace.rows("FROM silver.product2") == before
+    assert shell("refresh", env=workspace.env).code == 0
+    assert workspace.rows("SELECT count(*) > 0 FROM silver.contact") == [(True,)]
