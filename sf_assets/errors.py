@@ -74,6 +74,10 @@ class StorageError(SfAssetsError):
     """The object storage cannot be read or written."""
 
 
+class BusyError(SfAssetsError):
+    """Another run is at work on the same object."""
+
+
 class WarehouseError(SfAssetsError):
     """The warehouse cannot be read or written."""
 

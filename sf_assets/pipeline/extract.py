@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from threading import Event
 from urllib.parse import quote
 
@@ -51,12 +52,14 @@ class Order:
         window: The window of the cursor; None for a full snapshot.
         rows: How many rows to expect, or None when that is not known.
         unknown: Leaves out rows that raw has already; None to write all.
+        digest: Of the last snapshot: one that is the same need not be kept; None to keep any.
     """
 
     described: Described
     window: Window | None
     rows: int | None = None
     unknown: Filter | None = None
+    digest: str | None = None
 
     @property
     def soql(self) -> str:
@@ -88,8 +91,11 @@ class Extractor:
         """Wait for what is at work."""
         self._pages.shutdown()
 
-    def extract(self, order: Order) -> Slice:
+    def extract(self, order: Order) -> Slice | None:
         """Read a window and commit it as a slice.
+
+        Returns:
+            The slice; None for a snapshot that is the same as the one before, and is not kept.
 
         Raises:
             SalesforceError: The org refused or failed; what can be resumed is in the journal.
@@ -109,8 +115,9 @@ class Extractor:
 
     def _begin(self, order: Order) -> tuple[Slice, Job]:
         """Start a Bulk job, and note in the journal that it is ours."""
+        read_at = self._client.now()
         job = self._client.bulk.create(order.soql)
-        draft = self._draft(order, "bulk", job.id)
+        draft = self._draft(order, read_at, "bulk", job.id)
         self._lake.note(draft)
         return draft, job
 
@@ -136,8 +143,8 @@ class Extractor:
                 return None
             raise
 
-    def _by_rest(self, order: Order) -> Slice:
-        draft = self._draft(order, "rest")
+    def _by_rest(self, order: Order) -> Slice | None:
+        draft = self._draft(order, self._client.now(), "rest")
         layout = self._layout(draft)
         columns, stamps = order.described.columns, order.described.stamps
         total, pages = 0, list[PageRead]()
@@ -148,9 +155,9 @@ class Extractor:
             written = write_page(self._lake.store, layout, number, [batch], order.unknown)
             pages.append(PageRead(batch.num_rows, written))
             report(order.described.spec.slug, "reading", batch.num_rows, total)
-        return self._commit(draft, total, pages)
+        return self._commit(draft, total, pages, order)
 
-    def _finish(self, draft: Slice, job: Job, order: Order) -> Slice:
+    def _finish(self, draft: Slice, job: Job, order: Order) -> Slice | None:
         """Wait for a job, read its pages, commit the slice, remove the job."""
         slug = order.described.spec.slug
         bulk = self._client.bulk
@@ -159,7 +166,7 @@ class Extractor:
                 job, self._deadlines, self._pause, lambda j: report(slug, "waiting", j.rows)
             )
             pages = self._download(job, draft, order)
-            piece = self._commit(draft, job.rows, pages)
+            piece = self._commit(draft, job.rows, pages, order)
         except _WORTH_RESUMING:
             raise
         except BaseException:
@@ -183,9 +190,10 @@ class Extractor:
         )
         return download.run(self._pages)
 
-    def _draft(self, order: Order, source: str, job_id: str | None = None) -> Slice:
-        """The slice to be, read as of now."""
-        read_at = self._client.now()
+    def _draft(
+        self, order: Order, read_at: datetime, source: str, job_id: str | None = None
+    ) -> Slice:
+        """The slice to be; nothing in it is older than `read_at`."""
         described, window = order.described, order.window or Window(BEGIN, read_at)
         return Slice(
             org_id=self._client.org_id,
@@ -211,7 +219,9 @@ class Extractor:
             label=f"{draft.read_at:%Y-%m-%d}",
         )
 
-    def _commit(self, draft: Slice, total: int, pages: Sequence[PageRead]) -> Slice:
+    def _commit(
+        self, draft: Slice, total: int, pages: Sequence[PageRead], order: Order
+    ) -> Slice | None:
         """Hold the counts against each other and make the slice exist."""
         written = [page.written for page in pages]
         counts = Counts(
@@ -226,9 +236,18 @@ class Extractor:
                 f"{draft.object}, {draft.window}: the counts do not agree ({counts}; job "
                 f"{draft.job_id or 'none, by REST'}); nothing is committed, run again"
             )
+        seconds = (self._client.now() - draft.read_at).total_seconds()
+        digest = None if draft.cursor else f"{sum(w.digest for w in written):x}"
+        if digest is not None and digest == order.digest:
+            self._lake.store.delete([part.path for w in written for part in w.parts])
+            proven = {draft.object.lower(): [draft.window]}
+            self._lake.proofs.add(proven, {}, draft.read_at)
+            return None
         piece = draft.model_copy(
             update={
                 "counts": counts,
+                "seconds": seconds,
+                "digest": digest,
                 "min_cursor": min((w.min_cursor for w in written if w.min_cursor), default=None),
                 "max_cursor": max((w.max_cursor for w in written if w.max_cursor), default=None),
                 "parts": tuple(part for w in written for part in w.parts),

@@ -108,7 +108,7 @@ def _load_versions(
     connection: duckdb.DuckDBPyConnection, lake: Lake, slug: str, used: Collection[str]
 ) -> None:
     """Put all versions of an object that raw holds, typed, where the query looks for them."""
-    slices = list(lake.read(lake.refs(slug).get(slug, [])))
+    slices = [piece for piece in lake.slices(slug) if not piece.kind.patches]
     wanted = (
         {"id"} | {column.lower() for column in used} | {(s.cursor or "").lower() for s in slices}
     )

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import duckdb
+
 from sf_assets.pipeline.describes import columns_of
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
@@ -12,7 +14,8 @@ from sf_assets.storage.scan import scan
 from sf_assets.storage.slices import Slice
 from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.columns import Column
-from sf_assets.warehouse.merge import Outcome, merge, merged_slices
+from sf_assets.warehouse.ledger import Outcome
+from sf_assets.warehouse.merge import merge, merged_slices, record_replacements
 from sf_assets.warehouse.merge import rebuild as merge_anew
 from sf_assets.warehouse.tables import Table
 
@@ -49,9 +52,8 @@ def load(org: Org, lake: Lake, slug: str) -> Loaded:
         StorageError: A slice cannot be read.
     """
     with org.writing(lake.org_id) as connection:
-        merged = merged_slices(connection, lake.org_id, [slug]).get(slug, set())
-        refs = lake.refs(slug).get(slug, [])
-        slices = list(lake.read(ref for ref in refs if ref.id not in merged))
+        slices, taken_over = _pending(lake, slug, connection)
+        record_replacements(connection, slug, taken_over)
         columns = _columns(lake, slug, slices)
         table = Table(connection, org.schema, slug)
         if changed := table.conflicts(columns.values()):
@@ -76,8 +78,29 @@ def rebuild(org: Org, lake: Lake, slug: str) -> Loaded:
         return _rebuild(org, lake, Table(connection, org.schema, slug))
 
 
+def _pending(
+    lake: Lake, slug: str, connection: duckdb.DuckDBPyConnection
+) -> tuple[list[Slice], list[Slice]]:
+    """Slices to merge, and those whose rows are all merged under the names of others.
+
+    Patches that were merged before are among the first where older rows come after them.
+    """
+    merged = merged_slices(connection, lake.org_id, [slug]).get(slug, set())
+    refs = lake.refs(slug).get(slug, [])
+    if all(ref.id in merged for ref in refs):
+        return [], []
+    fresh = list(lake.read(ref for ref in refs if ref.id not in merged))
+    taken_over = [p for p in fresh if p.replaces and merged.issuperset(p.replaces)]
+    fresh = [piece for piece in fresh if piece not in taken_over]
+    oldest = min((piece.read_at for piece in fresh if not piece.kind.patches), default=None)
+    if oldest is None:
+        return fresh, taken_over
+    patches = lake.read(ref for ref in refs if ref.kind.patches and ref.id in merged)
+    return fresh + [patch for patch in patches if patch.read_at >= oldest], taken_over
+
+
 def _rebuild(org: Org, lake: Lake, table: Table) -> Loaded:
-    slices = list(lake.read(lake.refs(table.slug).get(table.slug, [])))
+    slices = lake.slices(table.slug)
     columns = _columns(lake, table.slug, slices)
     report(table.slug, "merging", 0, sum(piece.counts.written for piece in slices))
     outcome = merge_anew(table, lake.org_id, slices, columns, lambda piece: scan(lake.store, piece))

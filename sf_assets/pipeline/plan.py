@@ -16,7 +16,7 @@ from sf_assets.pipeline.known import Known, known_rows
 from sf_assets.pipeline.org import Org
 from sf_assets.salesforce.records import to_batch
 from sf_assets.salesforce.rest import Answer
-from sf_assets.storage.slices import SliceRef
+from sf_assets.storage.slices import Kind, Slice, SliceRef
 from sf_assets.windows import BEGIN, Coverage, Window
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 HOURLY_OVERLAP = timedelta(minutes=60)
 """Read again once an hour, for what became visible late (design rule 3)."""
 
+_BACKFILL_PATIENCE = 600.0
 _ROWS_A_CALL = 2_000
 _SNAPSHOT_AGES = ((_ROWS_A_CALL, timedelta(0)), (100_000, timedelta(hours=1)))
 _SNAPSHOT_AGE = timedelta(days=1)
@@ -38,12 +39,14 @@ class Plan:
         orders: What to extract, by lower-cased object, the newest window first.
         idle: Windows proven to hold nothing that raw does not have.
         failed: Objects that cannot be extracted, and why.
+        patience: Seconds to wait where another run is at work on an object.
     """
 
     end: datetime
     orders: dict[str, list[Order]] = field(default_factory=dict)
     idle: dict[str, list[Window]] = field(default_factory=dict)
     failed: dict[str, SfAssetsError] = field(default_factory=dict)
+    patience: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,9 @@ def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
     gaps: list[_Gap] = []
     for slug, item in described.items():
         if item.cursor is None:
-            if _snapshot_due(org, refs.get(slug, []), plan.end):
-                plan.orders[slug] = [Order(item, None)]
+            last = _last_snapshot(org, refs.get(slug, []))
+            if _snapshot_due(last, covered.get(slug, Coverage()).watermark, org.client.now()):
+                plan.orders[slug] = [Order(item, None, digest=last.digest if last else None)]
         else:
             gaps += _gaps(org, item, covered.get(slug, Coverage()), plan.end)
     probes = {
@@ -95,6 +99,7 @@ def plan_backfill(org: Org, specs: Iterable[ObjectSpec], window: Window) -> Plan
         SfAssetsError: The org or the storage cannot be reached at all.
     """
     described, plan = _begin(org, specs)
+    plan.patience = _BACKFILL_PATIENCE
     end = min(window.end, plan.end)
     for slug, item in described.items():
         if item.cursor is None:
@@ -172,9 +177,11 @@ def _says_otherwise(org: Org, order: Order) -> bool:
 
 
 def _known(org: Org, gap: _Gap, refs: list[SliceRef]) -> Known:
-    near = (
-        [ref for ref in refs if ref.window.end > gap.window.start] if gap.gap.start > BEGIN else []
-    )
+    near = [
+        ref
+        for ref in refs
+        if gap.gap.start > BEGIN and ref.window.end > gap.window.start and not ref.kind.patches
+    ]
     return known_rows(org.lake, near, gap.window, gap.described.cursor or "", gap.described.columns)
 
 
@@ -184,11 +191,17 @@ def _same_moment(told: Any, known: str | None) -> bool:
     return datetime.fromisoformat(told) == datetime.fromisoformat(known)
 
 
-def _snapshot_due(org: Org, refs: list[SliceRef], end: datetime) -> bool:
+def _last_snapshot(org: Org, refs: list[SliceRef]) -> Slice | None:
+    snapshots = [ref for ref in refs if ref.kind is Kind.SNAPSHOT]
+    if not snapshots:
+        return None
+    (piece,) = org.lake.read([max(snapshots, key=lambda ref: ref.window.end)])
+    return piece
+
+
+def _snapshot_due(last: Slice | None, watermark: datetime, now: datetime) -> bool:
     """Whether an object without a cursor is read again: the more rows, the less often."""
-    if not refs:
+    if last is None:
         return True
-    last = max(refs, key=lambda ref: ref.window.end)
-    (piece,) = org.lake.read([last])
-    age = next((a for rows, a in _SNAPSHOT_AGES if piece.counts.written <= rows), _SNAPSHOT_AGE)
-    return end + org.settings.lag - last.window.end >= age
+    age = next((a for rows, a in _SNAPSHOT_AGES if last.counts.written <= rows), _SNAPSHOT_AGE)
+    return now - watermark >= age

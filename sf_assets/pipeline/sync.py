@@ -1,7 +1,7 @@
 """Orders become slices: the jobs of all objects are at work together, each object fails alone."""
 
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from time import monotonic
@@ -11,6 +11,8 @@ from sf_assets.pipeline.extract import CancelledError, Extractor, Order
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.plan import Plan
 from sf_assets.pipeline.progress import report
+from sf_assets.storage.compaction import compact_slices
+from sf_assets.storage.locks import locked
 from sf_assets.storage.slices import Slice
 from sf_assets.windows import Coverage
 
@@ -45,8 +47,8 @@ def execute(org: Org, plan: Plan) -> Generator[Extracted]:
     Yields:
         Each object, as soon as it is done; first those that failed in planning.
     """
-    org.lake.cover(plan.idle, org.client.now())
-    org.lake.tidy_coverage(org.client.now())
+    org.lake.proofs.add(plan.idle, {}, org.client.now())
+    org.lake.proofs.tidy(org.client.now())
     for slug, error in plan.failed.items():
         report(slug, "failed")
         yield Extracted(slug, error=error)
@@ -56,7 +58,7 @@ def execute(org: Org, plan: Plan) -> Generator[Extracted]:
     try:
         with ThreadPoolExecutor(min(OBJECTS_AT_ONCE, len(plan.orders)), "object") as pool:
             futures = [
-                pool.submit(_extract_object, org, extractor, slug, orders)
+                pool.submit(_extract_object, org, extractor, slug, orders, plan.patience)
                 for slug, orders in plan.orders.items()
             ]
             try:
@@ -70,18 +72,16 @@ def execute(org: Org, plan: Plan) -> Generator[Extracted]:
 
 
 def _extract_object(
-    org: Org, extractor: Extractor, slug: str, orders: Sequence[Order]
+    org: Org, extractor: Extractor, slug: str, orders: Sequence[Order], patience: float
 ) -> Extracted:
     """Extract the windows of one object, one after the other, jobs of ended runs first."""
     result, started = Extracted(slug), monotonic()
+    name = orders[0].described.info.name
     try:
-        for draft in org.lake.drafts(slug):
-            if piece := extractor.resume(draft, orders[0].described):
+        with locked(org.lake.store, org.lake.lock_folder(slug), name, patience):
+            for piece in _pieces(org, extractor, slug, orders):
                 result.slices.append(piece)
-        taken_up = Coverage(piece.window for piece in result.slices)
-        for order in orders:
-            if order.window is None or not taken_up.covers(order.window):
-                result.slices.append(extractor.extract(order))
+            compact_slices(org.lake, slug, org.client.now())
     except SfAssetsError as error:
         log.warning("%s failed: %s", slug, error)
         report(slug, "failed")
@@ -90,3 +90,18 @@ def _extract_object(
         report(slug, "failed")
     result.seconds = monotonic() - started
     return result
+
+
+def _pieces(org: Org, extractor: Extractor, slug: str, orders: Sequence[Order]) -> Iterator[Slice]:
+    """The slices of an object's orders as they are committed, jobs of ended runs first."""
+    taken_up = []
+    for draft in org.lake.drafts(slug):
+        if piece := extractor.resume(draft, orders[0].described):
+            taken_up.append(piece.window)
+            yield piece
+    done = Coverage(taken_up)
+    for order in orders:
+        if (order.window is None or not done.covers(order.window)) and (
+            piece := extractor.extract(order)
+        ):
+            yield piece

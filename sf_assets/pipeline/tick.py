@@ -25,7 +25,7 @@ def due(org_name: str, specs: Iterable[ObjectSpec]) -> list[str]:
     specs = list(specs)
     org = load_org(org_name)
     plan = plan_tick(org, specs)
-    org.lake.cover(plan.idle, org.now())
+    org.lake.proofs.add(plan.idle, {}, org.now())
     asked = {*plan.failed, *plan.orders}
     try:
         asked |= behind(org, org.lake)

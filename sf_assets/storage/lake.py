@@ -5,6 +5,7 @@
 <storage>/<org id>/manifests/<object>/*.json   a slice exists once its manifest does
 <storage>/<org id>/coverage/*.json             windows proven to hold nothing new
 <storage>/<org id>/journal/<object>/*.json     slices that a Bulk job is, or was, at work for
+<storage>/<org id>/locks/<object>/*.json       who is at work on an object
 <storage>/<org id>/describe.json               the last describes seen
 """
 
@@ -12,20 +13,34 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
 import pydantic
 
 from sf_assets.errors import StorageError, WrongOrgError
-from sf_assets.storage.slices import CoverageManifest, Slice, SliceRef, new_slice_id
+from sf_assets.storage.proofs import Proofs
+from sf_assets.storage.slices import Kind, Slice, SliceRef
 from sf_assets.storage.store import Store
-from sf_assets.windows import Coverage, Window
-
-_COVERAGE_FILES = 32
-"""More than so many coverage manifests are made one."""
+from sf_assets.windows import Coverage
 
 _READERS = 8
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What one look at the raw layer finds.
+
+    Attributes:
+        refs: Slices by lower-cased object name, in order of window.
+        coverage: Windows of the cursor that are extracted, by object.
+        deletions: Windows of time in which all deletions are known, by object.
+    """
+
+    refs: dict[str, list[SliceRef]]
+    coverage: dict[str, Coverage]
+    deletions: dict[str, Coverage]
 
 
 class Lake:
@@ -34,15 +49,23 @@ class Lake:
     Args:
         store: The storage.
         org_id: The org's Id; all paths begin with it.
+
+    Attributes:
+        proofs: What was proven to hold nothing new.
     """
 
     def __init__(self, store: Store, org_id: str) -> None:
         self.store = store
         self.org_id = org_id
+        self.proofs = Proofs(store, org_id)
 
     def raw_folder(self, slug: str) -> str:
         """Folder of an object's Parquet files."""
         return f"{self.org_id}/raw/{slug}"
+
+    def lock_folder(self, slug: str) -> str:
+        """Folder of the lock that whoever writes an object's slices holds."""
+        return f"{self.org_id}/locks/{slug}"
 
     def note(self, draft: Slice) -> None:
         """Write into the journal that a Bulk job is at work for a slice."""
@@ -87,6 +110,28 @@ class Lake:
                 continue
         return {slug: sorted(refs) for slug, refs in found.items()}
 
+    def slices(self, slug: str) -> list[Slice]:
+        """All slices of an object but those whose place another one has taken.
+
+        Raises:
+            StorageError: A manifest is not readable, or of a newer format.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                found = list(self.read(self.refs(slug).get(slug, [])))
+                break
+            except StorageError:  # one may have been replaced since it was listed
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        replaced = {slice_id for piece in found for slice_id in piece.replaces}
+        return [piece for piece in found if piece.id not in replaced]
+
+    def remove(self, pieces: Iterable[Slice]) -> None:
+        """Make slices that others replace not exist any more: manifests first, then files."""
+        pieces = list(pieces)
+        self.store.delete([self._manifest(piece.ref) for piece in pieces])
+        self.store.delete([part.path for piece in pieces for part in piece.parts])
+
     def read(self, refs: Iterable[SliceRef]) -> Iterator[Slice]:
         """Read manifests, in the order of the references.
 
@@ -110,61 +155,22 @@ class Lake:
             f"the manifest {self.store.uri(path)} cannot be read ({name}); {advice}"
         )
 
-    def cover(self, windows: Mapping[str, Iterable[Window]], read_at: datetime) -> None:
-        """Record that windows of many objects hold nothing that is not in raw, in one manifest.
-
-        Args:
-            windows: By object.
-            read_at: The org's time when that was found out.
-        """
-        if windows:
-            self._put_coverage({slug: Coverage(some) for slug, some in windows.items()}, read_at)
+    def inventory(self) -> Inventory:
+        """Slices, coverage and known deletions, from one listing and the few proofs."""
+        refs = self.refs()
+        windows, deletions = self.proofs.read()
+        coverage: dict[str, Coverage] = defaultdict(Coverage, windows)
+        known: dict[str, Coverage] = defaultdict(Coverage, deletions)
+        for slug, mine in refs.items():
+            if covering := [ref.window for ref in mine if ref.kind.covers]:
+                coverage[slug] |= Coverage(covering)
+            if told := [ref.window for ref in mine if ref.kind is Kind.DELETIONS]:
+                known[slug] |= Coverage(told)
+        return Inventory(refs, dict(coverage), dict(known))
 
     def coverage(self) -> dict[str, Coverage]:
         """What is covered, by object, from slices and coverage manifests."""
-        covered: dict[str, Coverage] = defaultdict(Coverage)
-        for slug, refs in self.refs().items():
-            covered[slug] = Coverage(ref.window for ref in refs)
-        for slug, coverage in self._read_coverage(self._coverage_files()).items():
-            covered[slug] |= coverage
-        return covered
-
-    def tidy_coverage(self, read_at: datetime) -> None:
-        """Make one of the coverage manifests when there are many. Safe to be interrupted."""
-        files = self._coverage_files()
-        if len(files) > _COVERAGE_FILES:
-            self._put_coverage(self._read_coverage(files), read_at)
-            self.store.delete(files)
-
-    def _coverage_files(self) -> list[str]:
-        return [entry.path for entry in self.store.list(f"{self.org_id}/coverage")]
-
-    def _read_coverage(self, files: Iterable[str]) -> dict[str, Coverage]:
-        windows: dict[str, list[Window]] = defaultdict(list)
-        with ThreadPoolExecutor(_READERS) as pool:
-            for covered in pool.map(self._read_covered, files):
-                for slug, some in covered.items():
-                    windows[slug] += some
-        return {slug: Coverage(found) for slug, found in windows.items()}
-
-    def _read_covered(self, path: str) -> dict[str, list[Window]]:
-        try:
-            proof = CoverageManifest.model_validate_json(self.store.get(path))
-            return {slug: [Window(*w) for w in windows] for slug, windows in proof.windows.items()}
-        except FileNotFoundError:  # made one with others since it was listed
-            return {}
-        except ValueError as error:
-            advice = "remove it: what it proved is found out again"
-            raise self._unreadable(path, advice, error) from None
-
-    def _put_coverage(self, covered: Mapping[str, Coverage], read_at: datetime) -> None:
-        windows = {
-            slug: tuple((w.start, w.end) for w in coverage.windows)
-            for slug, coverage in covered.items()
-        }
-        proof = CoverageManifest(org_id=self.org_id, windows=windows)
-        path = f"{self.org_id}/coverage/{new_slice_id(read_at)}.json"
-        self.store.put(path, proof.model_dump_json().encode())
+        return self.inventory().coverage
 
     def describes(self) -> dict[str, Any]:
         """The describes kept, as JSON documents by lower-cased object name."""

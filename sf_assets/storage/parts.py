@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -26,6 +27,7 @@ DAY, MONTH, YEAR = 10, 7, 4
 
 _DAYS_BY_DAY = timedelta(days=31)
 _FILES_A_CHUNK = 40
+_SEEDS = (1, 2)
 _SAMPLE_ROWS, _DISTINCT_SHARE = 4096, 0.3
 
 
@@ -58,6 +60,7 @@ class Written:
         parts: The files.
         min_cursor: Smallest cursor written.
         max_cursor: Greatest.
+        digest: Sum of the hashes of all rows parsed; only where there is no cursor.
     """
 
     rows: int = 0
@@ -65,6 +68,7 @@ class Written:
     parts: list[Part] = field(default_factory=list)
     min_cursor: str | None = None
     max_cursor: str | None = None
+    digest: int = 0
 
 
 def unit_of(window: Window) -> int:
@@ -95,6 +99,8 @@ def write_page(
         chunk = unknown(parsed) if unknown else parsed
         written.rows += parsed.num_rows
         written.known += parsed.num_rows - chunk.num_rows
+        if layout.cursor is None:
+            written.digest += digest(parsed)
         if not chunk.num_rows:
             continue
         _note_cursor(written, chunk, layout.cursor)
@@ -151,6 +157,12 @@ def _cut(chunk: pa.Table, layout: Layout) -> Iterator[tuple[str, pa.Table]]:
         start = end
 
 
+def digest(rows: pa.Table) -> int:
+    """Sum of the hashes of rows: the same for the same rows in any order."""
+    hashes = [pl.DataFrame(rows).hash_rows(seed).to_list() for seed in _SEEDS]
+    return int(sum(hashes[0]) + (sum(hashes[1]) << 64))
+
+
 def repetitive(chunk: pa.Table) -> list[str]:
     """Columns whose values repeat, judged by a sample: a dictionary slows the others down.
 
@@ -181,5 +193,6 @@ def _put(store: Store, path: str, rows: pa.Table, dictionary: list[str], label: 
 
 def _may_hold_nul(rows: pa.Table) -> bool:
     """Whether there is a NUL in the texts, found by a look at their bytes as one piece."""
-    bodies = [chunk.buffers()[2] for column in rows.columns for chunk in column.chunks]
+    texts = [column for column in rows.columns if pa.types.is_string(column.type)]
+    bodies = [chunk.buffers()[2] for column in texts for chunk in column.chunks]
     return any(body and not np.frombuffer(body, np.uint8).all() for body in bodies)

@@ -9,8 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import polars as pl
 
 from sf_assets.errors import StorageError
-from sf_assets.storage.slices import Part, Slice
+from sf_assets.storage.slices import Kind, Part, Slice
 from sf_assets.storage.store import Store
+
+ORIGIN = ("_read_at", "_slice")
+"""Columns that tell when a row was read, and by which slice."""
 
 _AHEAD = 2
 """Files read while the one before is worked on."""
@@ -33,7 +36,10 @@ def scan(
         StorageError: A file is gone or damaged.
     """
     read_at = pl.lit(piece.read_at, pl.Datetime("us", "UTC")).alias("_read_at")
-    origin = (read_at, pl.lit(piece.id).alias("_slice"))
+    origin = [read_at, pl.lit(piece.id).alias("_slice")]
+    if piece.kind is Kind.COMPACTED:  # its rows know better
+        origin = []
+        columns = columns and [*columns, *ORIGIN]
     with ThreadPoolExecutor(_AHEAD) as pool:
         waiting = deque[Future[pl.DataFrame]]()
         for part in piece.parts:

@@ -18,10 +18,28 @@ _Moment = Annotated[
 
 
 class Kind(StrEnum):
-    """What a slice holds."""
+    """What a slice holds.
+
+    All but the last two hold versions: whole rows, of which the newest of each record wins. The
+    last two are patches of what versions say.
+    """
 
     EXPORT = "export"  # the versions that a window of the cursor held
     SNAPSHOT = "snapshot"  # every record, for an object without a cursor
+    RECORDS = "records"  # versions of records that were asked for by Id
+    COMPACTED = "compacted"  # what other slices held; each row knows which, and when it was read
+    FIELDS = "fields"  # some columns of records, read again under the stamp that they had
+    DELETIONS = "deletions"  # Ids of records that are gone for good
+
+    @property
+    def covers(self) -> bool:
+        """Whether everything in its window was read."""
+        return self in {Kind.EXPORT, Kind.SNAPSHOT}
+
+    @property
+    def patches(self) -> bool:
+        """Whether it changes rows that others brought, and brings none."""
+        return self in {Kind.FIELDS, Kind.DELETIONS}
 
 
 def column_name(field: str) -> str:
@@ -103,7 +121,11 @@ class Slice(BaseModel):
         counts: The ledger.
         min_cursor: Smallest cursor in it, as the org wrote it; None when it is empty.
         max_cursor: Greatest.
+        digest: Of a snapshot, the sum of its rows' hashes: the same rows have the same.
+        calls: API calls that it cost.
+        seconds: How long it took.
         parts: Its files.
+        replaces: Ids of the slices whose rows it holds and whose place it takes.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -124,7 +146,11 @@ class Slice(BaseModel):
     counts: Counts = Counts()
     min_cursor: str | None = None
     max_cursor: str | None = None
+    digest: str | None = None
+    calls: int = 0
+    seconds: float = 0.0
     parts: tuple[Part, ...] = ()
+    replaces: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -142,20 +168,25 @@ class Slice(BaseModel):
         return SliceRef(self.object.lower(), self.window, self.kind, self.id)
 
 
+Windows = dict[str, tuple[tuple[_Moment, _Moment], ...]]
+
+
 class CoverageManifest(BaseModel):
     """A document that proves windows of many objects to hold nothing that raw does not have.
 
     Attributes:
         version: Of this format.
         org_id: The org.
-        windows: Begin and end of each window, by lower-cased object name.
+        windows: Begin and end of each window of the cursor, by lower-cased object name.
+        deletions: The same for windows of time in which all deletions are known.
     """
 
     model_config = ConfigDict(frozen=True)
 
     version: Literal[1] = 1
     org_id: str
-    windows: dict[str, tuple[tuple[_Moment, _Moment], ...]]
+    windows: Windows = {}
+    deletions: Windows = {}
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -2,9 +2,9 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from itertools import groupby
 
 import duckdb
@@ -14,50 +14,21 @@ from sf_assets.errors import CountMismatchError
 from sf_assets.storage.slices import Kind, Slice
 from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.duckdb import quoted
-from sf_assets.warehouse.stage import REJECTS, fill, make_rejects
+from sf_assets.warehouse.ledger import Outcome
+from sf_assets.warehouse.patch import patch
+from sf_assets.warehouse.stage import (
+    VERSION,
+    Reader,
+    drop_older,
+    fill,
+    keep_rejects,
+    make_stage,
+    scalar,
+)
 from sf_assets.warehouse.tables import PROVENANCE, TEMPORARY, Table
 from sf_assets.windows import compact
 
-Reader = Callable[[Slice], Iterable[pl.DataFrame]]
-"""Reads a slice's rows: text columns, with `_read_at` and `_slice` beside them."""
-
 _ROWS_AT_ONCE = 5_000_000
-_VERSION = ("_cursor", "_read_at", "_slice")
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The ledger of a merge: rows of the slices, and what became of them.
-
-    Attributes:
-        rows_in: Rows in the slices.
-        inserted: Records that silver had not.
-        updated: Records that changed.
-        unchanged: Versions that say what silver says.
-        stale: Versions older than what silver has, or than another one in the same merge.
-        rejected: Values that could not be typed.
-    """
-
-    rows_in: int = 0
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    stale: int = 0
-    rejected: int = 0
-
-    def __add__(self, other: "Outcome") -> "Outcome":
-        return Outcome(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
-
-    def __str__(self) -> str:
-        return (
-            f"{self.rows_in} rows in: {self.inserted} inserted, {self.updated} updated, "
-            f"{self.unchanged} unchanged, {self.stale} stale; {self.rejected} values rejected"
-        )
-
-    @property
-    def agrees(self) -> bool:
-        """Whether every row is accounted for."""
-        return self.rows_in == self.inserted + self.updated + self.unchanged + self.stale
 
 
 @contextmanager
@@ -89,9 +60,12 @@ def merge(
 ) -> Iterator[Outcome]:
     """Merge slices of one object, oldest reading first; each yield is one committed transaction.
 
+    Versions come first, patches last: what a patch changes it tells by cursor and read time of each
+    row, so it does not matter whether it was merged before, and a row that came late is patched.
+
     Args:
         table: The silver table.
-        slices: Slices not yet merged.
+        slices: Slices not yet merged, and patches that may concern their rows.
         columns: Columns of the object as described; those a slice does not have stay as they are.
         read: Reads a slice.
 
@@ -99,9 +73,9 @@ def merge(
         CountMismatchError: A slice does not hold the rows that its manifest says.
         duckdb.Error: The warehouse refused; what was committed before stays.
     """
-    for batch in _batches(sorted(slices, key=lambda s: (s.read_at, s.id))):
+    for batch in _batches(slices):
         with transaction(table.connection):
-            outcome = _merge_alike(table, batch, columns, read)
+            outcome = _merge_batch(table, batch, columns, read)
         yield outcome
 
 
@@ -127,14 +101,15 @@ def rebuild(
         table.connection.execute(
             "DELETE FROM ops.slices WHERE org_id = ? AND object = ?", [org_id, table.slug]
         )
-        for batch in _batches(sorted(slices, key=lambda s: (s.read_at, s.id))):
-            total += _merge_alike(table, batch, columns, read)
+        for batch in _batches(slices):
+            total += _merge_batch(table, batch, columns, read)
     return total
 
 
 def _batches(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
-    """Runs of slices with the same columns, none of too many rows."""
-    for _, alike in groupby(slices, key=lambda s: sorted(s.columns)):
+    """Runs of slices with the same columns, none of too many rows; patches alone, and last."""
+    ordered = sorted(slices, key=lambda s: (s.kind.patches, s.read_at, s.id))
+    for _, alike in groupby(ordered, key=lambda s: (s.kind.patches and s.id, sorted(s.columns))):
         batch: list[Slice] = []
         for piece in alike:
             if batch and sum(s.counts.written for s in [*batch, piece]) > _ROWS_AT_ONCE:
@@ -144,18 +119,29 @@ def _batches(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
         yield batch
 
 
-def _merge_alike(
+def _merge_batch(
     table: Table, slices: Sequence[Slice], columns: Mapping[str, Column], read: Reader
 ) -> Outcome:
     started = time.monotonic()
+    if slices[0].kind.patches:
+        outcome = patch(table, slices[0], columns, read)
+    else:
+        outcome = _merge_versions(table, slices, columns, read)
+    _record(table, slices, outcome, time.monotonic() - started)
+    return outcome
+
+
+def _merge_versions(
+    table: Table, slices: Sequence[Slice], columns: Mapping[str, Column], read: Reader
+) -> Outcome:
     actual = table.ensure([columns[name] for name in slices[0].columns if name in columns])
     first_load = table.is_empty()
     staged = table if first_load else Table(table.connection, TEMPORARY, "staged")
     names = [*actual, *PROVENANCE]
-    _make_stage(table, staged, names)
+    make_stage(table, staged, names)
     room = [table] if first_load else [table, staged]
     rows_in = sum(fill(staged, room, actual, piece, read(piece)) for piece in slices)
-    stale = _drop_older(staged)
+    stale = drop_older(staged)
     if first_load:
         outcome = Outcome(rows_in, inserted=rows_in - stale, stale=stale)
         winners = table.name
@@ -164,34 +150,12 @@ def _merge_alike(
         winners = (
             "(SELECT s.* FROM temp.staged s JOIN temp.verdicts USING (Id) WHERE what <> 'stale')"
         )
-    outcome += Outcome(rejected=_keep_rejects(table, winners, list(actual)))
+    outcome += Outcome(rejected=keep_rejects(table, winners, list(actual)))
     for piece in slices:
         if piece.kind is Kind.SNAPSHOT:
             _mark_missing(table, piece)
     table.make_view()
-    _record(table, slices, outcome, time.monotonic() - started)
     return outcome
-
-
-def _make_stage(table: Table, staged: Table, names: Sequence[str]) -> None:
-    """Temporary tables for rows and rejects; rows of a first load go straight into the table."""
-    run = table.connection.execute
-    make_rejects(table.connection)
-    if staged is not table:
-        spelt = ", ".join(map(quoted, names))
-        run(f"CREATE OR REPLACE TEMP TABLE staged AS SELECT {spelt} FROM {table.name} LIMIT 0")
-
-
-def _drop_older(staged: Table) -> int:
-    """Leave one version of each record in the stage, the newest; how many others there were."""
-    run = staged.connection.execute
-    if not _scalar(staged, f"SELECT count(*) - count(DISTINCT Id) FROM {staged.name}"):
-        return 0
-    order = ", ".join(f"{column} DESC" for column in _VERSION)
-    ranked = f"SELECT rowid AS r, row_number() OVER (PARTITION BY Id ORDER BY {order}) AS rank"
-    older = f"SELECT r FROM ({ranked} FROM {staged.name}) WHERE rank > 1"
-    row = run(f"DELETE FROM {staged.name} WHERE rowid IN ({older})").fetchone()
-    return int(row[0]) if row else 0
 
 
 def _apply(table: Table, names: Sequence[str]) -> Outcome:
@@ -221,7 +185,7 @@ def _judge(table: Table, names: Sequence[str]) -> None:
     none: then the version may be one that silver has read before.
     """
     run = table.connection.execute
-    version = ", ".join(f"{{0}}.{column}" for column in _VERSION)
+    version = ", ".join(f"{{0}}.{column}" for column in VERSION)
     run(
         "CREATE OR REPLACE TEMP TABLE verdicts AS SELECT s.Id, CASE "
         "WHEN t.Id IS NULL THEN 'inserted' "
@@ -229,7 +193,7 @@ def _judge(table: Table, names: Sequence[str]) -> None:
         "WHEN t._cursor = s._cursor OR s._cursor = s._read_at THEN 'same' "
         f"ELSE 'updated' END AS what FROM temp.staged s LEFT JOIN {table.name} t USING (Id)"
     )
-    if _scalar(table, "SELECT count(*) FROM temp.verdicts WHERE what = 'same'"):
+    if scalar(table.connection, "SELECT count(*) FROM temp.verdicts WHERE what = 'same'"):
         equal = " AND ".join(f"s.{n} IS NOT DISTINCT FROM t.{n}" for n in map(quoted, names))
         run(
             "UPDATE temp.verdicts v SET what = CASE WHEN same.equal THEN 'unchanged' "
@@ -237,24 +201,6 @@ def _judge(table: Table, names: Sequence[str]) -> None:
             f"FROM temp.staged s JOIN {table.name} t USING (Id) JOIN temp.verdicts USING (Id) "
             "WHERE what = 'same') same WHERE v.Id = same.Id"
         )
-
-
-def _keep_rejects(table: Table, winners: str, columns: Sequence[str]) -> int:
-    """Replace the rejects of the records that were merged; how many values were rejected."""
-    run = table.connection.execute
-    if not _scalar(table, f"SELECT count(*) FROM {table.rejects}") + _scalar(
-        table, f"SELECT count(*) FROM {REJECTS}"
-    ):
-        return 0
-    run(
-        f'DELETE FROM {table.rejects} WHERE Id IN (SELECT Id FROM {winners}) AND "column" = ANY(?)',
-        [list(columns)],
-    )
-    row = run(
-        f"INSERT INTO {table.rejects} SELECT r.* FROM {REJECTS} r "
-        f"SEMI JOIN {winners} w ON r.Id = w.Id AND r._slice = w._slice"
-    ).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _mark_missing(table: Table, snapshot: Slice) -> None:
@@ -265,6 +211,14 @@ def _mark_missing(table: Table, snapshot: Slice) -> None:
     )
 
 
+def record_replacements(
+    connection: duckdb.DuckDBPyConnection, slug: str, slices: Iterable[Slice]
+) -> None:
+    """Note that silver has slices, because it has all those whose place they take."""
+    for piece in slices:
+        _note_slices(connection, slug, [piece], None)
+
+
 def _record(table: Table, slices: Sequence[Slice], outcome: Outcome, seconds: float) -> None:
     """Note in the same transaction which slices silver now has, and the merge's ledger."""
     if not outcome.agrees:
@@ -272,34 +226,38 @@ def _record(table: Table, slices: Sequence[Slice], outcome: Outcome, seconds: fl
             f"the merge of {slices[0].object} does not add up ({outcome}); nothing of it was kept"
         )
     merge_id = uuid.uuid4().hex[:12]
-    rows = pl.DataFrame(
-        [
-            {
-                "org_id": s.org_id,
-                "object": table.slug,
-                "slice": s.id,
-                "kind": s.kind,
-                "window_start": compact(s.start),
-                "window_end": compact(s.end),
-                "read_at": s.read_at,
-                "source": s.source,
-                "job_id": s.job_id,
-                "rows": s.counts.written,
-                "merge": merge_id,
-            }
-            for s in slices
-        ]
-    )
-    run = table.connection.execute
-    table.connection.register("batch", rows.to_arrow())
-    run("INSERT INTO ops.slices BY NAME FROM batch")
-    table.connection.unregister("batch")
-    run(
+    _note_slices(table.connection, table.slug, slices, merge_id)
+    table.connection.execute(
         "INSERT INTO ops.merges VALUES (?, ?, ?, now(), ?, ?, ?, ?, ?, ?, ?)",
         [slices[0].org_id, table.slug, merge_id, seconds, *astuple(outcome)],
     )
 
 
-def _scalar(table: Table, query: str) -> int:
-    row = table.connection.execute(query).fetchone()
-    return int(row[0]) if row and row[0] is not None else 0
+def _note_slices(
+    connection: duckdb.DuckDBPyConnection,
+    slug: str,
+    slices: Iterable[Slice],
+    merge_id: str | None,
+) -> None:
+    rows = [
+        {
+            "org_id": piece.org_id,
+            "object": slug,
+            "slice": piece.id,
+            "kind": piece.kind,
+            "window_start": compact(piece.start),
+            "window_end": compact(piece.end),
+            "read_at": piece.read_at,
+            "source": piece.source,
+            "job_id": piece.job_id,
+            "rows": piece.counts.written,
+            "merge": merge_id,
+        }
+        for piece in slices
+    ]
+    connection.register("batch", pl.DataFrame(rows).to_arrow())
+    # A patch may be merged again.
+    connection.execute(
+        "INSERT INTO ops.slices BY NAME FROM batch ANTI JOIN ops.slices USING (org_id, slice)"
+    )
+    connection.unregister("batch")

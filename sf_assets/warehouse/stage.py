@@ -1,6 +1,6 @@
 """Text rows of a slice, typed, into a table of the warehouse that has room for them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import duckdb
 import polars as pl
@@ -10,7 +10,14 @@ from sf_assets.errors import CountMismatchError
 from sf_assets.storage.slices import Slice
 from sf_assets.warehouse.cast import cast, needs
 from sf_assets.warehouse.columns import Column
+from sf_assets.warehouse.duckdb import quoted
 from sf_assets.warehouse.tables import Table
+
+Reader = Callable[[Slice], Iterable[pl.DataFrame]]
+"""Reads a slice's rows: text columns, with `_read_at` and `_slice` beside them."""
+
+VERSION = ("_cursor", "_read_at", "_slice")
+"""What versions of a record are ordered by: the greatest is the newest."""
 
 REJECTS = "temp.staged_rejects"
 """Values that could not be typed, on their way into the object's own table."""
@@ -52,11 +59,11 @@ def fill(
     stream = _Stream(_heaped(batches), columns, piece)
     while (heap := stream.heap) is not None:
         stream.tight = _make_room(room, columns, stream.needs())
-        _insert(into.connection, into.name, stream.open(heap))
+        insert(into.connection, into.name, stream.open(heap))
         if stream.error:
             raise stream.error
         if stream.rejects:
-            _insert(into.connection, REJECTS, pl.concat(stream.rejects))
+            insert(into.connection, REJECTS, pl.concat(stream.rejects))
             stream.rejects = []
     if stream.count != piece.counts.written:
         raise CountMismatchError(
@@ -141,9 +148,10 @@ def _heaped(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         yield pl.concat(heap)
 
 
-def _insert(
+def insert(
     connection: duckdb.DuckDBPyConnection, name: str, rows: pa.RecordBatchReader | pl.DataFrame
 ) -> None:
+    """Append rows to a table by column name."""
     connection.register("batch", rows)
     connection.execute(f"INSERT INTO {name} BY NAME FROM batch")
     connection.unregister("batch")
@@ -164,3 +172,46 @@ def _make_room(
         if not wide.fits(*need):
             tight.add(name)
     return tight
+
+
+def make_stage(table: Table, staged: Table, names: Sequence[str]) -> None:
+    """Temporary tables for rows and rejects; rows of a first load go straight into the table."""
+    run = table.connection.execute
+    make_rejects(table.connection)
+    if staged is not table:
+        spelt = ", ".join(map(quoted, names))
+        run(f"CREATE OR REPLACE TEMP TABLE staged AS SELECT {spelt} FROM {table.name} LIMIT 0")
+
+
+def drop_older(staged: Table) -> int:
+    """Leave one version of each record in the stage, the newest; how many others there were."""
+    if not scalar(staged.connection, f"SELECT count(*) - count(DISTINCT Id) FROM {staged.name}"):
+        return 0
+    order = ", ".join(f"{column} DESC" for column in VERSION)
+    ranked = f"SELECT rowid AS r, row_number() OVER (PARTITION BY Id ORDER BY {order}) AS rank"
+    older = f"SELECT r FROM ({ranked} FROM {staged.name}) WHERE rank > 1"
+    return scalar(staged.connection, f"DELETE FROM {staged.name} WHERE rowid IN ({older})")
+
+
+def keep_rejects(table: Table, winners: str, columns: Sequence[str]) -> int:
+    """Replace the rejects of the records that were merged; how many values were rejected."""
+    run = table.connection.execute
+    if not scalar(table.connection, f"SELECT count(*) FROM {table.rejects}") + scalar(
+        table.connection, f"SELECT count(*) FROM {REJECTS}"
+    ):
+        return 0
+    run(
+        f'DELETE FROM {table.rejects} WHERE Id IN (SELECT Id FROM {winners}) AND "column" = ANY(?)',
+        [list(columns)],
+    )
+    return scalar(
+        table.connection,
+        f"INSERT INTO {table.rejects} SELECT r.* FROM {REJECTS} r "
+        f"SEMI JOIN {winners} w ON r.Id = w.Id AND r._slice = w._slice",
+    )
+
+
+def scalar(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    """The one number that a query answers with; 0 for none."""
+    ((value,),) = connection.execute(query).fetchall()
+    return int(value or 0)

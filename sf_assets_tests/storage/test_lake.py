@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sf_assets.errors import StorageError, WrongOrgError
-from sf_assets.storage import lake as lake_module
+from sf_assets.storage import proofs as proofs_module
 from sf_assets.storage.lake import Lake, open_lake, owner_of
 from sf_assets.storage.slices import Kind, Slice, new_slice_id
 from sf_assets.storage.store import Store
@@ -121,8 +121,8 @@ def test_a_manifest_that_is_gone_is_named(lake: Lake) -> None:
 
 def test_coverage_comes_from_slices_and_from_what_was_proven_unchanged(lake: Lake) -> None:
     lake.commit(piece(start=0, end=5))
-    lake.cover({"account": [window(5, 9)], "lead": [window(0, 3), window(4, 6)]}, NOON)
-    lake.cover({"account": [window(20, 30)]}, NOON)
+    lake.proofs.add({"account": [window(5, 9)], "lead": [window(0, 3), window(4, 6)]}, {}, NOON)
+    lake.proofs.add({"account": [window(20, 30)]}, {}, NOON)
     covered = again(lake).coverage()
     assert covered["account"] == Coverage([window(0, 9), window(20, 30)])
     assert covered["lead"] == Coverage([window(0, 3), window(4, 6)])
@@ -131,7 +131,7 @@ def test_coverage_comes_from_slices_and_from_what_was_proven_unchanged(lake: Lak
 
 
 def test_nothing_to_cover_leaves_no_file(lake: Lake) -> None:
-    lake.cover({}, NOON)
+    lake.proofs.add({}, {}, NOON)
     assert list(lake.store.list("00D1/coverage")) == []
 
 
@@ -175,38 +175,38 @@ def test_tidying_keeps_every_window_wherever_it_is_interrupted(
     url = f"file://{tmp_path_factory.mktemp('lake')}"
     calm, fragile = Lake(Store(url), "00D1"), Lake(Fragile(url, changes), "00D1")
     for windows in some:
-        calm.cover(windows, NOON)
+        calm.proofs.add(windows, {}, NOON)
     before = calm.coverage()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lake_module, "_COVERAGE_FILES", most)
+        patch.setattr(proofs_module, "_MOST_FILES", most)
         with suppress(Interrupted):
-            fragile.tidy_coverage(NOON)
+            fragile.proofs.tidy(NOON)
         assert calm.coverage() == before
-        calm.tidy_coverage(NOON)
+        calm.proofs.tidy(NOON)
     assert calm.coverage() == before
     assert len(list(calm.store.list("00D1/coverage"))) <= max(1, most)
 
 
 def test_two_processes_that_tidy_at_the_same_time_lose_nothing(lake: Lake) -> None:
     for minute in range(40):
-        lake.cover({"account": [window(minute, minute + 1)]}, NOON)
+        lake.proofs.add({"account": [window(minute, minute + 1)]}, {}, NOON)
     other = again(lake)
 
     class Slow(Store):
         def get(self, path: str) -> bytes:
             """Read after somebody else has tidied."""
-            other.tidy_coverage(NOON)
+            other.proofs.tidy(NOON)
             return super().get(path)
 
-    Lake(Slow(lake.store.url), "00D1").tidy_coverage(NOON)
+    Lake(Slow(lake.store.url), "00D1").proofs.tidy(NOON)
     assert len(list(lake.store.list("00D1/coverage"))) < 32
     assert lake.coverage()["account"] == Coverage([window(0, 40)])
 
 
 def test_few_coverage_manifests_are_left_alone(lake: Lake) -> None:
-    lake.cover({"account": [window(0, 1)]}, NOON)
+    lake.proofs.add({"account": [window(0, 1)]}, {}, NOON)
     before = list(lake.store.list("00D1/coverage"))
-    lake.tidy_coverage(NOON)
+    lake.proofs.tidy(NOON)
     assert list(lake.store.list("00D1/coverage")) == before
 
 
@@ -254,7 +254,7 @@ def test_several_orgs_share_a_storage_under_names_of_their_own(tmp_path: Path) -
     uk, us = open_lake(url, "00D1", "uk"), open_lake(url, "00D2", "us")
     uk.commit(piece())
     uk.note(piece())
-    uk.cover({"account": [window(1, 2)]}, NOON)
+    uk.proofs.add({"account": [window(1, 2)]}, {}, NOON)
     uk.keep_describes({"account": {}})
     assert us.refs() == us.coverage() == us.describes() == {}
     assert us.drafts("account") == []

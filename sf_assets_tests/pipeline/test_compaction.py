@@ -1,0 +1,138 @@
+"""Many ticks later: few files, every version still there, and nothing merged twice."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sf_assets.emulator.clock import Clock
+from sf_assets.emulator.server import Emulator
+from sf_assets.pipeline.load import behind, rebuild
+from sf_assets.storage.compaction import MANY, compact_slices, remove_replaced
+from sf_assets.storage.lake import Lake
+from sf_assets.storage.scan import scan
+from sf_assets.storage.slices import Kind
+from sf_assets.storage.store import Store
+from sf_assets_tests.conftest import FAST, Workspace
+from sf_assets_tests.equality import differences
+
+
+@pytest.fixture
+def org() -> Iterator[Emulator]:
+    clock = Clock(datetime(2026, 11, 20, 15, 30, tzinfo=UTC), frozen=True)
+    with Emulator(scale=0.01, seed=11, settings=FAST, clock=clock) as emulator:
+        emulator.advance(600)
+        yield emulator
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, org: Emulator) -> Workspace:
+    workspace = Workspace(tmp_path, org.environment)
+    workspace.catalogue({"Account": None})
+    return workspace
+
+
+def busy(workspace: Workspace, org: Emulator, ticks: int) -> None:
+    for _ in range(ticks):
+        account = workspace.rows("SELECT min(Id) FROM silver.account_live")[0][0]
+        org.records.update("Account", account, {"Name": f"name at {org.clock.stamp()}"})
+        org.advance(300)
+        (done,) = workspace.tick().values()
+        assert done.error is None
+
+
+def versions(lake: Lake, slug: str = "account") -> list[tuple[Any, ...]]:
+    """Every row that raw holds, with its origin."""
+    return sorted(
+        row
+        for piece in lake.slices(slug)
+        for frame in scan(lake.store, piece)
+        for row in frame.select("Id", "Name", "SystemModstamp", "_read_at", "_slice").rows()
+    )
+
+
+def test_a_busy_day_leaves_few_files_and_every_version(workspace: Workspace, org: Emulator) -> None:
+    workspace.tick()
+    lake = workspace.org().kept_lake
+    before: list[tuple[Any, ...]] = []
+    for _ in range(4):
+        busy(workspace, org, 30)
+        now = versions(lake)
+        assert set(before) <= set(now)
+        before = now
+    refs = lake.refs()["account"]
+    assert len(refs) < 4 * MANY
+    assert any(ref.kind is Kind.COMPACTED for ref in refs)
+    assert len({name for _, name, *_ in before if name.startswith("name at ")}) == 120
+    assert differences(org, workspace, "Account") == []
+    assert behind(workspace.org(), lake) == set()
+    assert lake.coverage()["account"].gaps(org.clock.stamp().replace(tzinfo=UTC)) == []
+    assert workspace.tick() == {}
+
+
+def test_a_rebuild_from_compacted_slices_gives_the_same_table(
+    workspace: Workspace, org: Emulator
+) -> None:
+    workspace.tick()
+    busy(workspace, org, 60)
+    before = sorted(workspace.rows("FROM silver.account"), key=str)
+    offline = workspace.org()
+    rebuild(offline, offline.kept_lake, "account")
+    assert sorted(workspace.rows("FROM silver.account"), key=str) == before
+    assert behind(offline, offline.kept_lake) <= {"account"}  # what is about to be removed
+
+
+class Interrupted(Exception):  # noqa: N818 - it is no error of ours
+    """The process ends here."""
+
+
+class Fragile(Store):
+    """A storage whose process dies after so many changes."""
+
+    def __init__(self, url: str, changes: int) -> None:
+        super().__init__(url)
+        self.left = changes
+
+    def _change(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Interrupted
+
+    def put(self, path: str, data: Any) -> None:
+        self._change()
+        super().put(path, data)
+
+    def delete(self, paths: Any) -> None:
+        for path in paths:
+            self._change()
+            super().delete([path])
+
+
+def test_compaction_may_be_interrupted_anywhere(
+    workspace: Workspace, org: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sf_assets.pipeline.sync.compact_slices", lambda *_: [])
+    workspace.tick()
+    busy(workspace, org, 50)
+    monkeypatch.undo()
+    lake = workspace.org().kept_lake
+    rows, covered = versions(lake), lake.coverage()
+    now = org.clock.stamp().replace(tzinfo=UTC)
+    for changes in range(12):
+        fragile = Lake(Fragile(lake.store.url, changes), lake.org_id)
+        with suppress(Interrupted):
+            compact_slices(fragile, "account", now)
+        assert versions(lake) == rows
+        assert lake.coverage() == covered
+    org.advance(7200)
+    for changes in range(60):
+        fragile = Lake(Fragile(lake.store.url, changes), lake.org_id)
+        with suppress(Interrupted):
+            remove_replaced(fragile, "account", org.clock.stamp().replace(tzinfo=UTC))
+        assert versions(lake) == rows
+        assert lake.coverage() == covered
+    assert len(lake.refs()["account"]) < 30
+    assert workspace.load("account").rows == len({row[0] for row in rows})
