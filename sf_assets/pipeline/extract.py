@@ -53,6 +53,8 @@ class Order:
         rows: How many rows to expect, or None when that is not known.
         unknown: Leaves out rows that raw has already; None to write all.
         digest: Of the last snapshot: one that is the same need not be kept; None to keep any.
+        kind: What the slice will hold, where it is of a window.
+        ids: Only these records, whatever their cursor; empty for all of the window.
     """
 
     described: Described
@@ -60,10 +62,14 @@ class Order:
     rows: int | None = None
     unknown: Filter | None = None
     digest: str | None = None
+    kind: Kind = Kind.EXPORT
+    ids: tuple[str, ...] = ()
 
     @property
     def soql(self) -> str:
-        """The query of this window."""
+        """The query of this window, or of these records."""
+        if self.ids:
+            return self.described.query.of_records(self.ids)
         return self.described.query.over(self.described.cursor, self.window)
 
 
@@ -199,7 +205,7 @@ class Extractor:
             org_id=self._client.org_id,
             object=described.info.name,
             id=new_slice_id(read_at),
-            kind=Kind.EXPORT if order.window else Kind.SNAPSHOT,
+            kind=order.kind if order.window else Kind.SNAPSHOT,
             start=window.start,
             end=window.end,
             read_at=read_at,

@@ -4,7 +4,7 @@ A file is only split into its clauses here; whether the conditions make sense is
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -69,6 +69,12 @@ class Query:
         """The SOQL for one window of the cursor; for everything when there is no window."""
         return self._soql(", ".join(self.fields), cursor, window)
 
+    def of_records(self, ids: Iterable[str]) -> str:
+        """The SOQL for records of these Ids, as far as the user's condition lets them through."""
+        listed = ", ".join(f"'{record}'" for record in ids)
+        where = f"({self.where}) AND Id IN ({listed})" if self.where else f"Id IN ({listed})"
+        return replace(self, where=where).over(None, None)
+
     def probe(self, cursor: str, window: Window) -> str:
         """The SOQL that tells how many rows a window holds (`n`) and their newest cursor (`m`)."""
         return self._soql(f"COUNT(Id) n, MAX({cursor}) m", cursor, window)
@@ -81,6 +87,10 @@ class Query:
         """The SOQL that counts rows (`n`) by UTC day of the cursor (`d`); at most 2,000 days."""
         select = f"DAY_ONLY({cursor}) d, COUNT(Id) n"
         return f"{self._soql(select, cursor, window)} GROUP BY DAY_ONLY({cursor})"
+
+    def only(self, names: Iterable[str]) -> "Query":
+        """The same query with just these fields."""
+        return replace(self, fields=tuple(names))
 
     def without(self, names: Sequence[str]) -> "Query":
         """The same query with some of its fields left out."""
