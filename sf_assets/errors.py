@@ -70,6 +70,10 @@ class CountMismatchError(SalesforceError):
     """Two hand-overs of one slice disagree about the number of rows; the slice is not committed."""
 
 
+class SuspiciousDeletionsError(SfAssetsError):
+    """So many records seem to be gone that a lost permission is likelier than their deletion."""
+
+
 class StorageError(SfAssetsError):
     """The object storage cannot be read or written."""
 

@@ -30,7 +30,7 @@ def tell(org: Org, report: Report) -> bool:
 
 def _objects(org: Org, report: Report) -> bool:
     """Objects in the org and in silver, counted by the org itself at one horizon."""
-    compared = reconcile(org, org.catalog.objects.values())
+    compared = list(reconcile(org, org.catalog.objects.values()))
     rejects = {}
     with org.warehouse.connect(read_only=True) as connection:
         silver = Silver(connection, org.schema)
@@ -42,7 +42,7 @@ def _objects(org: Org, report: Report) -> bool:
             found.silver,
             rejects.get(found.slug),
             report.materialized.get(("raw", found.slug), {}).get("seconds"),
-            str(found.error) if found.error else "differs" if found.differences else "equal",
+            str(found.error) if found.error else "equal" if found.equal else "differs",
         )
         for found in compared
     ]

@@ -24,6 +24,7 @@ from sf_assets.pipeline.progress import report
 from sf_assets.salesforce.bulk import Deadlines, Job
 from sf_assets.salesforce.records import to_batch
 from sf_assets.salesforce.rest import SOQL_BYTES
+from sf_assets.storage.lake import Lake
 from sf_assets.storage.parts import Layout, unit_of, write_page
 from sf_assets.storage.slices import Counts, Kind, Slice, new_slice_id
 from sf_assets.windows import BEGIN, Window
@@ -79,12 +80,15 @@ class Extractor:
     Args:
         org: The org.
         deadlines: How long jobs may take.
+        lake: Where slices go; None for the org's own raw layer.
     """
 
-    def __init__(self, org: Org, deadlines: Deadlines | None = None) -> None:
+    def __init__(
+        self, org: Org, deadlines: Deadlines | None = None, lake: Lake | None = None
+    ) -> None:
         self._org = org
         self._client = org.client
-        self._lake = org.lake
+        self._lake = lake or org.lake
         self._deadlines = deadlines or Deadlines()
         self._pages = ThreadPoolExecutor(PAGES_AT_ONCE, "page")
         self._stopped = Event()

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import SfAssetsError
+from sf_assets.pipeline.deletions import Deletions, look_for_deletions
 from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.extract import Order
 from sf_assets.pipeline.known import Known, known_rows
@@ -40,6 +41,8 @@ class Plan:
         idle: Windows proven to hold nothing that raw does not have.
         failed: Objects that cannot be extracted, and why.
         patience: Seconds to wait where another run is at work on an object.
+        deletions: What to find out about records that are gone for good.
+        described: All objects that can be extracted.
     """
 
     end: datetime
@@ -47,6 +50,13 @@ class Plan:
     idle: dict[str, list[Window]] = field(default_factory=dict)
     failed: dict[str, SfAssetsError] = field(default_factory=dict)
     patience: float = 0.0
+    deletions: Deletions = field(default_factory=Deletions)
+    described: dict[str, Described] = field(default_factory=dict)
+
+    @property
+    def slugs(self) -> set[str]:
+        """Objects that there is work for; those that failed are not among them."""
+        return (self.orders.keys() | self.deletions.slugs) - self.failed.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,8 @@ def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
     """
     described, plan = _begin(org, specs)
     lake = org.lake
-    refs, covered = lake.refs(), lake.coverage()
+    inventory = lake.inventory()
+    refs, covered = inventory.refs, inventory.coverage
     gaps: list[_Gap] = []
     for slug, item in described.items():
         if item.cursor is None:
@@ -84,6 +95,7 @@ def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
     for key, answer in org.client.rest.query_each(probes):
         gap = gaps[int(key)]
         _place(org, plan, gap, answer, refs.get(gap.described.spec.slug, []))
+    plan.deletions = look_for_deletions(org, described, inventory, plan.end)
     return plan
 
 
@@ -114,6 +126,7 @@ def _begin(org: Org, specs: Iterable[ObjectSpec]) -> tuple[dict[str, Described],
     plan = Plan(org.client.now() - org.settings.lag)
     plan.failed = {slug: item for slug, item in found.items() if isinstance(item, SfAssetsError)}
     described = {slug: item for slug, item in found.items() if isinstance(item, Described)}
+    plan.described = described
     for item in described.values():
         for warning in item.query.warnings:
             log.warning("%s: %s", item.info.name, warning)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from sf_assets.errors import SfAssetsError
+from sf_assets.pipeline.deletions import Deletions, record_told, sweep
+from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.extract import CancelledError, Extractor, Order
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.plan import Plan
@@ -47,19 +49,18 @@ def execute(org: Org, plan: Plan) -> Generator[Extracted]:
     Yields:
         Each object, as soon as it is done; first those that failed in planning.
     """
-    org.lake.proofs.add(plan.idle, {}, org.client.now())
+    org.lake.proofs.add(plan.idle, plan.deletions.none, org.client.now())
     org.lake.proofs.tidy(org.client.now())
     for slug, error in plan.failed.items():
         report(slug, "failed")
         yield Extracted(slug, error=error)
-    if not plan.orders:
+    if not plan.slugs:
         return
     extractor = Extractor(org)
     try:
-        with ThreadPoolExecutor(min(OBJECTS_AT_ONCE, len(plan.orders)), "object") as pool:
+        with ThreadPoolExecutor(min(OBJECTS_AT_ONCE, len(plan.slugs)), "object") as pool:
             futures = [
-                pool.submit(_extract_object, org, extractor, slug, orders, plan.patience)
-                for slug, orders in plan.orders.items()
+                pool.submit(_extract_object, org, extractor, slug, plan) for slug in plan.slugs
             ]
             try:
                 for future in as_completed(futures):
@@ -71,15 +72,15 @@ def execute(org: Org, plan: Plan) -> Generator[Extracted]:
         extractor.close()
 
 
-def _extract_object(
-    org: Org, extractor: Extractor, slug: str, orders: Sequence[Order], patience: float
-) -> Extracted:
-    """Extract the windows of one object, one after the other, jobs of ended runs first."""
+def _extract_object(org: Org, extractor: Extractor, slug: str, plan: Plan) -> Extracted:
+    """Extract the windows of one object, one after the other, and look for what was deleted."""
     result, started = Extracted(slug), monotonic()
-    name = orders[0].described.info.name
+    item = plan.described[slug]
     try:
-        with locked(org.lake.store, org.lake.lock_folder(slug), name, patience):
-            for piece in _pieces(org, extractor, slug, orders):
+        with locked(org.lake.store, org.lake.lock_folder(slug), item.info.name, plan.patience):
+            for piece in _pieces(org, extractor, item, plan.orders.get(slug, ())):
+                result.slices.append(piece)
+            for piece in _deletions(org, item, plan.deletions):
                 result.slices.append(piece)
             compact_slices(org.lake, slug, org.client.now())
     except SfAssetsError as error:
@@ -92,11 +93,13 @@ def _extract_object(
     return result
 
 
-def _pieces(org: Org, extractor: Extractor, slug: str, orders: Sequence[Order]) -> Iterator[Slice]:
+def _pieces(
+    org: Org, extractor: Extractor, item: Described, orders: Sequence[Order]
+) -> Iterator[Slice]:
     """The slices of an object's orders as they are committed, jobs of ended runs first."""
     taken_up = []
-    for draft in org.lake.drafts(slug):
-        if piece := extractor.resume(draft, orders[0].described):
+    for draft in org.lake.drafts(item.spec.slug):
+        if piece := extractor.resume(draft, item):
             taken_up.append(piece.window)
             yield piece
     done = Coverage(taken_up)
@@ -105,3 +108,12 @@ def _pieces(org: Org, extractor: Extractor, slug: str, orders: Sequence[Order]) 
             piece := extractor.extract(order)
         ):
             yield piece
+
+
+def _deletions(org: Org, item: Described, deletions: Deletions) -> Iterator[Slice]:
+    """Slices that say which records are gone for good."""
+    slug = item.spec.slug
+    if slug in deletions.sweeps:
+        yield from sweep(org, item)
+    elif slug in deletions.told and (piece := record_told(org, item, *deletions.told[slug])):
+        yield piece

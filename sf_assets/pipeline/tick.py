@@ -25,8 +25,8 @@ def due(org_name: str, specs: Iterable[ObjectSpec]) -> list[str]:
     specs = list(specs)
     org = load_org(org_name)
     plan = plan_tick(org, specs)
-    org.lake.proofs.add(plan.idle, {}, org.now())
-    asked = {*plan.failed, *plan.orders}
+    org.lake.proofs.add(plan.idle, plan.deletions.none, org.now())
+    asked = plan.failed.keys() | plan.slugs
     try:
         asked |= behind(org, org.lake)
     except SfAssetsError as error:  # the warehouse is busy; the next tick will ask again

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -18,6 +19,8 @@ from sf_assets.salesforce.answers import (
 )
 from sf_assets.salesforce.auth import BUSY
 from sf_assets.salesforce.session import OrgSession
+from sf_assets.salesforce.soql import literal
+from sf_assets.windows import Window
 
 QUERIES_A_CALL, PARTS_A_CALL = 5, 25
 """What one /composite call may hold: queries among its parts, and parts (api.md §2.7)."""
@@ -38,6 +41,19 @@ class Answer:
 
     body: Any = None
     error: SalesforceError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What the org tells of deletions (getDeleted).
+
+    Attributes:
+        ids: Records that were deleted, many of which lie in the recycle bin.
+        covered: Until when that is all of them.
+    """
+
+    ids: tuple[str, ...]
+    covered: datetime
 
 
 class RestApi:
@@ -105,6 +121,21 @@ class RestApi:
             else:
                 error = SalesforceError("a query was answered 200, but with no result")
                 yield key, Answer(error=error)
+
+    def deleted(
+        self, windows: Mapping[str, Window]
+    ) -> Iterator[tuple[str, "Deleted | SalesforceError"]]:
+        """Deletions of many objects, 25 to a call, each within a window of time.
+
+        Times are cut to the minute by the org (api.md §2.5).
+        """
+        paths = {
+            name: f"sobjects/{name}/deleted?start={quote(literal(window.start))}"
+            f"&end={quote(literal(window.end))}"
+            for name, window in windows.items()
+        }
+        for name, answer in self._batch(paths, PARTS_A_CALL):
+            yield name, answer.error or _deleted(name, answer.body)
 
     def pages(self, soql: str) -> Iterator[Mapping[str, Any]]:
         """The result of a query, deleted rows included, page by page as the org cuts it."""
@@ -181,6 +212,16 @@ def _part(path: str, status: int, body: Any) -> Answer:
 def _path(link: str) -> str:
     """The path of a link, which simple-salesforce puts right behind the host's name."""
     return f"/{urlsplit(link).path.lstrip('/')}"
+
+
+def _deleted(name: str, document: Mapping[str, Any]) -> Deleted | SalesforceError:
+    try:
+        with understood(f"the deletions of {name}"):
+            ids = tuple(str(row["id"]) for row in document["deletedRecords"])
+            covered = datetime.fromisoformat(document["latestDateCovered"])
+            return Deleted(ids, covered.astimezone(UTC).replace(microsecond=0))
+    except SalesforceError as error:
+        return error
 
 
 def _described(name: str, document: Mapping[str, Any]) -> ObjectInfo | SalesforceError:

@@ -1,7 +1,6 @@
 """Questions that silver tables are asked, as SQL; each answers with a number of offenders."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
 
 import duckdb
 
@@ -33,6 +32,10 @@ class Silver:
     def __contains__(self, slug: str) -> bool:
         return slug in self._types
 
+    def columns(self, slug: str) -> frozenset[str]:
+        """Names of a table's columns."""
+        return frozenset(self._types[slug])
+
     def rows(self, slug: str) -> int:
         """Rows of an object's live view."""
         return self._count(f"SELECT count(*) FROM {self._live(slug)}")
@@ -41,26 +44,6 @@ class Silver:
         """Rows without an Id, or with one that another row has, too."""
         table = quoted(self._schema, slug)
         return self._count(f"SELECT count(*) - count(DISTINCT Id) FROM {table}")
-
-    def by_day(
-        self, slug: str, horizon: datetime | None, without: Sequence[str]
-    ) -> dict[date | None, int]:
-        """Records by UTC day of the cursor, soft-deleted ones included.
-
-        Args:
-            slug: The object.
-            horizon: Count only records whose cursor lies before it; None to count all as one.
-            without: Ids of records to leave out.
-        """
-        table = quoted(self._schema, slug)
-        if horizon is None:
-            return {None: self._count(f"SELECT count(*) FROM {table} WHERE NOT _deleted")}
-        rows = self._run(
-            f"SELECT _cursor::DATE, count(*) FROM {table} WHERE NOT _deleted AND _cursor < ? "
-            "AND NOT list_contains(?, Id) GROUP BY 1",
-            [horizon, list(without)],
-        ).fetchall()
-        return dict(rows)
 
     def rejects(self, slug: str) -> dict[str, int]:
         """Values that could not be typed, by column."""

@@ -1,6 +1,8 @@
 """The DuckDB file that silver and gold live in: one writer at a time, for as short as can be."""
 
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,9 @@ MEMORY_LIMIT = "1GB"
 
 _LOCK_SECONDS = 60.0
 _LOCKED = "Could not set lock"
+
+_in_this_process: defaultdict[Path, threading.RLock] = defaultdict(threading.RLock)
+"""DuckDB's own lock keeps other processes out; within one it refuses to open a file twice."""
 
 _OPS = """
 CREATE SCHEMA IF NOT EXISTS ops;
@@ -66,6 +71,10 @@ class Warehouse:
             WarehouseLockedError: It stays held.
             WarehouseError: It cannot be opened.
         """
+        with _in_this_process[self.path]:
+            yield from self._connected(read_only)
+
+    def _connected(self, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         connection = self._open(read_only)
         try:
             connection.execute("SET TimeZone = 'UTC'")
