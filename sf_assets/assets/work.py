@@ -1,7 +1,7 @@
 """What the objects' step does: plan, extract, load, check; an object that fails fails alone."""
 
 from collections.abc import Collection, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import dagster as dg
@@ -11,7 +11,7 @@ from sf_assets.assets.partitions import keys_touched, window_of
 from sf_assets.errors import SfAssetsError
 from sf_assets.expectations import RAW_CHECKS, SILVER_CHECKS
 from sf_assets.pipeline.checks import Finding, check_raw, check_silver
-from sf_assets.pipeline.load import Loaded, load
+from sf_assets.pipeline.load import Loaded, load, record_failures
 from sf_assets.pipeline.org import Org, load_org
 from sf_assets.pipeline.plan import Plan, plan_backfill, plan_tick
 from sf_assets.pipeline.sync import Extracted, execute
@@ -32,6 +32,7 @@ def work(context: dg.AssetExecutionContext, group: Group) -> Events:
     yield from step.load_others()
     yield from step.check()
     if step.errors:
+        step.record_failures()
         raise dg.Failure(
             "; ".join(f"{slug}: {error}" for slug, error in step.errors.items()),
             metadata={slug: str(error) for slug, error in step.errors.items()},
@@ -101,6 +102,11 @@ class _Step:
             self._touched.add(slug)
             key = self._group.silver_key(slug)
             yield dg.MaterializeResult(asset_key=key, metadata=_silver_metadata(key, loaded))
+
+    def record_failures(self) -> None:
+        """Write into the sync log what failed."""
+        with suppress(SfAssetsError):  # there may be no storage to say whose they are
+            record_failures(self._org, self._lake.org_id, self.errors)
 
     def check(self) -> Events:
         """Answer the selected checks: of what was touched, or of all if nothing else is run."""

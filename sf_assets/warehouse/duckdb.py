@@ -33,8 +33,23 @@ CREATE TABLE IF NOT EXISTS ops.merges (
 CREATE TABLE IF NOT EXISTS ops.slices (
     org_id VARCHAR, object VARCHAR, slice VARCHAR, kind VARCHAR, window_start VARCHAR,
     window_end VARCHAR, read_at TIMESTAMPTZ, source VARCHAR, job_id VARCHAR, rows BIGINT,
-    merge VARCHAR
+    rows_org BIGINT, rows_pages BIGINT, rows_parsed BIGINT, rows_known BIGINT, calls BIGINT,
+    bytes BIGINT, seconds DOUBLE, merge VARCHAR
 );
+CREATE TABLE IF NOT EXISTS ops.failures (
+    org_id VARCHAR, object VARCHAR, failed_at TIMESTAMPTZ, error VARCHAR
+);
+CREATE OR REPLACE VIEW ops.sync_log AS
+SELECT
+    s.org_id, s.object, coalesce(m.merged_at, s.read_at) AS at, s.slice, s.kind, s.window_start,
+    s.window_end, s.read_at, s.source, s.job_id, s.rows_org, s.rows_pages, s.rows_parsed,
+    s.rows_known, s.rows AS rows_written, s.calls, s.bytes, s.seconds, s.merge,
+    m.rows_in AS merge_rows_in, m.inserted AS merge_inserted, m.updated AS merge_updated,
+    m.unchanged AS merge_unchanged, m.stale AS merge_stale, m.rejected AS merge_rejected,
+    m.seconds AS merge_seconds, NULL::VARCHAR AS error
+FROM ops.slices s LEFT JOIN ops.merges m USING (org_id, object, merge)
+UNION ALL BY NAME
+SELECT org_id, object, failed_at AS at, error FROM ops.failures;
 """
 
 
