@@ -1,4 +1,4 @@
-"""What dead runs left behind: files that no manifest names, slices whose place others have taken."""
+"""What dead runs left behind: files of no manifest, slices whose place others have taken."""
 
 import re
 from collections.abc import Iterator

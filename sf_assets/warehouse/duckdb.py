@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS ops.slices (
 CREATE TABLE IF NOT EXISTS ops.failures (
     org_id VARCHAR, object VARCHAR, failed_at TIMESTAMPTZ, error VARCHAR
 );
-CREATE OR REPLACE VIEW ops.sync_log AS
+CREATE VIEW IF NOT EXISTS ops.sync_log AS
 SELECT
     s.org_id, s.object, coalesce(m.merged_at, s.read_at) AS at, s.slice, s.kind, s.window_start,
     s.window_end, s.read_at, s.source, s.job_id, s.rows_org, s.rows_pages, s.rows_parsed,
