@@ -91,9 +91,15 @@ class Org:
         """Rows of an object's table, deleted ones included."""
         return int(self.store.rows(f"SELECT count(*) FROM {quoted(object_name)}")[0][0])
 
+    def advance(self, seconds: float) -> None:
+        """Move the clock on; what was held until then is committed."""
+        self.clock.advance(seconds)
+        self.records.commit_due()
+
     def close(self) -> None:
         """Keep the counts with the org, and end everything that runs or is open."""
         self.limits.save()
+        self.records.close()
         self.jobs.close()
         self.cursors.close()
 

@@ -165,8 +165,8 @@ class Emulator:
         self._resources.close()
 
     def advance(self, seconds: float) -> None:
-        """Move the org's clock on."""
-        self.clock.advance(seconds)
+        """Move the org's clock on; what was held until then is committed."""
+        self.org.advance(seconds)
 
     def __enter__(self) -> Self:
         self.start()
