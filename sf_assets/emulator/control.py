@@ -21,6 +21,8 @@ Records, in the name of the org:
 of the statement, or `stamp`) but is seen by nobody until it is committed: by `commit`, or by itself
 after `seconds`, which may be left out as `stamp` may.
 
+Fields, objects, permissions and sharing: see `administrator`.
+
 The clock and the sessions:
 
     {"action": "advance", "seconds": 3600}
@@ -40,6 +42,10 @@ from sf_assets.emulator.records import Held, Writer
 
 PATH = "/_control"
 Answer = dict[str, Any]
+_ADMINISTRATION = (
+    "add_field", "change_field", "delete_field", "hide_field", "show_field", "hide_object",
+    "show_object", "delete_object", "hide_rows", "show_rows",
+)  # fmt: skip
 
 
 class Control:
@@ -60,6 +66,7 @@ class Control:
             "rollback": self._rollback,
             "advance": self._advance,
             "end_sessions": org.sessions.revoke_all,
+            **{name: getattr(org.admin, name) for name in _ADMINISTRATION},
         }
 
     def order(self, request: Request) -> Reply:

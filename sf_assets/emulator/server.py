@@ -14,6 +14,7 @@ from typing import Any, Self
 import pyarrow as pa
 import uvicorn
 
+from sf_assets.emulator.administrator import Administrator
 from sf_assets.emulator.app import App
 from sf_assets.emulator.asgi import Asgi
 from sf_assets.emulator.clock import Clock
@@ -119,6 +120,11 @@ class Emulator:
     def records(self) -> Records:
         """Changes the org's records in the name of the org."""
         return self.org.records
+
+    @property
+    def admin(self) -> Administrator:
+        """Changes fields, objects, permissions and sharing while the org runs."""
+        return self.org.admin
 
     @property
     def url(self) -> str:
