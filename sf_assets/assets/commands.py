@@ -72,8 +72,8 @@ def _window(group: Group, first: date, last: date) -> str:
         return f"{compact(ALWAYS.start)}/{compact(ALWAYS.end)}"
     if last < group.start:
         raise ConfigError(
-            f"{', '.join(spec.name for spec in group.specs.values())}: partitions begin on "
-            f"{group.start}, and the first holds everything before; name a range that touches it"
+            f"the partitions of {group.name} begin on {group.start}, and the first holds "
+            "everything before; name a range that touches it"
         )
     start = BEGIN if first <= group.start else utc_day(first)
     return f"{compact(start)}/{compact(utc_day(last + timedelta(days=1)))}"
@@ -93,8 +93,8 @@ def _build_gold(runner: Runner, catalog: Catalog) -> None:
                 continue
             key = dg.AssetKey([gold_name(name), table.name])
             if lacking := sorted(reads - silver):
-                reason = f"not built: there is no {silver_name(name)}.{', '.join(lacking)}"
-                runner.report.errors[key.to_user_string()] = reason
+                absent = ", ".join(f"{silver_name(name)}.{slug}" for slug in lacking)
+                runner.report.errors[key.to_user_string()] = f"not built: there is no {absent}"
                 continue
             runner.run([key], _day_tags(org, catalog, table))
             changed.add(table.name)

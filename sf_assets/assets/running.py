@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from sf_assets import errors
 from sf_assets.definitions import defs
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -86,17 +87,25 @@ def _errors(event: dg.DagsterEvent) -> dict[str, str]:
     error = data.error
     while error and error.cause:
         error = error.cause
-    return {event.step_key or "run": error.message.strip() if error else "failed"}
+    message = error.message.strip() if error else "failed"
+    if error and error.cls_name in vars(errors):  # ours begin with the name of their class
+        message = message.partition(": ")[2]
+    return {event.step_key or "run": message}
 
 
 @contextmanager
 def runner() -> Iterator[Runner]:
-    """A runner on the instance of DAGSTER_HOME, or on one that is forgotten."""
+    """A runner on the instance of DAGSTER_HOME, or on one that is forgotten.
+
+    Raises:
+        ConfigError: DAGSTER_HOME is no folder.
+    """
     import os
 
-    if os.environ.get("DAGSTER_HOME"):
-        with dg.DagsterInstance.get() as instance:
-            yield Runner(instance)
-    else:
-        with dg.DagsterInstance.ephemeral() as instance:
-            yield Runner(instance)
+    kept = bool(os.environ.get("DAGSTER_HOME"))
+    try:
+        instance = dg.DagsterInstance.get() if kept else dg.DagsterInstance.ephemeral()
+    except dg.DagsterInvariantViolationError as error:
+        raise errors.ConfigError(f"{error}; make the folder, or unset it") from None
+    with instance:
+        yield Runner(instance)

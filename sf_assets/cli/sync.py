@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -33,6 +33,8 @@ def backfill(first: datetime, last: datetime, objects: tuple[str, ...], as_json:
 
     if last < first:
         raise click.BadParameter("--to is before --from")
+    if first.date() > datetime.now(UTC).date():
+        raise click.BadParameter("--from is in the future")
     _run(
         lambda runner, catalog: commands.backfill(
             runner, catalog, objects, first.date(), last.date()

@@ -107,6 +107,8 @@ def emulator_command(env_file: Path | None, clock_skew: float, **options: Any) -
         if env_file is not None:
             env_file.write_text(lines, encoding="utf-8")
         stopped.wait()
+    except OSError as error:
+        raise click.ClickException(f"cannot write {env_file}: {error.strerror}") from None
     finally:
         emulator.stop()
 

@@ -1,8 +1,8 @@
 """Orders become slices: the jobs of all objects are at work together, each object fails alone."""
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 
 OBJECTS_AT_ONCE = 32
 """Bulk jobs in flight; Salesforce works at them side by side, we mostly wait."""
+
+_SPELL = 0.5
+"""Seconds. A signal that the system hands to another thread, as that which cancels a run may be,
+is acted upon only when the main thread runs Python again."""
 
 
 @dataclass(slots=True)
@@ -63,13 +67,21 @@ def execute(org: Org, plan: Plan) -> Generator[Extracted]:
                 pool.submit(_extract_object, org, extractor, slug, plan) for slug in plan.slugs
             ]
             try:
-                for future in as_completed(futures):
-                    yield future.result()
+                yield from _as_completed(futures)
             except BaseException:
                 extractor.stop()
                 raise
     finally:
         extractor.close()
+
+
+def _as_completed(futures: Iterable[Future[Extracted]]) -> Iterator[Extracted]:
+    """Results in the order in which they come, waited for in short spells."""
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, _SPELL, FIRST_COMPLETED)
+        for future in done:
+            yield future.result()
 
 
 def _extract_object(org: Org, extractor: Extractor, slug: str, plan: Plan) -> Extracted:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 
 from sf_assets.catalog import ObjectSpec
-from sf_assets.errors import SfAssetsError
+from sf_assets.errors import WarehouseError
 from sf_assets.pipeline.load import behind
 from sf_assets.pipeline.org import load_org
 from sf_assets.pipeline.plan import plan_tick
@@ -29,6 +29,6 @@ def due(org_name: str, specs: Iterable[ObjectSpec]) -> list[str]:
     asked = plan.failed.keys() | plan.slugs
     try:
         asked |= behind(org, org.lake)
-    except SfAssetsError as error:  # the warehouse is busy; the next tick will ask again
+    except WarehouseError as error:  # the warehouse is busy; the next tick will ask again
         log.info("silver was not looked at: %s", error)
     return [spec.slug for spec in specs if spec.slug in asked]
