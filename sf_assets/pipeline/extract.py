@@ -63,6 +63,12 @@ class Order:
         """The query of this window."""
         return self.described.query.over(self.described.cursor, self.window)
 
+    @property
+    def by_rest(self) -> bool:
+        """Whether it is few rows, and the query short enough, for REST."""
+        few = self.rows is not None and self.rows <= REST_ROWS
+        return few and len(quote(self.soql)) <= SOQL_BYTES
+
 
 class Extractor:
     """Extracts orders, several at a time if asked from several threads.
@@ -97,8 +103,7 @@ class Extractor:
             StorageError: The storage refused.
             CancelledError: `stop` was called.
         """
-        few = order.rows is not None and order.rows <= REST_ROWS
-        if few and len(quote(order.soql)) <= SOQL_BYTES:
+        if order.by_rest:
             return self._by_rest(order)
         try:
             draft, job = self._begin(order)
