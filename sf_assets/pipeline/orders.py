@@ -91,6 +91,6 @@ def _spans(days: dict[date, int], window: Window, most: int) -> Iterator[tuple[d
         for part in reversed(range(parts)):
             start = utc_day(day) + timedelta(seconds=part * 86_400 // parts)
             if start < window.end:
-                yield max(start, window.start), count // parts
+                yield max(start, window.start), (count + part) // parts  # adds up to count
             if start <= window.start:
                 break

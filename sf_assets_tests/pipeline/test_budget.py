@@ -72,7 +72,8 @@ class Days:
         org = self._workspace.org()
         specs = org.catalog.select([])
         slugs = {spec.slug for spec in specs}
-        self._org.advance(present_interval(org.lake, org.settings, len(specs)).total_seconds())
+        pace = present_interval(self._workspace.org().lake, org.settings, len(specs))
+        self._org.advance(pace.total_seconds())
         assert not reason_to_wait(org.lake, org.settings, len(specs), slugs, org.client.now())
         self.ticks += 1
         try:
@@ -103,6 +104,7 @@ def test_a_backfill_larger_than_a_days_budget_finishes_by_itself(
     org: Emulator, workspace: Workspace
 ) -> None:
     days = Days(org, workspace)
+    org.org.limits.requests.add(250)  # by another application, which will not come again
     connected = workspace.org()
     plan = plan_backfill(connected, connected.catalog.select([]), Window(BEGIN, NOW))
     costs = plan.costs(connected.lake)
@@ -114,6 +116,5 @@ def test_a_backfill_larger_than_a_days_budget_finishes_by_itself(
     committed = sum(map(len, workspace.org().lake.refs().values()))
     assert 0 < committed < sum(map(len, plan.orders.values())), "it stopped half-way"
     took = days.until_done()
-    print(needed, "days expected,", took, "taken,", days.ticks, "ticks", committed)
-    assert took > timedelta(days=1) / 2
+    assert timedelta(hours=23) < took < timedelta(days=3)
     assert all_equal(org, workspace)
