@@ -11,11 +11,14 @@ from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
 from sf_assets.errors import BudgetExhaustedError
 from sf_assets.pipeline import orders
+from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.estimate import days_needed
 from sf_assets.pipeline.pace import present_interval, reason_to_wait
 from sf_assets.pipeline.plan import Plan, plan_backfill, plan_tick
+from sf_assets.pipeline.sync import execute
 from sf_assets.pipeline.told import keep_told
-from sf_assets.windows import BEGIN, Window
+from sf_assets.pipeline.waiting import still_waiting
+from sf_assets.windows import BEGIN, Coverage, Window
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 
@@ -63,7 +66,7 @@ class Days:
     def backfill(self, window: Window) -> Plan:
         org = self._workspace.org()
         plan = plan_backfill(org, org.catalog.select([]), window)
-        self._workspace.run(org, plan)
+        list(execute(org, plan))
         self.check()
         return plan
 
@@ -79,7 +82,7 @@ class Days:
         try:
             plan = plan_tick(org, specs)
             done = not plan.orders and not plan.failed
-            self._workspace.run(org, plan)
+            list(execute(org, plan))
         except BudgetExhaustedError:
             done = False
         finally:
@@ -95,6 +98,8 @@ class Days:
 
 
 def all_equal(org: Emulator, workspace: Workspace) -> bool:
+    for name in OBJECTS:
+        workspace.load(name.lower())
     found = [d for name in OBJECTS for d in differences(org, workspace, name)]
     assert found == []
     return True
@@ -118,3 +123,48 @@ def test_a_backfill_larger_than_a_days_budget_finishes_by_itself(
     took = days.until_done()
     assert timedelta(hours=23) < took < timedelta(days=3)
     assert all_equal(org, workspace)
+
+
+def test_a_backfill_of_what_raw_holds_is_finished_by_ticks_too(
+    org: Emulator, workspace: Workspace
+) -> None:
+    """Coverage has no gap to show, so a note says what is still to be read anew."""
+    days = Days(org, workspace)
+    workspace.catalogue(dict.fromkeys(OBJECTS[:3]))
+    assert days.until_done() < timedelta(hours=6)
+    before = workspace.org().lake.refs()
+    org.advance(3600)
+    org.org.limits.requests.add(360 - org.org.limits.requests.used)
+    days.backfill(FIVE_YEARS)
+    lake = workspace.org().lake
+    assert still_waiting(lake, lake.refs()), "it stopped half-way"
+    assert days.until_done() > timedelta(hours=12)
+    lake = workspace.org().lake
+    assert still_waiting(lake, lake.refs()) == {}
+    assert list(lake.store.list(f"{lake.org_id}/waiting")) == []
+    for slug, refs in lake.refs().items():
+        anew = Coverage(ref.window for ref in set(refs) - set(before[slug]))
+        assert anew.covers(FIVE_YEARS)
+
+
+def test_a_year_of_ticks_describes_for_one_call_an_hour(tmp_path: Path) -> None:
+    clock = Clock(NOW, frozen=True)
+    settings = Settings(job_seconds=0.0)
+    with Emulator(scale=0, settings=settings, clock=clock, custom_objects=60) as emulator:
+        workspace = Workspace(tmp_path, emulator.environment)
+        names = [f"Custom_Object_{n:03}__c" for n in range(1, 61)]
+        workspace.catalogue(dict.fromkeys(names))
+        org = workspace.org()
+        specs = org.catalog.select([])
+
+        def calls() -> int:
+            before = org.client.budget.made
+            found = describe_objects(org, specs)
+            assert all(isinstance(item, Described) for item in found.values())
+            return org.client.budget.made - before
+
+        assert calls() == 3
+        assert calls() == 0
+        emulator.advance(3600)
+        org = workspace.org()
+        assert [calls(), calls()] == [1, 0]
