@@ -50,6 +50,10 @@ class LimitExceededError(SalesforceError):
     """A limit of the org is used up: API calls, Bulk jobs or Bulk volume."""
 
 
+class BudgetExhaustedError(LimitExceededError):
+    """A call was not sent, because it would have used what is reserved for others."""
+
+
 class ObjectUnavailableError(SalesforceError):
     """The org does not have the object, or does not let this user read it."""
 

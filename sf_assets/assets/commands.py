@@ -1,6 +1,6 @@
 """What `refresh` and `backfill` do: the runs that schedules and the UI would launch, in order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -11,12 +11,14 @@ from sf_assets.assets.objects import WINDOW_TAG, Group, group_objects
 from sf_assets.assets.partitions import open_key
 from sf_assets.assets.running import Runner
 from sf_assets.catalog import Catalog
-from sf_assets.errors import ConfigError
+from sf_assets.errors import ConfigError, LimitExceededError
 from sf_assets.naming import ONLY, gold_name, raw_name, silver_name
+from sf_assets.pipeline.estimate import Estimate
 from sf_assets.pipeline.gold import missing_days, tables_there
 from sf_assets.pipeline.org import Org, load_org
+from sf_assets.pipeline.plan import Plan, plan_backfill
 from sf_assets.warehouse.gold import GoldTable
-from sf_assets.windows import ALWAYS, BEGIN, Grain, compact, utc_day
+from sf_assets.windows import ALWAYS, BEGIN, Grain, Window, compact, parse_compact, utc_day
 
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
@@ -36,7 +38,12 @@ def refresh(runner: Runner, catalog: Catalog, names: Iterable[str]) -> None:
     slugs = {spec.slug for spec in catalog.select(names)}
     for group in group_objects(catalog):
         wanted = [slug for slug in group.specs if slug in slugs]
-        if wanted and (request := tick_request(group, wanted)):
+        try:
+            request = tick_request(group, wanted) if wanted else None
+        except LimitExceededError as error:
+            runner.report.waiting |= dict.fromkeys(wanted, str(error))
+            continue
+        if request:
             runner.run(request.asset_selection or (), request.tags, request.partition_key)
     _build_gold(runner, catalog)
 
@@ -64,6 +71,38 @@ def backfill(
             keys = [key(slug) for slug in wanted for key in (group.raw_key, group.silver_key)]
             runner.run(keys, {WINDOW_TAG: _window(group, first, last)}, open_key(group.grain))
     _build_gold(runner, catalog)
+
+
+def plan(
+    catalog: Catalog, names: Iterable[str], first: date, last: date
+) -> Iterator[tuple[Org, dict[str, Estimate], Plan]]:
+    """What a backfill would do and cost, org by org; nothing is extracted.
+
+    Args:
+        catalog: The catalogue.
+        names: Which objects; all of them when none is named.
+        first: First UTC day.
+        last: Last UTC day, which is included.
+
+    Yields:
+        The org, what each object is likely to cost, and the plan.
+
+    Raises:
+        ConfigError: The range lies before an object's first partition.
+        SfAssetsError: The org or the storage cannot be reached at all.
+    """
+    slugs = {spec.slug for spec in catalog.select(names)}
+    for name in catalog.orgs or (ONLY,):
+        org = load_org(name)
+        whole = Plan(org.now())
+        for group in group_objects(catalog):
+            specs = [spec for slug, spec in group.specs.items() if slug in slugs]
+            if group.org == name and specs:
+                start, end = map(parse_compact, _window(group, first, last).split("/"))
+                part = plan_backfill(org, specs, Window(start, end))
+                whole.orders |= part.orders
+                whole.failed |= part.failed
+        yield org, whole.costs(org.lake), whole
 
 
 def _window(group: Group, first: date, last: date) -> str:

@@ -19,6 +19,9 @@ TICK_TAG = "sf_assets/tick"
 WINDOW_TAG = "sf_assets/window"
 """Tag of runs whose window it says, `<start>/<end>`; of all others the partitions say it."""
 
+WAITS = "waits for the budget"
+"""Name of the fact, in an observation of a raw asset, that tells why its rest is not read yet."""
+
 Events = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 
 

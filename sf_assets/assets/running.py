@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from sf_assets import errors
+from sf_assets.assets.objects import WAITS
 from sf_assets.definitions import defs
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -20,11 +21,13 @@ class Report:
     Attributes:
         materialized: Metadata of the assets, by key; of a range of partitions the newest one's.
         checks: Outcome of the checks: asset key, name, passed, severity, metadata.
+        waiting: By object, why the budget does not carry the rest of it now.
         errors: Messages by object, or by step where no object is to blame.
     """
 
     materialized: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
     checks: list[dict[str, Any]] = field(default_factory=list)
+    waiting: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
 
@@ -75,8 +78,15 @@ class Runner:
                     "facts": {name: value.value for name, value in evaluation.metadata.items()},
                 }
             )
+        elif event.event_type is dg.DagsterEventType.ASSET_OBSERVATION:
+            observed = event.asset_observation_data.asset_observation
+            if WAITS in observed.metadata:
+                slug = observed.asset_key.path[-1]
+                self.report.waiting[slug] = str(observed.metadata[WAITS].value)
         elif event.is_step_failure:
-            self.report.errors |= _errors(event)
+            errors = _errors(event)
+            waiting = self.report.waiting
+            self.report.errors |= {n: e for n, e in errors.items() if waiting.get(n) != e}
 
 
 def _errors(event: dg.DagsterEvent) -> dict[str, str]:

@@ -2,15 +2,17 @@
 
 from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 
-from sf_assets.assets.objects import TICK_TAG, WINDOW_TAG, Events, Group
+from sf_assets.assets.objects import TICK_TAG, WAITS, WINDOW_TAG, Events, Group
 from sf_assets.assets.partitions import keys_touched, window_of
 from sf_assets.errors import SfAssetsError
 from sf_assets.expectations import RAW_CHECKS, SILVER_CHECKS
 from sf_assets.pipeline.checks import Finding, check_raw, check_silver
+from sf_assets.pipeline.estimate import Estimate
 from sf_assets.pipeline.load import Loaded, load, record_failures
 from sf_assets.pipeline.org import Org, load_org
 from sf_assets.pipeline.plan import Plan, plan_backfill, plan_tick
@@ -31,11 +33,11 @@ def work(context: dg.AssetExecutionContext, group: Group) -> Events:
         yield from step.extract()
     yield from step.load_others()
     yield from step.check()
-    if step.errors:
+    if step.failures:
         step.record_failures()
         raise dg.Failure(
-            "; ".join(f"{slug}: {error}" for slug, error in step.errors.items()),
-            metadata={slug: str(error) for slug, error in step.errors.items()},
+            "; ".join(f"{slug}: {error}" for slug, error in step.failures.items()),
+            metadata={slug: str(error) for slug, error in step.failures.items()},
             allow_retries=False,
         )
 
@@ -51,6 +53,7 @@ class _Step:
         self.raw = [slug for slug in group.specs if group.raw_key(slug) in keys]
         self.silver = [slug for slug in group.specs if group.silver_key(slug) in keys]
         self.errors: dict[str, SfAssetsError] = {}
+        self.waiting: dict[str, SfAssetsError] = {}
         self._tick = TICK_TAG in context.run.tags
         self._asked_window = context.run.tags.get(WINDOW_TAG)
         partitioned = context.has_partition_key or context.has_partition_key_range
@@ -58,20 +61,36 @@ class _Step:
         self._touched: set[str] = set()
 
     @property
+    def failures(self) -> dict[str, SfAssetsError]:
+        """What makes the run fail: what a backfill did not read, too; a tick goes on by itself."""
+        return self.errors if self._tick else self.errors | self.waiting
+
+    @property
     def _lake(self) -> Lake:
         return self._org.lake if self.raw else self._org.kept_lake
 
     def extract(self) -> Events:
         """Extract the raw assets; an object's silver follows as soon as its raw is there."""
-        with closing(execute(self._org, self._plan())) as results:
+        plan = self._plan()
+        costs = plan.costs(self._lake) if plan.asked else {}
+        with closing(execute(self._org, plan)) as results:
             for extracted in results:
                 self._touched.add(extracted.slug)
                 if extracted.slices:
-                    yield self._extracted(extracted)
-                if extracted.error:
+                    yield self._extracted(extracted, costs.get(extracted.slug))
+                if extracted.waits:
+                    self._note_waiting(extracted)
+                elif extracted.error:
                     self.errors[extracted.slug] = extracted.error
-                elif extracted.slug in self.silver:
+                    continue
+                if extracted.slug in self.silver:
                     yield from self._load(extracted.slug)
+
+    def _note_waiting(self, extracted: Extracted) -> None:
+        """Say that an object waits for the budget, which is no fault of its own."""
+        self.waiting[extracted.slug] = error = extracted.error or SfAssetsError("waits")
+        key = self._group.raw_key(extracted.slug)
+        self._context.log_event(dg.AssetObservation(key, metadata={WAITS: str(error)}))
 
     def _plan(self) -> Plan:
         specs = [self._group.specs[slug] for slug in self.raw]
@@ -139,7 +158,7 @@ class _Step:
             metadata=finding.facts,
         )
 
-    def _extracted(self, extracted: Extracted) -> dg.MaterializeResult[Any]:
+    def _extracted(self, extracted: Extracted, cost: Estimate | None) -> dg.MaterializeResult[Any]:
         """The result of a raw asset, its facts on the newest partition.
 
         Plain metadata would be copied to each partition of a range, which would be untrue and, for
@@ -152,7 +171,7 @@ class _Step:
             for touched in keys_touched(self._group.grain, self._group.start, windows):
                 if touched not in self._asked_keys:
                     self._context.log_event(dg.AssetMaterialization(key, partition=touched))
-        metadata = _raw_metadata(extracted)
+        metadata = _raw_metadata(extracted) | _cost_metadata(self._org, cost)
         if len(self._asked_keys) <= 1:
             return dg.MaterializeResult(asset_key=key, metadata=metadata)
         newest = self._asked_keys[-1]
@@ -173,6 +192,16 @@ def _raw_metadata(extracted: Extracted) -> dict[str, Any]:
         "bytes": sum(part.bytes for piece in slices for part in piece.parts),
         "seconds": round(extracted.seconds, 2),
     }
+
+
+def _cost_metadata(org: Org, cost: Estimate | None) -> dict[str, Any]:
+    """Calls that the run has made so far, how the org's count stands, and what was expected."""
+    budget = org.client.budget
+    facts: dict[str, Any] = {"api/calls of this run so far": budget.made}
+    if calls := budget.calls:
+        facts |= {"api/used": calls.used, "api/allowed": calls.allowed, "api/left": calls.left}
+    expected = asdict(cost) if cost else {}
+    return facts | {f"estimate/{n}": v for n, v in expected.items() if v is not None}
 
 
 def _silver_metadata(key: dg.AssetKey, loaded: Loaded) -> dict[str, Any]:

@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from sf_assets.cli.output import emit, json_option, object_option, show, watching
+from sf_assets.cli.output import (
+    emit,
+    json_option,
+    limits_told,
+    object_option,
+    show,
+    show_budget,
+    watching,
+)
 from sf_assets.errors import SfAssetsError
 
 
@@ -17,16 +25,22 @@ from sf_assets.errors import SfAssetsError
 def status(objects: tuple[str, ...], as_json: bool) -> None:
     """Where every object stands: watermark, lag, rows; and what is left of the API budget."""
     from sf_assets.pipeline.org import load_orgs
-    from sf_assets.pipeline.status import budget
+    from sf_assets.pipeline.status import budget, tick_minutes
     from sf_assets.pipeline.status import status as ask
 
     document: dict[str, Any] = {"ok": True, "orgs": []}
     for org in load_orgs():
         found = ask(org, org.catalog.select(objects))
         left = budget(org)
-        told = str(left) if isinstance(left, SfAssetsError) else left
+        told = str(left) if isinstance(left, SfAssetsError) else limits_told(left)
+        minutes = tick_minutes(org)
         document["orgs"].append(
-            {"org": org.name, "objects": list(map(asdict, found)), "budget": told}
+            {
+                "org": org.name,
+                "objects": list(map(asdict, found)),
+                "budget": told,
+                "tick_minutes": minutes,
+            }
         )
         if as_json:
             continue
@@ -35,8 +49,8 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
         if isinstance(left, SfAssetsError):
             click.echo(f"API budget: not known, {left}")
         else:
-            rows = [(name, remaining, most) for name, (remaining, most) in left.items()]
-            show("API budget", ("limit", "left", "of"), rows)
+            show_budget(limits_told(left))
+        click.echo(f"a tick every {minutes} minutes")
     if as_json:
         emit(document)
 

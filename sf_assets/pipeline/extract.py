@@ -21,6 +21,7 @@ from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.download import Download, Filter, PageRead
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
+from sf_assets.salesforce.budget import counted, counting
 from sf_assets.salesforce.bulk import Deadlines, Job
 from sf_assets.salesforce.records import to_batch
 from sf_assets.salesforce.rest import SOQL_BYTES
@@ -73,6 +74,12 @@ class Order:
             return self.described.query.of_records(self.ids)
         return self.described.query.over(self.described.cursor, self.window)
 
+    @property
+    def by_rest(self) -> bool:
+        """Whether it is few rows, and the query short enough, for REST."""
+        few = self.rows is not None and self.rows <= REST_ROWS
+        return few and len(quote(self.soql)) <= SOQL_BYTES
+
 
 class Extractor:
     """Extracts orders, several at a time if asked from several threads.
@@ -113,15 +120,15 @@ class Extractor:
             StorageError: The storage refused.
             CancelledError: `stop` was called.
         """
-        few = order.rows is not None and order.rows <= REST_ROWS
-        if few and len(quote(order.soql)) <= SOQL_BYTES:
-            return self._by_rest(order)
-        try:
-            draft, job = self._begin(order)
-        except BulkRefusedError as refusal:
-            log.info("%s goes by REST: %s", order.described.spec.name, refusal)
-            return self._by_rest(order)
-        return self._finish(draft, job, order)
+        with counting():
+            if order.by_rest:
+                return self._by_rest(order)
+            try:
+                draft, job = self._begin(order)
+            except BulkRefusedError as refusal:
+                log.info("%s goes by REST: %s", order.described.spec.name, refusal)
+                return self._by_rest(order)
+            return self._finish(draft, job, order)
 
     def _begin(self, order: Order) -> tuple[Slice, Job]:
         """Start a Bulk job, and note in the journal that it is ours."""
@@ -138,12 +145,13 @@ class Extractor:
             The slice; None when the job is gone, or the query is no longer the one wanted.
         """
         order = Order(described, None if draft.kind is Kind.SNAPSHOT else draft.window)
-        job = self._alive(draft) if draft.soql == order.soql else None
-        if job is None:
-            self._discard(draft)
-            return None
-        log.info("%s: Bulk job %s of an earlier run is taken up", draft.object, job.id)
-        return self._finish(draft, job, order)
+        with counting():
+            job = self._alive(draft) if draft.soql == order.soql else None
+            if job is None:
+                self._discard(draft)
+                return None
+            log.info("%s: Bulk job %s of an earlier run is taken up", draft.object, job.id)
+            return self._finish(draft, job, order)
 
     def _alive(self, draft: Slice) -> Job | None:
         try:
@@ -256,6 +264,7 @@ class Extractor:
         piece = draft.model_copy(
             update={
                 "counts": counts,
+                "calls": counted(),
                 "seconds": seconds,
                 "digest": digest,
                 "min_cursor": min((w.min_cursor for w in written if w.min_cursor), default=None),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -24,6 +25,9 @@ from sf_assets.windows import Window
 
 QUERIES_A_CALL, PARTS_A_CALL = 5, 25
 """What one /composite call may hold: queries among its parts, and parts (api.md §2.7)."""
+
+ROWS_A_PAGE = 2_000
+"""Most rows that a page of a query holds."""
 
 SOQL_BYTES = 14_336
 """Longest query, as it is encoded, that surely fits into an address: an org accepts 16,384 bytes of
@@ -98,6 +102,17 @@ class RestApi:
         """All objects that the user may see, with their flags (describeGlobal)."""
         with understood("GET sobjects"):
             return list(self._client.describe()["sobjects"])
+
+    def objects_changed(self, since: datetime) -> bool:
+        """Whether an object's metadata may have changed; one call, however many objects there are.
+
+        Args:
+            since: By the org's time.
+        """
+        url = f"{self._session.token.instance_url}/services/data/v{self._version}/sobjects"
+        headers = {"If-Modified-Since": format_datetime(since.astimezone(UTC), usegmt=True)}
+        with self._session.get(url, headers=headers, stream=True) as answer:
+            return bool(answer.status_code != requests.codes.not_modified)
 
     def describe(self, names: Iterable[str]) -> Iterator[tuple[str, ObjectInfo | SalesforceError]]:
         """Describe objects, 25 to a call. One that fails does not fail the others."""

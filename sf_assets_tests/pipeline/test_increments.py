@@ -52,12 +52,12 @@ def test_an_idle_object_costs_a_fifth_of_a_call(workspace: Workspace, org: Emula
     org.advance(300)
     connected = workspace.org()
     connected.client.rest.limits()
-    before = connected.client.usage.made
+    before = connected.client.budget.made
     from sf_assets.pipeline.plan import plan_tick
 
     plan = plan_tick(connected, connected.catalog.select([]))
     assert sorted(plan.idle) == sorted(name.lower() for name in [*OBJECTS, "Lead"])
-    assert connected.client.usage.made - before == 1
+    assert connected.client.budget.made - before == 1
 
 
 def test_only_what_changed_is_read(workspace: Workspace, org: Emulator) -> None:
