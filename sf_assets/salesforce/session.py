@@ -196,7 +196,8 @@ def _expired(response: requests.Response) -> bool:
 
 def _unchanged(response: requests.Response) -> bool:
     """Whether it is the answer to If-Modified-Since."""
-    return bool(response.status_code == requests.codes.not_modified)
+    asked = "If-Modified-Since" in response.request.headers
+    return asked and bool(response.status_code == requests.codes.not_modified)
 
 
 def _retry_after(response: requests.Response) -> float:
