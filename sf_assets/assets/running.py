@@ -46,10 +46,19 @@ class Runner:
         partition_key: str | None = None,
     ) -> None:
         """Run assets with their checks, and add to the report what came of it."""
-        result = self._job.execute_in_process(
+        self._run(self._job.get_subset(asset_selection=set(keys)), tags, partition_key)
+
+    def check(self, keys: Iterable[dg.AssetCheckKey]) -> None:
+        """Run checks alone, if there are any, and add to the report what came of it."""
+        if wanted := set(keys):
+            self._run(self._job.get_subset(asset_check_selection=wanted), {}, None)
+
+    def _run(
+        self, job: dg.JobDefinition, tags: Mapping[str, str], partition_key: str | None
+    ) -> None:
+        result = job.execute_in_process(
             run_config=_QUIET,
             instance=self._instance,
-            asset_selection=list(keys),
             tags=dict(tags),
             partition_key=partition_key,
             raise_on_error=False,

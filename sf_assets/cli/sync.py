@@ -78,7 +78,9 @@ def _facts(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tell(report: Any) -> None:
-    layers: dict[str, dict[str, dict[str, Any]]] = {"raw": {}, "silver": {}, "gold": {}}
+    layers: dict[str, dict[str, dict[str, Any]]] = {
+        "raw": {}, "silver": {}, "gold": {}, "ops": {}
+    }  # fmt: skip
     for (layer, name), facts in report.materialized.items():
         kind = layer.partition("_")[0]
         layers[kind][name if kind == layer else f"{layer}.{name}"] = facts
@@ -88,6 +90,9 @@ def _tell(report: Any) -> None:
     if layers["gold"]:
         built = [(name, facts.get("dagster/row_count")) for name, facts in layers["gold"].items()]
         show("Gold", ("table", "rows"), built)
+    for facts in layers["ops"].values():
+        if "score" in facts:
+            messages.print(f"quality {facts['score']:.2f} of 100; to fix: {facts['to fix']}")
     bad = [c for c in report.checks if not c["passed"]]
     if bad:
         rows = [
@@ -95,7 +100,7 @@ def _tell(report: Any) -> None:
                 c["asset"],
                 c["check"],
                 c["severity"],
-                ", ".join(f"{n}: {v}" for n, v in c["facts"].items()),
+                ", ".join(f"{n}: {v}" for n, v in c["facts"].items() if n != "sql"),
             )
             for c in bad
         ]

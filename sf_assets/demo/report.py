@@ -69,7 +69,7 @@ def _checks(report: Report) -> bool:
     bad = [check for check in report.checks if not check["passed"]]
     click.echo(f"Checks: {len(report.checks) - len(bad)} of {len(report.checks)} passed")
     for check in bad:
-        facts = ", ".join(f"{name}: {value}" for name, value in check["facts"].items())
+        facts = ", ".join(f"{n}: {value}" for n, value in check["facts"].items() if n != "sql")
         click.echo(f"  {check['severity'].lower()}: {check['asset']} {check['check']}: {facts}")
     return not any(check["severity"] == "ERROR" for check in bad)
 
