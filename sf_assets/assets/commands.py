@@ -17,6 +17,7 @@ from sf_assets.naming import ONLY, gold_name, raw_name, silver_name
 from sf_assets.pipeline.gold import missing_days, tables_there
 from sf_assets.pipeline.org import Org, load_org
 from sf_assets.pipeline.quality import closed_gates, late_tables, mark_late
+from sf_assets.quality import References
 from sf_assets.warehouse.gold import GoldTable
 from sf_assets.windows import ALWAYS, BEGIN, Grain, compact, utc_day
 
@@ -82,34 +83,36 @@ def _window(group: Group, first: date, last: date) -> str:
 
 
 def _build_on_silver(runner: Runner, catalog: Catalog) -> None:
-    """Ask blocking checks once more where that may help, then build gold and the quality scores."""
+    """Build gold, where no blocking check keeps it from being built, and the quality scores."""
     for name in catalog.orgs or (ONLY,):
         org = load_org(name)
-        _build_gold(runner, org, _held(runner, org))
+        _ask_again(runner, org)
+        held: dict[str, list[str]] = {}
+        for slug, check in sorted(closed_gates(org)):
+            held.setdefault(slug, []).append(check)
+        _build_gold(runner, org, held)
         silver = silver_name(name)
         if any(check["asset"].startswith(f"{silver}/") for check in runner.report.checks):
             runner.run([quality_key(name)], {})
 
 
-def _held(runner: Runner, org: Org) -> dict[str, list[str]]:
-    """Objects that gold must not be built from, with the blocking checks that say so.
+def _ask_again(runner: Runner, org: Org) -> None:
+    """Ask checks that did not pass once more, where the answer may be another one by now.
 
-    Those that did not pass some time ago are asked anew: what they ask about another object, or
-    the catalogue itself, may have changed since.
+    These are references, since all objects are loaded only now, and blocking checks that were last
+    asked in an earlier run, since the catalogue may have changed.
     """
-    if not any(check.blocking for s in org.catalog.objects.values() for check in s.expectations):
-        return {}
     silver = silver_name(org.name)
-    keys = {
-        dg.AssetCheckKey(dg.AssetKey([silver, slug]), name)
-        for slug, name in closed_gates(org, org.kept_lake)
-    }
-    asked = {(check["asset"], check["check"]) for check in runner.report.checks}
-    runner.check(k for k in keys if (k.asset_key.to_user_string(), k.name) not in asked)
-    held: dict[str, list[str]] = {}
-    for slug, name in sorted(closed_gates(org, org.kept_lake)):
-        held.setdefault(slug, []).append(name)
-    return held
+    outcomes = {(check["asset"], check["check"]): check["passed"] for check in runner.report.checks}
+    closed = closed_gates(org)
+    again = set()
+    for spec in org.catalog.objects.values():
+        for check in spec.expectations:
+            passed = outcomes.get((f"{silver}/{spec.slug}", check.name))
+            late = passed is None and (spec.slug, check.name) in closed
+            if late or (passed is False and isinstance(check, References)):
+                again.add(dg.AssetCheckKey(dg.AssetKey([silver, spec.slug]), check.name))
+    runner.check(again)
 
 
 def _build_gold(runner: Runner, org: Org, held: Mapping[str, Sequence[str]]) -> None:

@@ -18,13 +18,27 @@ class Report:
 
     Attributes:
         materialized: Metadata of the assets, by key; of a range of partitions the newest one's.
-        checks: Outcome of the checks: asset key, name, passed, severity, metadata.
+        checks: Latest outcome of the checks: asset key, name, passed, severity, metadata.
         errors: Messages by object, or by step where no object is to blame.
     """
 
     materialized: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
     checks: list[dict[str, Any]] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
+
+    def add_check(self, evaluation: dg.AssetCheckEvaluation) -> None:
+        """Add an outcome, in the place of an earlier one of the same check."""
+        asset, name = evaluation.asset_key.to_user_string(), evaluation.check_name
+        self.checks = [c for c in self.checks if (c["asset"], c["check"]) != (asset, name)]
+        self.checks.append(
+            {
+                "asset": asset,
+                "check": name,
+                "passed": evaluation.passed,
+                "severity": evaluation.severity.value,
+                "facts": {key: value.value for key, value in evaluation.metadata.items()},
+            }
+        )
 
 
 class Runner:
@@ -73,18 +87,15 @@ class Runner:
             facts = {name: value.value for name, value in materialization.metadata.items()}
             self.report.materialized[key] = self.report.materialized.get(key, {}) | facts
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            evaluation = event.asset_check_evaluation_data
-            self.report.checks.append(
-                {
-                    "asset": evaluation.asset_key.to_user_string(),
-                    "check": evaluation.check_name,
-                    "passed": evaluation.passed,
-                    "severity": evaluation.severity.value,
-                    "facts": {name: value.value for name, value in evaluation.metadata.items()},
-                }
-            )
-        elif event.is_step_failure:
+            self.report.add_check(event.asset_check_evaluation_data)
+        elif event.is_step_failure and not _is_check_failure(event):
             self.report.errors |= _errors(event)
+
+
+def _is_check_failure(event: dg.DagsterEvent) -> bool:
+    """Whether the step failed only by a blocking check, which the report has among the checks."""
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == "DagsterAssetCheckFailedError"
 
 
 def _errors(event: dg.DagsterEvent) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The declared checks of silver, and what its checks come to: scores, and what to fix."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 from sf_assets.catalog import Catalog
 from sf_assets.expectations import SILVER_CHECKS, SILVER_REMEDIES
@@ -84,7 +85,7 @@ def record(org: Org, lake: Lake, findings: Collection[Finding]) -> None:
     if not findings or not org.warehouse.path.exists():
         return
     gates = _blocking(org.catalog)
-    now = org.now()
+    now = datetime.now(UTC)  # not by the org's clock, which is known in some runs and not in others
     with org.writing(lake.org_id) as connection, transaction(connection):
         silver = Silver(connection, org.schema)
         rows = {f.slug: silver.rows(f.slug) for f in findings if f.slug in silver}
@@ -109,7 +110,7 @@ def record(org: Org, lake: Lake, findings: Collection[Finding]) -> None:
             scores.keep(connection, kept)
 
 
-def closed_gates(org: Org, lake: Lake) -> set[tuple[str, str]]:
+def closed_gates(org: Org) -> set[tuple[str, str]]:
     """Blocking checks that did not pass, or were never asked, of objects that are in silver.
 
     Raises:
@@ -121,7 +122,7 @@ def closed_gates(org: Org, lake: Lake) -> set[tuple[str, str]]:
     with org.warehouse.connect(read_only=True) as connection:
         silver = Silver(connection, org.schema)
         gates = {(slug, name) for slug, name in gates if slug in silver}
-        return scores.not_passed(connection, lake.org_id, gates)
+        return scores.not_passed(connection, org.kept_lake.org_id, gates)
 
 
 def late_tables(org: Org) -> set[str]:
@@ -156,7 +157,7 @@ def score(org: Org, lake: Lake) -> list[scores.Score]:
     Raises:
         WarehouseError: The warehouse is locked or refuses.
     """
-    now = org.now()
+    now = datetime.now(UTC)
     with org.writing(lake.org_id) as connection, transaction(connection):
         return scores.score(connection, lake.org_id, now, _remedies(org.catalog))
 
