@@ -109,6 +109,10 @@ def object_assets(group: Group, warehouse_kind: str) -> dg.AssetsDefinition:
         checks += [
             dg.AssetCheckSpec(n, asset=silver, description=d) for n, d in SILVER_CHECKS.items()
         ]
+        checks += [
+            dg.AssetCheckSpec(c.name, asset=silver, description=c.asks, blocking=c.blocking)
+            for c in spec.expectations
+        ]
 
     @dg.multi_asset(
         name=group.name,

@@ -20,7 +20,7 @@ class Report:
 
     Attributes:
         materialized: Metadata of the assets, by key; of a range of partitions the newest one's.
-        checks: Outcome of the checks: asset key, name, passed, severity, metadata.
+        checks: Latest outcome of the checks: asset key, name, passed, severity, metadata.
         waiting: By object, why the budget does not carry the rest of it now.
         errors: Messages by object, or by step where no object is to blame.
     """
@@ -29,6 +29,20 @@ class Report:
     checks: list[dict[str, Any]] = field(default_factory=list)
     waiting: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+
+    def add_check(self, evaluation: dg.AssetCheckEvaluation) -> None:
+        """Add an outcome, in the place of an earlier one of the same check."""
+        asset, name = evaluation.asset_key.to_user_string(), evaluation.check_name
+        self.checks = [c for c in self.checks if (c["asset"], c["check"]) != (asset, name)]
+        self.checks.append(
+            {
+                "asset": asset,
+                "check": name,
+                "passed": evaluation.passed,
+                "severity": evaluation.severity.value,
+                "facts": {key: value.value for key, value in evaluation.metadata.items()},
+            }
+        )
 
 
 class Runner:
@@ -50,10 +64,19 @@ class Runner:
         partition_key: str | None = None,
     ) -> None:
         """Run assets with their checks, and add to the report what came of it."""
-        result = self._job.execute_in_process(
+        self._run(self._job.get_subset(asset_selection=set(keys)), tags, partition_key)
+
+    def check(self, keys: Iterable[dg.AssetCheckKey]) -> None:
+        """Run checks alone, if there are any, and add to the report what came of it."""
+        if wanted := set(keys):
+            self._run(self._job.get_subset(asset_check_selection=wanted), {}, None)
+
+    def _run(
+        self, job: dg.JobDefinition, tags: Mapping[str, str], partition_key: str | None
+    ) -> None:
+        result = job.execute_in_process(
             run_config=_QUIET,
             instance=self._instance,
-            asset_selection=list(keys),
             tags=dict(tags),
             partition_key=partition_key,
             raise_on_error=False,
@@ -68,25 +91,22 @@ class Runner:
             facts = {name: value.value for name, value in materialization.metadata.items()}
             self.report.materialized[key] = self.report.materialized.get(key, {}) | facts
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            evaluation = event.asset_check_evaluation_data
-            self.report.checks.append(
-                {
-                    "asset": evaluation.asset_key.to_user_string(),
-                    "check": evaluation.check_name,
-                    "passed": evaluation.passed,
-                    "severity": evaluation.severity.value,
-                    "facts": {name: value.value for name, value in evaluation.metadata.items()},
-                }
-            )
+            self.report.add_check(event.asset_check_evaluation_data)
         elif event.event_type is dg.DagsterEventType.ASSET_OBSERVATION:
             observed = event.asset_observation_data.asset_observation
             if WAITS in observed.metadata:
                 slug = observed.asset_key.path[-1]
                 self.report.waiting[slug] = str(observed.metadata[WAITS].value)
-        elif event.is_step_failure:
+        elif event.is_step_failure and not _is_check_failure(event):
             errors = _errors(event)
             waiting = self.report.waiting
             self.report.errors |= {n: e for n, e in errors.items() if waiting.get(n) != e}
+
+
+def _is_check_failure(event: dg.DagsterEvent) -> bool:
+    """Whether the step failed only by a blocking check, which the report has among the checks."""
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == "DagsterAssetCheckFailedError"
 
 
 def _errors(event: dg.DagsterEvent) -> dict[str, str]:

@@ -16,6 +16,7 @@ from sf_assets.pipeline.estimate import Estimate
 from sf_assets.pipeline.load import Loaded, load, record_failures
 from sf_assets.pipeline.org import Org, load_org
 from sf_assets.pipeline.plan import Plan, plan_backfill, plan_tick
+from sf_assets.pipeline.quality import check_declared, record
 from sf_assets.pipeline.sync import Extracted, execute
 from sf_assets.storage.lake import Lake
 from sf_assets.warehouse.columns import Column
@@ -134,18 +135,31 @@ class _Step:
         wanted = {
             (key.asset_key.path[-1], key.name) for key in self._context.selected_asset_check_keys
         }
+        findings: list[Finding] = []
         try:
-            for finding in self._findings(slugs, {name for _, name in wanted}):
+            for finding in self._findings(slugs, wanted):
                 if (finding.slug, finding.name) in wanted:
-                    yield self._result(finding)
+                    findings.append(finding)  # noqa: PERF401 (an error keeps those before it)
+            # Before Dagster hears of them: what follows from checks reads what is kept of them.
+            record(self._org, self._lake, [f for f in findings if f.name not in RAW_CHECKS])
         except SfAssetsError as error:
             self.errors["checks"] = error
+        yield from map(self._result, findings)
 
-    def _findings(self, slugs: Collection[str], names: Collection[str]) -> Iterator[Finding]:
+    def _findings(
+        self, slugs: Collection[str], wanted: Collection[tuple[str, str]]
+    ) -> Iterator[Finding]:
+        names = {name for _, name in wanted}
         if slugs and not RAW_CHECKS.keys().isdisjoint(names):
             yield from check_raw(self._lake, slugs, self._org.now())
         if slugs and not SILVER_CHECKS.keys().isdisjoint(names):
             yield from check_silver(self._org, self._lake, slugs)
+        declared = {
+            slug: [c for c in self._group.specs[slug].expectations if (slug, c.name) in wanted]
+            for slug in slugs
+        }
+        if any(declared.values()):
+            yield from check_declared(self._org, self._lake, declared)
 
     def _result(self, finding: Finding) -> dg.AssetCheckResult:
         layer = self._group.raw_key if finding.name in RAW_CHECKS else self._group.silver_key

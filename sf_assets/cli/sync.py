@@ -1,6 +1,7 @@
 """`sf-assets refresh` and `sf-assets backfill`."""
 
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -137,36 +138,38 @@ def _facts(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tell(report: Any) -> None:
-    layers: dict[str, dict[str, dict[str, Any]]] = {"raw": {}, "silver": {}, "gold": {}}
+    layers: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for (layer, name), facts in report.materialized.items():
         kind = layer.partition("_")[0]
         layers[kind][name if kind == layer else f"{layer}.{name}"] = facts
-    names = layers["raw"] | layers["silver"]
-    if names:
+    if names := layers["raw"] | layers["silver"]:
         show("Objects", _OBJECT_COLUMNS, [_object_row(name, layers) for name in names])
     if layers["gold"]:
         built = [(name, facts.get("dagster/row_count")) for name, facts in layers["gold"].items()]
         show("Gold", ("table", "rows"), built)
-    bad = [c for c in report.checks if not c["passed"]]
-    if bad:
-        rows = [
-            (
-                c["asset"],
-                c["check"],
-                c["severity"],
-                ", ".join(f"{n}: {v}" for n, v in c["facts"].items()),
-            )
-            for c in bad
-        ]
-        show("Checks that did not pass", ("asset", "check", "severity", "facts"), rows)
+    for facts in layers["ops"].values():
+        if "score" in facts:
+            messages.print(f"quality {facts['score']:.2f} of 100; to fix: {facts['to fix']}")
+    _tell_checks(report)
     if not report.materialized and not report.errors and not report.waiting:
         messages.print("nothing has changed; all objects are covered")
-    elif report.checks:
-        messages.print(f"{len(report.checks) - len(bad)} of {len(report.checks)} checks passed")
     for name, reason in report.waiting.items():
-        messages.print(f"{name} waits for the budget: {reason}", markup=False, soft_wrap=True)
+        messages.print(f"{name} waits: {reason}", markup=False, soft_wrap=True)
     for name, error in report.errors.items():
         messages.print(f"{name}: {error}", style="red", markup=False, soft_wrap=True)
+
+
+def _tell_checks(report: Any) -> None:
+    bad = [check for check in report.checks if not check["passed"]]
+    rows = [(c["asset"], c["check"], c["severity"], _spelt(c["facts"])) for c in bad]
+    if rows:
+        show("Checks that did not pass", ("asset", "check", "severity", "facts"), rows)
+    if report.checks:
+        messages.print(f"{len(report.checks) - len(bad)} of {len(report.checks)} checks passed")
+
+
+def _spelt(facts: dict[str, Any]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in facts.items() if name != "sql")
 
 
 _OBJECT_COLUMNS = (

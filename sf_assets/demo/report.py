@@ -69,8 +69,10 @@ def _checks(report: Report) -> bool:
     bad = [check for check in report.checks if not check["passed"]]
     click.echo(f"Checks: {len(report.checks) - len(bad)} of {len(report.checks)} passed")
     for check in bad:
-        facts = ", ".join(f"{name}: {value}" for name, value in check["facts"].items())
+        facts = ", ".join(f"{n}: {value}" for n, value in check["facts"].items() if n != "sql")
         click.echo(f"  {check['severity'].lower()}: {check['asset']} {check['check']}: {facts}")
+    quality = report.materialized.get(("ops", "quality"), {})
+    click.echo(f"Quality: {quality.get('score', 0):.2f} of 100; what to fix is in ops.to_fix")
     return not any(check["severity"] == "ERROR" for check in bad)
 
 

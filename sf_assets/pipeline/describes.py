@@ -91,6 +91,11 @@ class KeptDescribes:
         self._documents = lake.describes()
         self._read: dict[str, ObjectInfo] = {}
 
+    @property
+    def names(self) -> Collection[str]:
+        """Lower-cased names of the objects that have one."""
+        return self._documents.keys()
+
     def info(self, name: str) -> ObjectInfo | None:
         """The describe of an object, or None."""
         slug = name.lower()

@@ -50,6 +50,20 @@ SELECT
 FROM ops.slices s LEFT JOIN ops.merges m USING (org_id, object, merge)
 UNION ALL BY NAME
 SELECT org_id, object, failed_at AS at, error FROM ops.failures;
+CREATE TABLE IF NOT EXISTS ops.quality (
+    checked_at TIMESTAMPTZ, org_id VARCHAR, object VARCHAR, "check" VARCHAR, severity VARCHAR,
+    blocking BOOLEAN, passed BOOLEAN, offenders BIGINT, rows BIGINT, ids VARCHAR[], reason VARCHAR
+);
+CREATE TABLE IF NOT EXISTS ops.quality_scores (
+    scored_at TIMESTAMPTZ, org_id VARCHAR, object VARCHAR, score DOUBLE, checks BIGINT,
+    failed BIGINT, rows BIGINT
+);
+CREATE TABLE IF NOT EXISTS ops.to_fix (
+    org_id VARCHAR, place BIGINT, object VARCHAR, "check" VARCHAR, severity VARCHAR,
+    blocking BOOLEAN, offenders BIGINT, rows BIGINT, share DOUBLE, ids VARCHAR[],
+    first_seen TIMESTAMPTZ, checked_at TIMESTAMPTZ, what_to_do VARCHAR
+);
+CREATE TABLE IF NOT EXISTS ops.gold_late (org_id VARCHAR, name VARCHAR);
 """
 
 

@@ -122,7 +122,7 @@ def test_logging_in_costs_no_call(org: ScriptedOrg) -> None:
 
 def test_calls_are_counted_as_the_org_counts_them(org: ScriptedOrg) -> None:
     told = {"Sforce-Limit-Info": "api-usage=18/5000"}  # who is not told, asks
-    both = {"compositeResponse": [], "results": []}
+    both: dict[str, Any] = {"compositeResponse": [], "results": []}
     org.on("GET", f"{DATA}/limits/?", html(503), as_json({"A": {}}, headers=told))
     org.on("POST", f"{DATA}/composite.*", as_json(both, headers=told))
     with connected(org) as client:
