@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lint format bench clean
+.PHONY: help setup demo dev test lint format bench bench-crash bench-chaos clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ format: setup  ## Rewrite the code in the house style
 
 bench: setup  ## Measure; results under bench/results/
 	$(BIN)/python -m bench
+
+bench-crash: setup  ## Kill the pipeline 200 times; every table must equal the org each time
+	$(BIN)/python -m bench.crash
 
 clean:  ## Remove what the demo and the benchmarks left
 	rm -rf .demo .bench
