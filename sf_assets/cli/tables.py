@@ -115,7 +115,9 @@ def _reconciled_row(found: Any) -> tuple[Any, ...]:
         outcome = str(found.error)
     elif not found.equal:
         named = ", ".join(f"{count} {kind}" for kind, count in found.kinds.items())
-        outcome = f"{named}; such as {', '.join(found.examples)}"
+        outcome = f"{named}; such as {', '.join(found.examples)}" if found.examples else named
+        if found.replayed:
+            outcome += f"{found.replayed} are not what raw says; run `sf-assets rebuild`"
     return (found.slug, found.horizon, found.org, found.silver, outcome)
 
 

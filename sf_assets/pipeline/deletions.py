@@ -123,7 +123,7 @@ def sweep(org: Org, item: Described) -> list[Slice]:
         SuspiciousDeletionsError: More seems to be gone than is believed.
         SalesforceError: The org refuses.
     """
-    with compared(org, item, None) as (judged, began):
+    with compared(org, item, None) as (judged, began, _):
         made = list(Repair(org).record_gone(item, judged, began))
     if not made:
         org.lake.proofs.add({}, {item.spec.slug: [Window(BEGIN, began)]}, began)

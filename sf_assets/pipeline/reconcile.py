@@ -19,6 +19,7 @@ from sf_assets.errors import ConfigError, SfAssetsError
 from sf_assets.pipeline.census import IDS_A_QUERY, ask_again, take_census
 from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.replay import replay
 from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.compare import DIFFERENT, SUSPECT, Comparison, Day, comparison, copy_keys
 from sf_assets.warehouse.duckdb import quoted
@@ -45,6 +46,7 @@ class Reconciled:
         kinds: Records by how they differ: `missing`, `outdated`, `ahead`, `back`, `gone`; and
             `purged`, deleted on both sides, which is no difference.
         examples: Ids of some that differ.
+        replayed: Records of which silver has not what is the newest version by raw alone.
         error: Why it could not be compared.
     """
 
@@ -55,12 +57,13 @@ class Reconciled:
     differences: list[Day] = field(default_factory=list)
     kinds: dict[str, int] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
+    replayed: int = 0
     error: SfAssetsError | None = None
 
     @property
     def equal(self) -> bool:
         """Whether both sides hold the same records in the same versions."""
-        return self.error is None and DIFFERENT.isdisjoint(self.kinds)
+        return self.error is None and not self.replayed and DIFFERENT.isdisjoint(self.kinds)
 
 
 Remedy = Callable[[Described, Comparison, datetime], object]
@@ -106,7 +109,7 @@ def reconcile(
 
 
 def _reconcile_object(org: Org, item: Described, result: Reconciled, remedy: Remedy | None) -> None:
-    with compared(org, item, result.horizon) as (judged, began):
+    with compared(org, item, result.horizon) as (judged, began, folder):
         days = judged.days()
         result.org = sum(day.org for day in days)
         result.silver = sum(day.silver for day in days)
@@ -115,6 +118,7 @@ def _reconcile_object(org: Org, item: Described, result: Reconciled, remedy: Rem
         result.kinds = {kind: n for kind, n in counts.items() if kind in SUSPECT}
         first = next(judged.ids(DIFFERENT), None)
         result.examples = [] if first is None else first["Id"].to_list()[:_EXAMPLES]
+        result.replayed = replay(org, org.lake, item, folder)
         if remedy and result.kinds:
             remedy(item, judged, began)
 
@@ -122,7 +126,7 @@ def _reconcile_object(org: Org, item: Described, result: Reconciled, remedy: Rem
 @contextmanager
 def compared(
     org: Org, item: Described, horizon: datetime | None
-) -> Iterator[tuple[Comparison, datetime]]:
+) -> Iterator[tuple[Comparison, datetime, Path]]:
     """A comparison of one object in which every difference was found twice.
 
     Args:
@@ -131,7 +135,8 @@ def compared(
         horizon: Records whose cursor in the org lies behind it are not judged.
 
     Yields:
-        The comparison, and the org's time before it was read for the first time.
+        The comparison, the org's time before it was read for the first time, and the folder with
+        silver's keys.
     """
     with tempfile.TemporaryDirectory(prefix="sf-assets-") as folder:
         root = Path(folder)
@@ -143,7 +148,7 @@ def compared(
                 again = _ask_again(org, item, judged, suspects, root)
                 copy_silver(org, item, root)
                 judged.amend(again)
-            yield judged, census.began
+            yield judged, census.began, root
 
 
 def _ask_again(

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -78,30 +79,68 @@ def copy_keys(
     )
 
 
+def replayed_differences(
+    folder: Path,
+    *,
+    versions: Iterable[pl.DataFrame],
+    deletions: Iterable[pl.DataFrame],
+    snapshot: datetime | None,
+) -> int:
+    """Records in which silver's keys are not the newest of these versions.
+
+    Args:
+        folder: Where silver's keys were copied to.
+        versions: Id, cursor, `_read_at` and `_slice` of all versions, in any order.
+        deletions: Id and `_read_at` of records found to be gone.
+        snapshot: When the last full snapshot was read; what it had not is gone.
+    """
+    with _scratch(folder) as database:
+        run = database.execute
+        version = "Id VARCHAR, cursor TIMESTAMPTZ, _read_at TIMESTAMPTZ, _slice VARCHAR"
+        _fill(database, "versions", version, versions)
+        _fill(database, "deletions", "Id VARCHAR, _read_at TIMESTAMPTZ", deletions)
+        keys = text_literal(str(folder / _KEYS))
+        ((different,),) = run(
+            f"""
+            WITH newest AS (
+                SELECT Id, max((cursor, _read_at, _slice)) AS v FROM versions GROUP BY Id
+            ), gone AS (SELECT Id, max(_read_at) AS at FROM deletions GROUP BY Id),
+            replayed AS (
+                SELECT n.Id, v[1] AS cursor,
+                    coalesce(v[2] < g.at, false) OR coalesce(v[2] < $snapshot, false) AS deleted
+                FROM newest n LEFT JOIN gone g USING (Id)
+            )
+            SELECT count(*) FROM replayed r FULL JOIN read_parquet({keys}) s ON r.Id = s.Id
+            WHERE r.Id IS NULL OR s.Id IS NULL OR r.cursor <> s.cursor OR r.deleted <> s.deleted
+            """,
+            {"snapshot": snapshot},
+        ).fetchall()
+        return int(different)
+
+
 class Comparison:
     """One comparison of an object.
 
     Args:
-        folder: Where silver's keys were copied to, and where there is room to spill.
+        database: A database for it alone.
+        folder: Where silver's keys were copied to.
         began: The org was read after this; younger rows of silver are not judged.
         horizon: Records whose cursor in the org lies behind it are not judged; None for an object
             without a cursor.
     """
 
-    def __init__(self, folder: Path, began: datetime, horizon: datetime | None) -> None:
-        self._database = duckdb.connect(
-            config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(folder / "spill")}
-        )
-        self._run = self._database.execute
-        self._run("SET TimeZone = 'UTC'")
-        self._run("SET preserve_insertion_order = false")
+    def __init__(
+        self,
+        database: duckdb.DuckDBPyConnection,
+        folder: Path,
+        began: datetime,
+        horizon: datetime | None,
+    ) -> None:
+        self._database = database
+        self._run = database.execute
         self._folder = folder
         self._began = began
         self._horizon = horizon
-
-    def close(self) -> None:
-        """Forget everything."""
-        self._database.close()
 
     def judge(self, org: Iterable[pl.DataFrame]) -> int:
         """Compare; how many records differ, purged ones included.
@@ -109,7 +148,7 @@ class Comparison:
         Args:
             org: What the org has: frames of Id and `cursor`, a UTC time or null.
         """
-        self._fill("org", "Id VARCHAR, cursor TIMESTAMPTZ", org)
+        _fill(self._database, "org", "Id VARCHAR, cursor TIMESTAMPTZ", org)
         self._judge()
         return sum(n for what, n in self.counts().items() if what in SUSPECT)
 
@@ -120,7 +159,7 @@ class Comparison:
         """
         kinds = {"kinds": sorted(SUSPECT)}
         self._run("CREATE TABLE suspects AS SELECT Id FROM judged WHERE what = ANY($kinds)", kinds)
-        self._fill("again", "Id VARCHAR, cursor TIMESTAMPTZ", again)
+        _fill(self._database, "again", "Id VARCHAR, cursor TIMESTAMPTZ", again)
         self._run("DELETE FROM org WHERE Id IN (FROM suspects)")
         self._run("INSERT INTO org FROM again WHERE Id IN (FROM suspects)")
         self._judge()
@@ -189,19 +228,32 @@ class Comparison:
         ).fetchall()
         return [Day(*row) for row in rows]
 
-    def _fill(self, table: str, columns: str, frames: Iterable[pl.DataFrame]) -> None:
-        self._run(f"CREATE OR REPLACE TABLE {table} ({columns})")
-        for frame in frames:
-            self._database.register("batch", frame)
-            self._run(f"INSERT INTO {table} BY NAME FROM batch")
-            self._database.unregister("batch")
-
 
 @contextmanager
 def comparison(folder: Path, began: datetime, horizon: datetime | None) -> Iterator[Comparison]:
     """A comparison, forgotten when the block ends."""
-    made = Comparison(folder, began, horizon)
-    try:
-        yield made
-    finally:
-        made.close()
+    with _scratch(folder) as database:
+        yield Comparison(database, folder, began, horizon)
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in memory that spills into a folder."""
+    config: dict[str, Any] = {
+        "memory_limit": MEMORY_LIMIT,
+        "temp_directory": str(folder / "spill"),
+    }
+    with duckdb.connect(config=config) as database:
+        database.execute("SET TimeZone = 'UTC'")
+        database.execute("SET preserve_insertion_order = false")
+        yield database
+
+
+def _fill(
+    database: duckdb.DuckDBPyConnection, table: str, columns: str, frames: Iterable[pl.DataFrame]
+) -> None:
+    database.execute(f"CREATE OR REPLACE TABLE {table} ({columns})")
+    for frame in frames:
+        database.register("batch", frame)
+        database.execute(f"INSERT INTO {table} BY NAME FROM batch")
+        database.unregister("batch")

@@ -169,6 +169,17 @@ def test_many_differences_cost_few_calls(
     assert differences(org, workspace, "Contact") == []
 
 
+def test_silver_that_is_not_what_raw_says_is_told_and_rebuilt(workspace: Workspace) -> None:
+    assert compared(workspace).replayed == 0
+    spoil(workspace, "UPDATE silver.account SET _deleted = true WHERE Id IN (SELECT min(Id) "
+          "FROM silver.account)")  # fmt: skip
+    assert compared(workspace).replayed == 1
+    offline = workspace.org()
+    rebuild(offline, offline.kept_lake, "account")
+    assert compared(workspace).replayed == 0
+    assert compared(workspace).equal
+
+
 def test_an_object_that_cannot_be_compared_says_why(workspace: Workspace) -> None:
     workspace.catalogue(dict.fromkeys(["Account", "Nope__c", "Lead"]))
     here = workspace.org()
