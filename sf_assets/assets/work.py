@@ -1,16 +1,17 @@
 """What the objects' step does: plan, extract, load, check; an object that fails fails alone."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import closing
 from typing import Any
 
 import dagster as dg
 
-from sf_assets.assets.objects import TICK_TAG, WINDOW_TAG, Events, Group
+from sf_assets.assets.objects import DERIVED_TAG, TICK_TAG, WINDOW_TAG, Events, Group
 from sf_assets.assets.partitions import keys_touched, window_of
 from sf_assets.errors import SfAssetsError
-from sf_assets.expectations import RAW_CHECKS, SILVER_CHECKS
+from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.pipeline.checks import Finding, check_raw, check_silver
+from sf_assets.pipeline.derived import check_derived, reread
 from sf_assets.pipeline.load import Loaded, load
 from sf_assets.pipeline.org import Org, load_org
 from sf_assets.pipeline.plan import Plan, plan_backfill, plan_tick
@@ -51,6 +52,7 @@ class _Step:
         self.silver = [slug for slug in group.specs if group.silver_key(slug) in keys]
         self.errors: dict[str, SfAssetsError] = {}
         self._tick = TICK_TAG in context.run.tags
+        self._derived = context.run.tags.get(DERIVED_TAG)
         self._asked_window = context.run.tags.get(WINDOW_TAG)
         partitioned = context.has_partition_key or context.has_partition_key_range
         self._asked_keys = list(context.partition_keys) if partitioned else []
@@ -62,7 +64,7 @@ class _Step:
 
     def extract(self) -> Events:
         """Extract the raw assets; an object's silver follows as soon as its raw is there."""
-        with closing(execute(self._org, self._plan())) as results:
+        with closing(self._results()) as results:
             for extracted in results:
                 self._touched.add(extracted.slug)
                 if extracted.slices:
@@ -71,6 +73,12 @@ class _Step:
                     self.errors[extracted.slug] = extracted.error
                 elif extracted.slug in self.silver:
                     yield from self._load(extracted.slug)
+
+    def _results(self) -> Generator[Extracted]:
+        if self._derived is None:
+            return execute(self._org, self._plan())
+        specs = [self._group.specs[slug] for slug in self.raw]
+        return reread(self._org, specs, everything=self._derived != "drifted")
 
     def _plan(self) -> Plan:
         specs = [self._group.specs[slug] for slug in self.raw]
@@ -86,7 +94,10 @@ class _Step:
         return plan_backfill(self._org, specs, window)
 
     def load_others(self) -> Events:
-        """Load the silver assets whose raw was not touched: a tick's only if they lag behind."""
+        """Load the silver assets whose raw was not touched; quietly where nothing was asked of it.
+
+        A tick, or a reading of derived fields, tells only of those that lagged behind.
+        """
         for slug in self.silver:
             if slug not in self._touched:
                 yield from self._load(slug)
@@ -97,7 +108,7 @@ class _Step:
         except SfAssetsError as error:
             self.errors[slug] = error
             return
-        if loaded.slices or not self._tick:
+        if loaded.slices or not (self._tick or self._derived):
             self._touched.add(slug)
             key = self._group.silver_key(slug)
             yield dg.MaterializeResult(asset_key=key, metadata=_silver_metadata(key, loaded))
@@ -121,6 +132,8 @@ class _Step:
             yield from check_raw(self._lake, slugs, self._org.now())
         if slugs and not SILVER_CHECKS.keys().isdisjoint(names):
             yield from check_silver(self._org, self._lake, slugs)
+        if slugs and not (self.raw or self.silver) and not ORG_CHECKS.keys().isdisjoint(names):
+            yield from check_derived(self._org, [self._group.specs[slug] for slug in slugs])
 
     def _result(self, finding: Finding) -> dg.AssetCheckResult:
         layer = self._group.raw_key if finding.name in RAW_CHECKS else self._group.silver_key
@@ -142,7 +155,7 @@ class _Step:
         """
         key = self._group.raw_key(extracted.slug)
         if not self._context.instance.is_ephemeral:
-            windows = [piece.window for piece in extracted.slices]
+            windows = [piece.window for piece in extracted.slices if piece.kind.covers]
             for touched in keys_touched(self._group.grain, self._group.start, windows):
                 if touched not in self._asked_keys:
                     self._context.log_event(dg.AssetMaterialization(key, partition=touched))

@@ -30,6 +30,9 @@ CREATE TABLE IF NOT EXISTS ops.slices (
     window_end VARCHAR, read_at TIMESTAMPTZ, source VARCHAR, job_id VARCHAR, rows BIGINT,
     merge VARCHAR
 );
+CREATE TABLE IF NOT EXISTS ops.histories (
+    org_id VARCHAR, object VARCHAR, PRIMARY KEY (org_id, object)
+);
 """
 
 
