@@ -10,11 +10,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-PAIRS = 5
+Result = dict[str, Any]
+"""What a child says."""
 
 
-def child(module: str, *arguments: str, env: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Run a module in a fresh process; the last line it prints is its result, as JSON."""
+def child(module: str, *arguments: str, env: Mapping[str, str] | None = None) -> Result:
+    """Run a module in a fresh process; the last line it prints is its result, as JSON.
+
+    `wall` in the result is the time that the process took, its start included.
+    """
+    watch = Stopwatch()
     done = subprocess.run(  # noqa: S603 (our own program)
         [sys.executable, "-m", module, *arguments],
         env=os.environ | dict(env or {}),
@@ -22,8 +27,9 @@ def child(module: str, *arguments: str, env: Mapping[str, str] | None = None) ->
         text=True,
         check=True,
     )
-    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return result
+    wall = watch.seconds
+    result: Result = json.loads(done.stdout.strip().splitlines()[-1])
+    return result | {"wall": wall}
 
 
 def say(**result: Any) -> None:
@@ -33,7 +39,20 @@ def say(**result: Any) -> None:
 
 def peak_mb() -> int:
     """Peak resident memory of this process, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    # Linux counts in KB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 10**6
+
+
+def resident_mb(pid: int) -> int:
+    """Resident memory of a process, in MB."""
+    told = subprocess.run(  # noqa: S603
+        ["ps", "-o", "rss=", "-p", str(pid)],  # noqa: S607 (wherever it is)
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return int(told.stdout) * 1024 // 10**6
 
 
 class Stopwatch:
@@ -48,27 +67,25 @@ class Stopwatch:
         return time.perf_counter() - self._start
 
 
-def interleaved(
-    reference: Callable[[], dict[str, Any]],
-    *others: Callable[[], dict[str, Any]],
-    pairs: int = PAIRS,
-) -> tuple[list[dict[str, Any]], ...]:
-    """Run a reference and others in turn, several times, so that both meet the machine's moods."""
-    results: tuple[list[dict[str, Any]], ...] = tuple([] for _ in range(len(others) + 1))
+def interleaved(*runs: Callable[[], Result], pairs: int) -> tuple[list[Result], ...]:
+    """Run several things in turn, several times, so that all meet the machine's moods.
+
+    Returns:
+        The results of each.
+    """
+    results: tuple[list[Result], ...] = tuple([] for _ in runs)
     for _ in range(pairs):
-        for kept, run in zip(results, (reference, *others), strict=True):
+        for kept, run in zip(results, runs, strict=True):
             kept.append(run())
     return results
 
 
-def median(results: Sequence[Mapping[str, Any]], name: str) -> float:
+def median(results: Sequence[Result], name: str) -> float:
     """Median of one number of several results."""
     return statistics.median(float(result[name]) for result in results)
 
 
-def median_ratio(
-    results: Sequence[Mapping[str, Any]], reference: Sequence[Mapping[str, Any]], name: str
-) -> float:
-    """Median over the pairs of result / reference."""
-    pairs = zip(results, reference, strict=True)
+def median_ratio(above: Sequence[Result], below: Sequence[Result], name: str) -> float:
+    """Median over the pairs of one's number by the other's."""
+    pairs = zip(above, below, strict=True)
     return statistics.median(float(a[name]) / float(b[name]) for a, b in pairs)

@@ -1,8 +1,9 @@
-"""The org of the benchmarks, in a process of its own: many opportunities, little else.
+"""Orgs for the benchmarks, each in a process of its own.
 
     python -m bench.org ROWS PAGE_ROWS
 
-Prints its environment as one line of JSON once it answers, and serves until it is terminated.
+is one of many opportunities and little else. It prints its environment as one line of JSON once it
+answers, and serves until it is terminated.
 """
 
 import contextlib
@@ -11,25 +12,63 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from bench.measure import Stopwatch
 from sf_assets.emulator.metadata import standard_schema
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
 from sf_assets.emulator.world import generate
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An org that answers.
+
+    Attributes:
+        env: What leads to it, as environment variables.
+        pid: Its process.
+        seconds: How long it took to start.
+    """
+
+    env: Mapping[str, str]
+    pid: int
+    seconds: float
+
+
 @contextlib.contextmanager
-def running(rows: int, page_rows: int) -> Iterator[Mapping[str, str]]:
-    """The org in a child process; its environment."""
-    command = [sys.executable, "-m", "bench.org", str(rows), str(page_rows)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 (our own)
+def opportunities(rows: int, page_rows: int) -> Iterator[Running]:
+    """An org of many opportunities, loaded without the history that would come along."""
+    command = ["bench.org", str(rows), str(page_rows)]
+    with _process(command) as (pid, lines):
+        watch = Stopwatch()
+        yield Running(json.loads(next(lines)), pid, watch.seconds)
+
+
+@contextlib.contextmanager
+def emulator(*options: str) -> Iterator[Running]:
+    """An org by `sf-assets emulator`."""
+    watch = Stopwatch()
+    with _process(["sf_assets.cli", "emulator", *options]) as (pid, lines):
+        env: dict[str, str] = {}
+        while "SALESFORCE_SECURITY_TOKEN" not in env:  # the last line it prints
+            name, _, value = next(lines).strip().partition("=")
+            env[name] = value
+        yield Running(env, pid, watch.seconds)
+
+
+@contextlib.contextmanager
+def _process(module: list[str]) -> Iterator[tuple[int, Iterator[str]]]:
+    """A module in a child process: its id, and the lines it prints."""
+    process = subprocess.Popen(  # noqa: S603 (our own program)
+        [sys.executable, "-m", *module], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise SystemExit("the org of the benchmark did not start")
-        yield json.loads(line)
+        yield process.pid, iter(process.stdout)
+    except StopIteration:
+        raise SystemExit("the org of the benchmark did not start") from None
     finally:
         process.terminate()
         process.wait()

@@ -15,11 +15,12 @@ from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
 from sf_assets.errors import ConfigError
+from sf_assets.naming import ApiName
+from sf_assets.quality import Declared, Expectation
 from sf_assets.windows import Grain
 
 PACKAGED = Path(__file__).parent / "catalog.yaml"
 PACKAGED_GOLD = Path(__file__).parent / "gold"
-ApiName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 OrgName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$")]
 
 
@@ -36,6 +37,7 @@ class ObjectSpec(BaseModel):
         soql: File with the query that replaces the generated one.
         owners: Dagster owners: `team:name` or an e-mail address.
         tags: Dagster tags.
+        checks: What is expected of its live rows.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +51,12 @@ class ObjectSpec(BaseModel):
     soql: Path | None = None
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = {}
+    checks: tuple[Declared, ...] = ()
+
+    @property
+    def expectations(self) -> tuple[Expectation, ...]:
+        """Its checks, each of which has a name of its own."""
+        return tuple(one for declared in self.checks for one in declared.each())
 
     @property
     def slug(self) -> str:
@@ -111,7 +119,7 @@ def load_catalog(path: Path | None = None) -> Catalog:
         catalog = Catalog.model_validate(_completed(document, path))
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        raise _refusal(path, tree, first["loc"], first["msg"]) from None
+        raise _refusal(path, tree, _as_written(first["loc"]), first["msg"]) from None
     for location, problem in _clashes(document, catalog):
         raise _refusal(path, tree, location, problem)
     return catalog
@@ -167,7 +175,13 @@ def _refusal(
     return ConfigError(f"{path}:{_line(tree, location)}: {where}: {problem}")
 
 
-def _clashes(document: Any, catalog: Catalog) -> Iterator[tuple[tuple[str, ...], str]]:
+def _as_written(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The location in the file: pydantic names a check's word once more, to say how it was read."""
+    is_check = location[2:3] == ("checks",)
+    return location[:4] + location[5:] if is_check else location
+
+
+def _clashes(document: Any, catalog: Catalog) -> Iterator[tuple[tuple[int | str, ...], str]]:
     """What each part of the file is right about, and the whole is wrong: where, and why."""
     if "path" in document:
         yield ("path",), "this is no setting"
@@ -180,6 +194,16 @@ def _clashes(document: Any, catalog: Catalog) -> Iterator[tuple[tuple[str, ...],
         if spec.slug in slugs:
             yield ("objects", name), "this object is there twice, in different case"
         slugs.add(spec.slug)
+        yield from _repeated_checks(spec)
+
+
+def _repeated_checks(spec: ObjectSpec) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    names = set()
+    for index, declared in enumerate(spec.checks):
+        for name in (one.name for one in declared.each()):
+            if name.lower() in names:
+                yield ("objects", spec.name, "checks", index), f"{name} is there twice"
+            names.add(name.lower())
 
 
 def _completed(document: Any, path: Path) -> Any:

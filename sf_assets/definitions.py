@@ -8,6 +8,7 @@ import dagster as dg
 from sf_assets.assets.automation import daily_checks, derived, rebuild_gold, tick
 from sf_assets.assets.gold import gold_asset, gold_tables
 from sf_assets.assets.objects import group_objects, object_assets
+from sf_assets.assets.quality import quality
 from sf_assets.catalog import load_catalog
 from sf_assets.naming import ONLY
 from sf_assets.settings import load_settings
@@ -42,4 +43,5 @@ def _definitions() -> dg.Definitions:
             dg.Definitions(assets=[gold_asset(catalog, table, org) for table in tables]),
             rebuild_gold(org),
         ]
+    parts += [quality(catalog, org) for org in orgs]
     return dg.Definitions.merge(*parts, dg.Definitions(executor=dg.in_process_executor))

@@ -50,6 +50,10 @@ class LimitExceededError(SalesforceError):
     """A limit of the org is used up: API calls, Bulk jobs or Bulk volume."""
 
 
+class BudgetExhaustedError(LimitExceededError):
+    """A call was not sent, because it would have used what is reserved for others."""
+
+
 class ObjectUnavailableError(SalesforceError):
     """The org does not have the object, or does not let this user read it."""
 
@@ -68,6 +72,10 @@ class PageBrokenError(SalesforceError):
 
 class CountMismatchError(SalesforceError):
     """Two hand-overs of one slice disagree about the number of rows; the slice is not committed."""
+
+
+class SuspiciousDeletionsError(SfAssetsError):
+    """So many records seem to be gone that a lost permission is likelier than their deletion."""
 
 
 class StorageError(SfAssetsError):

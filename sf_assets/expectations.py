@@ -16,3 +16,10 @@ SILVER_CHECKS = {
     "references": "Every reference leads to a record, where its object is in silver.",
     "picklists": "Every picklist value is one that describe lists.",
 }
+SILVER_REMEDIES = {
+    "ids": "make the table anew from raw: sf-assets rebuild",
+    "rejects": "see silver.<object>_rejects, and correct these values in Salesforce",
+    "references": "point the fields at records that are there, or undelete those",
+    "picklists": "correct these values, or add them to their picklists",
+}
+"""What to do when a check of silver does not pass."""

@@ -1,4 +1,11 @@
-"""What an org's schemas are called, which is also how its assets' keys begin."""
+"""How things are called: an org's schemas, which is also how its assets' keys begin, and names."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+ApiName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+"""A name of Salesforce's: an object's or a field's."""
 
 ONLY = "default"
 """Name of the org of a catalogue that names none."""
@@ -17,6 +24,11 @@ def silver_name(org: str) -> str:
 def gold_name(org: str) -> str:
     """`gold`, or `gold_<org>`."""
     return _named("gold", org)
+
+
+def ops_name(org: str) -> str:
+    """`ops`, or `ops_<org>`, in asset keys; in the warehouse `ops` is one, rows say whose."""
+    return _named("ops", org)
 
 
 def _named(layer: str, org: str) -> str:

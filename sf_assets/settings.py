@@ -8,7 +8,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, SecretStr, ValidationError
 
 from sf_assets.errors import ConfigError
 
@@ -44,6 +44,7 @@ class Settings(BaseModel):
         catalog: The user's own catalogue; None for the one in the package.
         lag_seconds: Windows end this long before the org's present.
         overlap_seconds: Windows begin this long before the watermark.
+        api_reserve_percent: Share of the org's limits that is never used here.
         storage_url: Object storage of the raw layer.
         warehouse_url: Warehouse of silver and gold; query parameters are engine options.
     """
@@ -53,6 +54,7 @@ class Settings(BaseModel):
     catalog: Path | None = None
     lag_seconds: NonNegativeInt = 300
     overlap_seconds: NonNegativeInt = 600
+    api_reserve_percent: int = Field(20, ge=0, lt=100)
     storage_url: str = ""
     warehouse_url: str = ""
 

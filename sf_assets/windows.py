@@ -122,6 +122,14 @@ class Coverage:
             gaps.append(Window(cursor, end))
         return gaps[::-1]
 
+    def lacks(self, window: Window) -> list[Window]:
+        """The parts of a window that are not covered, the newest first."""
+        return [
+            Window(max(gap.start, window.start), gap.end)
+            for gap in self.gaps(window.end)
+            if gap.end > window.start
+        ]
+
     def covers(self, window: Window) -> bool:
         """Whether every moment of the window is covered."""
         return any(w.start <= window.start and window.end <= w.end for w in self.windows)

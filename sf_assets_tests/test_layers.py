@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sf_assets"
-BASE = {"catalog", "describe", "errors", "expectations", "naming", "settings", "windows"}
+BASE = {"catalog", "describe", "errors", "expectations", "naming", "quality", "settings", "windows"}
 ALLOWED = {
     "salesforce": BASE | {"salesforce"},
     "storage": BASE | {"storage"},

@@ -6,6 +6,7 @@ import dagster as dg
 
 from sf_assets.assets.objects import DERIVED_TAG, TICK_TAG, Group
 from sf_assets.assets.partitions import open_key
+from sf_assets.errors import ConfigError, LimitExceededError
 from sf_assets.naming import gold_name
 
 _ACTIVE = [
@@ -21,7 +22,7 @@ def tick(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
     """Every five minutes: find out what changed in a group, and run only for that.
 
     Objects in which nothing changed cost a fifth of an API call and no run; that they were looked
-    at is recorded in raw.
+    at is recorded in raw. Where the API budget does not carry that, ticks are left out.
     """
     job = dg.define_asset_job(
         f"tick_{group.name}",
@@ -42,10 +43,31 @@ def tick(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
         running = dg.RunsFilter(job_name=job.name, statuses=_ACTIVE)
         if context.instance.get_runs(running, limit=1):
             return dg.SkipReason("the last tick is still at work")
-        request = tick_request(group, list(group.specs))
+        if reason := _not_due(group):
+            return dg.SkipReason(reason)
+        try:
+            request = tick_request(group, list(group.specs))
+        except LimitExceededError as error:
+            return dg.SkipReason(f"waits for the budget: {error}")
         return request or dg.SkipReason("nothing has changed; all objects are covered")
 
     return dg.Definitions(jobs=[job], schedules=[every_5_minutes])
+
+
+def _not_due(group: Group) -> str | None:
+    """Why the budget has this tick wait; it is found out without a call."""
+    from datetime import UTC, datetime
+
+    from sf_assets.pipeline.org import load_org
+    from sf_assets.pipeline.pace import reason_to_wait
+
+    org = load_org(group.org)
+    try:
+        lake = org.kept_lake
+    except ConfigError:  # the first tick of all
+        return None
+    objects = len(org.catalog.objects)
+    return reason_to_wait(lake, org.settings, objects, group.specs.keys(), datetime.now(UTC))
 
 
 def tick_request(group: Group, slugs: Sequence[str]) -> dg.RunRequest | None:
@@ -55,6 +77,7 @@ def tick_request(group: Group, slugs: Sequence[str]) -> dg.RunRequest | None:
     the partitions that they touch. What is found idle is recorded as covered here and now.
 
     Raises:
+        BudgetExhaustedError: There is work, and the budget carries none of it.
         SfAssetsError: The org or the storage cannot be reached.
     """
     from sf_assets.pipeline.tick import due

@@ -1,6 +1,6 @@
 """What `refresh` and `backfill` do: the runs that schedules and the UI would launch, in order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -9,14 +9,19 @@ from sf_assets.assets.automation import tick_request
 from sf_assets.assets.gold import gold_tables
 from sf_assets.assets.objects import DERIVED_TAG, WINDOW_TAG, Group, group_objects
 from sf_assets.assets.partitions import open_key
+from sf_assets.assets.quality import quality_key
 from sf_assets.assets.running import Runner
 from sf_assets.catalog import Catalog
-from sf_assets.errors import ConfigError
+from sf_assets.errors import ConfigError, LimitExceededError
 from sf_assets.naming import ONLY, gold_name, raw_name, silver_name
+from sf_assets.pipeline.estimate import Estimate
 from sf_assets.pipeline.gold import missing_days, tables_there
 from sf_assets.pipeline.org import Org, load_org
+from sf_assets.pipeline.plan import Plan, plan_backfill
+from sf_assets.pipeline.quality import closed_gates, late_tables, mark_late
+from sf_assets.quality import References
 from sf_assets.warehouse.gold import GoldTable
-from sf_assets.windows import ALWAYS, BEGIN, Grain, compact, utc_day
+from sf_assets.windows import ALWAYS, BEGIN, Grain, Window, compact, parse_compact, utc_day
 
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
@@ -36,9 +41,14 @@ def refresh(runner: Runner, catalog: Catalog, names: Iterable[str]) -> None:
     slugs = {spec.slug for spec in catalog.select(names)}
     for group in group_objects(catalog):
         wanted = [slug for slug in group.specs if slug in slugs]
-        if wanted and (request := tick_request(group, wanted)):
+        try:
+            request = tick_request(group, wanted) if wanted else None
+        except LimitExceededError as error:
+            runner.report.waiting |= dict.fromkeys(wanted, str(error))
+            continue
+        if request:
             runner.run(request.asset_selection or (), request.tags, request.partition_key)
-    _build_gold(runner, catalog)
+    _build_on_silver(runner, catalog)
 
 
 def backfill(
@@ -63,7 +73,39 @@ def backfill(
         if wanted:
             keys = [key(slug) for slug in wanted for key in (group.raw_key, group.silver_key)]
             runner.run(keys, {WINDOW_TAG: _window(group, first, last)}, open_key(group.grain))
-    _build_gold(runner, catalog)
+    _build_on_silver(runner, catalog)
+
+
+def plan(
+    catalog: Catalog, names: Iterable[str], first: date, last: date
+) -> Iterator[tuple[Org, dict[str, Estimate], Plan]]:
+    """What a backfill would do and cost, org by org; nothing is extracted.
+
+    Args:
+        catalog: The catalogue.
+        names: Which objects; all of them when none is named.
+        first: First UTC day.
+        last: Last UTC day, which is included.
+
+    Yields:
+        The org, what each object is likely to cost, and the plan.
+
+    Raises:
+        ConfigError: The range lies before an object's first partition.
+        SfAssetsError: The org or the storage cannot be reached at all.
+    """
+    slugs = {spec.slug for spec in catalog.select(names)}
+    for name in catalog.orgs or (ONLY,):
+        org = load_org(name)
+        whole = Plan(org.now())
+        for group in group_objects(catalog):
+            specs = [spec for slug, spec in group.specs.items() if slug in slugs]
+            if group.org == name and specs:
+                start, end = map(parse_compact, _window(group, first, last).split("/"))
+                part = plan_backfill(org, specs, Window(start, end))
+                whole.orders |= part.orders
+                whole.failed |= part.failed
+        yield org, whole.costs(org.lake), whole
 
 
 def refresh_derived(runner: Runner, catalog: Catalog, names: Iterable[str]) -> None:
@@ -83,7 +125,7 @@ def refresh_derived(runner: Runner, catalog: Catalog, names: Iterable[str]) -> N
         if wanted:
             keys = [key(slug) for slug in wanted for key in (group.raw_key, group.silver_key)]
             runner.run(keys, {DERIVED_TAG: "all"}, open_key(group.grain))
-    _build_gold(runner, catalog)
+    _build_on_silver(runner, catalog)
 
 
 def _window(group: Group, first: date, last: date) -> str:
@@ -92,39 +134,81 @@ def _window(group: Group, first: date, last: date) -> str:
         return f"{compact(ALWAYS.start)}/{compact(ALWAYS.end)}"
     if last < group.start:
         raise ConfigError(
-            f"{', '.join(spec.name for spec in group.specs.values())}: partitions begin on "
-            f"{group.start}, and the first holds everything before; name a range that touches it"
+            f"the partitions of {group.name} begin on {group.start}, and the first holds "
+            "everything before; name a range that touches it"
         )
     start = BEGIN if first <= group.start else utc_day(first)
     return f"{compact(start)}/{compact(utc_day(last + timedelta(days=1)))}"
 
 
-def _build_gold(runner: Runner, catalog: Catalog) -> None:
-    """Build the gold tables that read what was just changed, and those that are not there yet."""
-    tables = gold_tables(catalog)
+def _build_on_silver(runner: Runner, catalog: Catalog) -> None:
+    """Build gold, where no blocking check keeps it from being built, and the quality scores."""
     for name in catalog.orgs or (ONLY,):
         org = load_org(name)
-        layers = {raw_name(name), silver_name(name)}
-        changed = {slug for layer, slug in runner.report.materialized if layer in layers}
-        silver, built = tables_there(org)
-        for table in tables:
-            reads = table.silver | table.raw
-            if table.name in built and not reads & changed and not table.gold & changed:
-                continue
-            key = dg.AssetKey([gold_name(name), table.name])
-            if lacking := sorted(reads - silver):
-                reason = f"not built: there is no {silver_name(name)}.{', '.join(lacking)}"
-                runner.report.errors[key.to_user_string()] = reason
-                continue
-            runner.run([key], _day_tags(org, catalog, table))
-            changed.add(table.name)
+        _ask_again(runner, org)
+        held: dict[str, list[str]] = {}
+        for slug, check in sorted(closed_gates(org)):
+            held.setdefault(slug, []).append(check)
+        _build_gold(runner, org, held)
+        silver = silver_name(name)
+        if any(check["asset"].startswith(f"{silver}/") for check in runner.report.checks):
+            runner.run([quality_key(name)], {})
 
 
-def _day_tags(org: Org, catalog: Catalog, table: GoldTable) -> dict[str, str]:
+def _ask_again(runner: Runner, org: Org) -> None:
+    """Ask checks that did not pass once more, where the answer may be another one by now.
+
+    These are references, since all objects are loaded only now, and blocking checks that were last
+    asked in an earlier run, since the catalogue may have changed.
+    """
+    silver = silver_name(org.name)
+    outcomes = {(check["asset"], check["check"]): check["passed"] for check in runner.report.checks}
+    closed = closed_gates(org)
+    again = set()
+    for spec in org.catalog.objects.values():
+        for check in spec.expectations:
+            passed = outcomes.get((f"{silver}/{spec.slug}", check.name))
+            late = passed is None and (spec.slug, check.name) in closed
+            if late or (passed is False and isinstance(check, References)):
+                again.add(dg.AssetCheckKey(dg.AssetKey([silver, spec.slug]), check.name))
+    runner.check(again)
+
+
+def _build_gold(runner: Runner, org: Org, held: Mapping[str, Sequence[str]]) -> None:
+    """Build the gold tables that read what was just changed, or are late, or not there yet."""
+    layers = {raw_name(org.name), silver_name(org.name)}
+    changed = {slug for layer, slug in runner.report.materialized if layer in layers}
+    silver, built = tables_there(org)
+    late = late_tables(org)
+    for table in gold_tables(org.catalog):
+        reads = table.silver | table.raw
+        due = table.name not in built or table.name in late or reads & changed
+        if not due and not table.gold & changed:
+            continue
+        key = dg.AssetKey([gold_name(org.name), table.name])
+        if lacking := sorted(reads - silver):
+            absent = ", ".join(f"{silver_name(org.name)}.{slug}" for slug in lacking)
+            runner.report.errors[key.to_user_string()] = f"not built: there is no {absent}"
+            continue
+        if closed := sorted(f"{s}: {', '.join(held[s])}" for s in reads & held.keys()):
+            runner.report.errors[key.to_user_string()] = (
+                f"not built: blocking checks did not pass ({'; '.join(closed)}); "
+                "ops.to_fix says what to do"
+            )
+            mark_late(org, table.name, late=True)
+            continue
+        runner.run([key], _day_tags(org, table))
+        changed.add(table.name)
+        if table.name in late:
+            mark_late(org, table.name, late=False)
+
+
+def _day_tags(org: Org, table: GoldTable) -> dict[str, str]:
     """The partitions to build of a daily table: from the first day it lacks to today."""
     if not table.daily:
         return {}
     today = datetime.now(UTC).date()
-    days = [catalog.start + timedelta(days=n) for n in range((today - catalog.start).days + 1)]
+    start = org.catalog.start
+    days = [start + timedelta(days=n) for n in range((today - start).days + 1)]
     missing = missing_days(org, table, days)
     return {_RANGE_START: f"{missing[0]}", _RANGE_END: f"{missing[-1]}"}

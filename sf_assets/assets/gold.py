@@ -13,9 +13,11 @@ from sf_assets.warehouse.gold import GoldTable, read_gold
 
 REBUILT_WHEN_READ_CHANGES = (
     dg.AutomationCondition.any_deps_updated().since_last_handled()
+    & dg.AutomationCondition.all_deps_blocking_checks_passed()
     & ~dg.AutomationCondition.in_progress()
 )
-"""Not `eager()`: that waits until no partition of silver is missing, and until nothing failed."""
+"""Not `eager()`: that waits until no partition of silver is missing, and until nothing failed.
+A change that a blocking check holds up is not forgotten: gold is built once the check passes."""
 
 
 _DAYS_NOT_FINAL = timedelta(days=2)

@@ -23,6 +23,9 @@ DERIVED_TAG = "sf_assets/derived"
 """Tag of runs that read only the fields which change without a stamp: `drifted` for the objects
 where a sample shows drift or whose turn it is, `all` for every one selected."""
 
+WAITS = "waits for the budget"
+"""Name of the fact, in an observation of a raw asset, that tells why its rest is not read yet."""
+
 Events = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 
 
@@ -110,6 +113,10 @@ def object_assets(group: Group, warehouse_kind: str) -> dg.AssetsDefinition:
         checks += [
             dg.AssetCheckSpec(n, asset=silver, description=d)
             for n, d in (SILVER_CHECKS | ORG_CHECKS).items()
+        ]
+        checks += [
+            dg.AssetCheckSpec(c.name, asset=silver, description=c.asks, blocking=c.blocking)
+            for c in spec.expectations
         ]
 
     @dg.multi_asset(

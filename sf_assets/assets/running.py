@@ -7,6 +7,8 @@ from typing import Any
 
 import dagster as dg
 
+from sf_assets import errors
+from sf_assets.assets.objects import WAITS
 from sf_assets.definitions import defs
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -18,13 +20,29 @@ class Report:
 
     Attributes:
         materialized: Metadata of the assets, by key; of a range of partitions the newest one's.
-        checks: Outcome of the checks: asset key, name, passed, severity, metadata.
+        checks: Latest outcome of the checks: asset key, name, passed, severity, metadata.
+        waiting: By object, why the budget does not carry the rest of it now.
         errors: Messages by object, or by step where no object is to blame.
     """
 
     materialized: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
     checks: list[dict[str, Any]] = field(default_factory=list)
+    waiting: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+
+    def add_check(self, evaluation: dg.AssetCheckEvaluation) -> None:
+        """Add an outcome, in the place of an earlier one of the same check."""
+        asset, name = evaluation.asset_key.to_user_string(), evaluation.check_name
+        self.checks = [c for c in self.checks if (c["asset"], c["check"]) != (asset, name)]
+        self.checks.append(
+            {
+                "asset": asset,
+                "check": name,
+                "passed": evaluation.passed,
+                "severity": evaluation.severity.value,
+                "facts": {key: value.value for key, value in evaluation.metadata.items()},
+            }
+        )
 
 
 class Runner:
@@ -46,10 +64,19 @@ class Runner:
         partition_key: str | None = None,
     ) -> None:
         """Run assets with their checks, and add to the report what came of it."""
-        result = self._job.execute_in_process(
+        self._run(self._job.get_subset(asset_selection=set(keys)), tags, partition_key)
+
+    def check(self, keys: Iterable[dg.AssetCheckKey]) -> None:
+        """Run checks alone, if there are any, and add to the report what came of it."""
+        if wanted := set(keys):
+            self._run(self._job.get_subset(asset_check_selection=wanted), {}, None)
+
+    def _run(
+        self, job: dg.JobDefinition, tags: Mapping[str, str], partition_key: str | None
+    ) -> None:
+        result = job.execute_in_process(
             run_config=_QUIET,
             instance=self._instance,
-            asset_selection=list(keys),
             tags=dict(tags),
             partition_key=partition_key,
             raise_on_error=False,
@@ -64,18 +91,22 @@ class Runner:
             facts = {name: value.value for name, value in materialization.metadata.items()}
             self.report.materialized[key] = self.report.materialized.get(key, {}) | facts
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            evaluation = event.asset_check_evaluation_data
-            self.report.checks.append(
-                {
-                    "asset": evaluation.asset_key.to_user_string(),
-                    "check": evaluation.check_name,
-                    "passed": evaluation.passed,
-                    "severity": evaluation.severity.value,
-                    "facts": {name: value.value for name, value in evaluation.metadata.items()},
-                }
-            )
-        elif event.is_step_failure:
-            self.report.errors |= _errors(event)
+            self.report.add_check(event.asset_check_evaluation_data)
+        elif event.event_type is dg.DagsterEventType.ASSET_OBSERVATION:
+            observed = event.asset_observation_data.asset_observation
+            if WAITS in observed.metadata:
+                slug = observed.asset_key.path[-1]
+                self.report.waiting[slug] = str(observed.metadata[WAITS].value)
+        elif event.is_step_failure and not _is_check_failure(event):
+            errors = _errors(event)
+            waiting = self.report.waiting
+            self.report.errors |= {n: e for n, e in errors.items() if waiting.get(n) != e}
+
+
+def _is_check_failure(event: dg.DagsterEvent) -> bool:
+    """Whether the step failed only by a blocking check, which the report has among the checks."""
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == "DagsterAssetCheckFailedError"
 
 
 def _errors(event: dg.DagsterEvent) -> dict[str, str]:
@@ -86,17 +117,25 @@ def _errors(event: dg.DagsterEvent) -> dict[str, str]:
     error = data.error
     while error and error.cause:
         error = error.cause
-    return {event.step_key or "run": error.message.strip() if error else "failed"}
+    message = error.message.strip() if error else "failed"
+    if error and error.cls_name in vars(errors):  # ours begin with the name of their class
+        message = message.partition(": ")[2]
+    return {event.step_key or "run": message}
 
 
 @contextmanager
 def runner() -> Iterator[Runner]:
-    """A runner on the instance of DAGSTER_HOME, or on one that is forgotten."""
+    """A runner on the instance of DAGSTER_HOME, or on one that is forgotten.
+
+    Raises:
+        ConfigError: DAGSTER_HOME is no folder.
+    """
     import os
 
-    if os.environ.get("DAGSTER_HOME"):
-        with dg.DagsterInstance.get() as instance:
-            yield Runner(instance)
-    else:
-        with dg.DagsterInstance.ephemeral() as instance:
-            yield Runner(instance)
+    kept = bool(os.environ.get("DAGSTER_HOME"))
+    try:
+        instance = dg.DagsterInstance.get() if kept else dg.DagsterInstance.ephemeral()
+    except dg.DagsterInvariantViolationError as error:
+        raise errors.ConfigError(f"{error}; make the folder, or unset it") from None
+    with instance:
+        yield Runner(instance)

@@ -1,20 +1,23 @@
 """What the objects' step does: plan, extract, load, check; an object that fails fails alone."""
 
-from collections.abc import Collection, Generator, Iterator
-from contextlib import closing
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 
-from sf_assets.assets.objects import DERIVED_TAG, TICK_TAG, WINDOW_TAG, Events, Group
+from sf_assets.assets.objects import DERIVED_TAG, TICK_TAG, WAITS, WINDOW_TAG, Events, Group
 from sf_assets.assets.partitions import keys_touched, window_of
 from sf_assets.errors import SfAssetsError
 from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.pipeline.checks import Finding, check_raw, check_silver
-from sf_assets.pipeline.derived import check_derived, reread
-from sf_assets.pipeline.load import Loaded, load
+from sf_assets.pipeline.derived import check_derived, plan_derived
+from sf_assets.pipeline.estimate import Estimate
+from sf_assets.pipeline.load import Loaded, load, record_failures
 from sf_assets.pipeline.org import Org, load_org
 from sf_assets.pipeline.plan import Plan, plan_backfill, plan_tick
+from sf_assets.pipeline.quality import check_declared, record
 from sf_assets.pipeline.sync import Extracted, execute
 from sf_assets.storage.lake import Lake
 from sf_assets.warehouse.columns import Column
@@ -32,10 +35,11 @@ def work(context: dg.AssetExecutionContext, group: Group) -> Events:
         yield from step.extract()
     yield from step.load_others()
     yield from step.check()
-    if step.errors:
+    if step.failures:
+        step.record_failures()
         raise dg.Failure(
-            "; ".join(f"{slug}: {error}" for slug, error in step.errors.items()),
-            metadata={slug: str(error) for slug, error in step.errors.items()},
+            "; ".join(f"{slug}: {error}" for slug, error in step.failures.items()),
+            metadata={slug: str(error) for slug, error in step.failures.items()},
             allow_retries=False,
         )
 
@@ -51,6 +55,7 @@ class _Step:
         self.raw = [slug for slug in group.specs if group.raw_key(slug) in keys]
         self.silver = [slug for slug in group.specs if group.silver_key(slug) in keys]
         self.errors: dict[str, SfAssetsError] = {}
+        self.waiting: dict[str, SfAssetsError] = {}
         self._tick = TICK_TAG in context.run.tags
         self._derived = context.run.tags.get(DERIVED_TAG)
         self._asked_window = context.run.tags.get(WINDOW_TAG)
@@ -59,26 +64,45 @@ class _Step:
         self._touched: set[str] = set()
 
     @property
+    def failures(self) -> dict[str, SfAssetsError]:
+        """What makes the run fail: what a backfill did not read, too; a tick goes on by itself."""
+        return self.errors if self._tick else self.errors | self.waiting
+
+    @property
     def _lake(self) -> Lake:
         return self._org.lake if self.raw else self._org.kept_lake
 
     def extract(self) -> Events:
         """Extract the raw assets; an object's silver follows as soon as its raw is there."""
-        with closing(self._results()) as results:
+        with self._planned() as plan:
+            yield from self._carry_out(plan)
+
+    def _carry_out(self, plan: Plan) -> Events:
+        costs = plan.costs(self._lake) if plan.asked else {}
+        with closing(execute(self._org, plan)) as results:
             for extracted in results:
                 self._touched.add(extracted.slug)
                 if extracted.slices:
-                    yield self._extracted(extracted)
-                if extracted.error:
+                    yield self._extracted(extracted, costs.get(extracted.slug))
+                if extracted.waits:
+                    self._note_waiting(extracted)
+                elif extracted.error:
                     self.errors[extracted.slug] = extracted.error
-                elif extracted.slug in self.silver:
+                    continue
+                if extracted.slug in self.silver:
                     yield from self._load(extracted.slug)
 
-    def _results(self) -> Generator[Extracted]:
+    def _note_waiting(self, extracted: Extracted) -> None:
+        """Say that an object waits for the budget, which is no fault of its own."""
+        self.waiting[extracted.slug] = error = extracted.error or SfAssetsError("waits")
+        key = self._group.raw_key(extracted.slug)
+        self._context.log_event(dg.AssetObservation(key, metadata={WAITS: str(error)}))
+
+    def _planned(self) -> AbstractContextManager[Plan]:
         if self._derived is None:
-            return execute(self._org, self._plan())
+            return nullcontext(self._plan())
         specs = [self._group.specs[slug] for slug in self.raw]
-        return reread(self._org, specs, everything=self._derived != "drifted")
+        return plan_derived(self._org, specs, everything=self._derived != "drifted")
 
     def _plan(self) -> Plan:
         specs = [self._group.specs[slug] for slug in self.raw]
@@ -113,6 +137,11 @@ class _Step:
             key = self._group.silver_key(slug)
             yield dg.MaterializeResult(asset_key=key, metadata=_silver_metadata(key, loaded))
 
+    def record_failures(self) -> None:
+        """Write into the sync log what failed."""
+        with suppress(SfAssetsError):  # there may be no storage to say whose they are
+            record_failures(self._org, self._lake.org_id, self.errors)
+
     def check(self) -> Events:
         """Answer the selected checks: of what was touched, or of all if nothing else is run."""
         alone = not (self.raw or self.silver)
@@ -120,20 +149,34 @@ class _Step:
         wanted = {
             (key.asset_key.path[-1], key.name) for key in self._context.selected_asset_check_keys
         }
+        findings: list[Finding] = []
         try:
-            for finding in self._findings(slugs, {name for _, name in wanted}):
+            for finding in self._findings(slugs, wanted):
                 if (finding.slug, finding.name) in wanted:
-                    yield self._result(finding)
+                    findings.append(finding)  # noqa: PERF401 (an error keeps those before it)
+            # Before Dagster hears of them: what follows from checks reads what is kept of them.
+            record(self._org, self._lake, [f for f in findings if f.name not in RAW_CHECKS])
         except SfAssetsError as error:
             self.errors["checks"] = error
+        yield from map(self._result, findings)
 
-    def _findings(self, slugs: Collection[str], names: Collection[str]) -> Iterator[Finding]:
+    def _findings(
+        self, slugs: Collection[str], wanted: Collection[tuple[str, str]]
+    ) -> Iterator[Finding]:
+        names = {name for _, name in wanted}
         if slugs and not RAW_CHECKS.keys().isdisjoint(names):
             yield from check_raw(self._lake, slugs, self._org.now())
         if slugs and not SILVER_CHECKS.keys().isdisjoint(names):
             yield from check_silver(self._org, self._lake, slugs)
         if slugs and not (self.raw or self.silver) and not ORG_CHECKS.keys().isdisjoint(names):
             yield from check_derived(self._org, [self._group.specs[slug] for slug in slugs])
+
+        declared = {
+            slug: [c for c in self._group.specs[slug].expectations if (slug, c.name) in wanted]
+            for slug in slugs
+        }
+        if any(declared.values()):
+            yield from check_declared(self._org, self._lake, declared)
 
     def _result(self, finding: Finding) -> dg.AssetCheckResult:
         layer = self._group.raw_key if finding.name in RAW_CHECKS else self._group.silver_key
@@ -146,7 +189,7 @@ class _Step:
             metadata=finding.facts,
         )
 
-    def _extracted(self, extracted: Extracted) -> dg.MaterializeResult[Any]:
+    def _extracted(self, extracted: Extracted, cost: Estimate | None) -> dg.MaterializeResult[Any]:
         """The result of a raw asset, its facts on the newest partition.
 
         Plain metadata would be copied to each partition of a range, which would be untrue and, for
@@ -159,7 +202,7 @@ class _Step:
             for touched in keys_touched(self._group.grain, self._group.start, windows):
                 if touched not in self._asked_keys:
                     self._context.log_event(dg.AssetMaterialization(key, partition=touched))
-        metadata = _raw_metadata(extracted)
+        metadata = _raw_metadata(extracted) | _cost_metadata(self._org, cost)
         if len(self._asked_keys) <= 1:
             return dg.MaterializeResult(asset_key=key, metadata=metadata)
         newest = self._asked_keys[-1]
@@ -180,6 +223,16 @@ def _raw_metadata(extracted: Extracted) -> dict[str, Any]:
         "bytes": sum(part.bytes for piece in slices for part in piece.parts),
         "seconds": round(extracted.seconds, 2),
     }
+
+
+def _cost_metadata(org: Org, cost: Estimate | None) -> dict[str, Any]:
+    """Calls that the run has made so far, how the org's count stands, and what was expected."""
+    budget = org.client.budget
+    facts: dict[str, Any] = {"api/calls of this run so far": budget.made}
+    if calls := budget.calls:
+        facts |= {"api/used": calls.used, "api/allowed": calls.allowed, "api/left": calls.left}
+    expected = asdict(cost) if cost else {}
+    return facts | {f"estimate/{n}": v for n, v in expected.items() if v is not None}
 
 
 def _silver_metadata(key: dg.AssetKey, loaded: Loaded) -> dict[str, Any]:

@@ -19,6 +19,7 @@ _COMMANDS = {
     "reconcile": "sf_assets.cli.tables:reconcile",
     "rebuild": "sf_assets.cli.tables:rebuild",
     "status": "sf_assets.cli.tables:status",
+    "clean": "sf_assets.cli.clean:clean",
     "doctor": "sf_assets.cli.doctor:doctor",
 }
 

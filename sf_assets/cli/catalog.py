@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from sf_assets.cli.output import emit, json_option, messages
+from sf_assets.errors import ConfigError
 
 
 @click.command()
@@ -49,9 +50,18 @@ def catalog(
 
 
 def _write(path: Path, text: str) -> bool:
-    """Write the file, unless that would overwrite somebody's catalogue."""
+    """Write the file, unless that would overwrite somebody's catalogue.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
     if path.exists() and path.read_text(encoding="utf-8").strip():
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"the catalogue {path} cannot be written ({error.strerror}); set SF_ASSETS_CATALOG"
+        ) from None
     return True

@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any, NoReturn
@@ -65,6 +65,20 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> N
     if not console.is_terminal:
         console = Console(highlight=False, width=160)
     console.print(table)
+
+
+def limits_told(standings: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """How limits stand, as a document."""
+    return {
+        name: {"used": s.used, "allowed": s.allowed, "reserve": s.reserve, "left": s.left}
+        for name, s in standings.items()
+    }
+
+
+def show_budget(limits: Mapping[str, Mapping[str, int]]) -> None:
+    """Show how limits stand, each with used, allowed, reserve and left."""
+    rows = [(n, s["used"], s["left"], s["reserve"], s["allowed"]) for n, s in limits.items()]
+    show("API budget", ("limit", "used", "left for us", "reserve", "allowed a day"), rows)
 
 
 def _cell(value: Any) -> str:

@@ -1,13 +1,24 @@
 """`sf-assets refresh` and `sf-assets backfill`."""
 
 import sys
+from collections import defaultdict
 from collections.abc import Callable
-from datetime import datetime
-from typing import Any
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from typing import Any, NoReturn
 
 import click
 
-from sf_assets.cli.output import emit, json_option, messages, object_option, show, watching
+from sf_assets.cli.output import (
+    emit,
+    json_option,
+    limits_told,
+    messages,
+    object_option,
+    show,
+    show_budget,
+    watching,
+)
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -31,20 +42,68 @@ def refresh(derived: bool, objects: tuple[str, ...], as_json: bool) -> None:
 @click.command()
 @click.option("first", "--from", type=_DAY, required=True, help="First UTC day.")
 @click.option("last", "--to", type=_DAY, required=True, help="Last UTC day, included.")
+@click.option("--plan", "only_plan", is_flag=True, help="Only say what it would cost.")
 @object_option
 @json_option
-def backfill(first: datetime, last: datetime, objects: tuple[str, ...], as_json: bool) -> None:
+def backfill(
+    first: datetime, last: datetime, objects: tuple[str, ...], only_plan: bool, as_json: bool
+) -> None:
     """Extract a range of days anew, and merge it."""
     from sf_assets.assets import commands
 
     if last < first:
         raise click.BadParameter("--to is before --from")
+    if first.date() > datetime.now(UTC).date():
+        raise click.BadParameter("--from is in the future")
+    if only_plan:
+        _plan(objects, first.date(), last.date(), as_json=as_json)
     _run(
         lambda runner, catalog: commands.backfill(
             runner, catalog, objects, first.date(), last.date()
         ),
         as_json=as_json,
     )
+
+
+def _plan(objects: tuple[str, ...], first: date, last: date, *, as_json: bool) -> NoReturn:
+    """Tell what a backfill would cost, and whether today's budget carries it."""
+    from sf_assets.assets.commands import plan
+    from sf_assets.catalog import load_catalog
+    from sf_assets.pipeline.estimate import days_needed
+    from sf_assets.settings import load_settings
+
+    documents, ok = [], True
+    for org, costs, found in plan(load_catalog(load_settings().catalog), objects, first, last):
+        standings = org.client.budget.look()
+        days = days_needed(list(costs.values()), standings)
+        ok = ok and not found.failed
+        documents.append(
+            {
+                "org": org.name,
+                "objects": [{"object": slug, **asdict(cost)} for slug, cost in costs.items()],
+                "errors": {slug: str(error) for slug, error in found.failed.items()},
+                "budget": limits_told(standings),
+                "days": days,
+                "calls made for this plan": org.client.budget.made,
+            }
+        )
+        if not as_json:
+            _tell_plan(documents[-1], days)
+    if as_json:
+        emit({"ok": ok, "orgs": documents})
+    sys.exit(0 if ok else 1)
+
+
+def _tell_plan(document: dict[str, Any], days: int | None) -> None:
+    columns = ("object", "rows", "by", "windows", "calls", "jobs", "MB")
+    rows = [tuple(cost.values()) for cost in document["objects"]]
+    show(f"Backfill of org {document['org']}", columns, rows)
+    for slug, error in document["errors"].items():
+        messages.print(f"{slug}: {error}", style="red", markup=False, soft_wrap=True)
+    show_budget(document["budget"])
+    calls = sum(cost["calls"] for cost in document["objects"])
+    fit = {None: "the org does not tell its budget", 1: "fits into today's budget"}
+    click.echo(f"about {calls:,} calls: {fit.get(days, f'takes about {days} days')}")
 
 
 def _run(command: Callable[[Any, Any], None], *, as_json: bool) -> None:
@@ -58,7 +117,7 @@ def _run(command: Callable[[Any, Any], None], *, as_json: bool) -> None:
         command(run, catalog)
     report = run.report
     severe = [c for c in report.checks if not c["passed"] and c["severity"] == "ERROR"]
-    ok = not report.errors and not severe
+    ok = not report.errors and not report.waiting and not severe
     if as_json:
         emit({"ok": ok, **_document(report)})
     else:
@@ -72,6 +131,7 @@ def _document(report: Any) -> dict[str, Any]:
             {"asset": "/".join(key), **_facts(facts)} for key, facts in report.materialized.items()
         ],
         "checks": report.checks,
+        "waiting": report.waiting,
         "errors": report.errors,
     }
 
@@ -84,34 +144,38 @@ def _facts(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tell(report: Any) -> None:
-    layers: dict[str, dict[str, dict[str, Any]]] = {"raw": {}, "silver": {}, "gold": {}}
+    layers: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for (layer, name), facts in report.materialized.items():
         kind = layer.partition("_")[0]
         layers[kind][name if kind == layer else f"{layer}.{name}"] = facts
-    names = layers["raw"] | layers["silver"]
-    if names:
+    if names := layers["raw"] | layers["silver"]:
         show("Objects", _OBJECT_COLUMNS, [_object_row(name, layers) for name in names])
     if layers["gold"]:
         built = [(name, facts.get("dagster/row_count")) for name, facts in layers["gold"].items()]
         show("Gold", ("table", "rows"), built)
-    bad = [c for c in report.checks if not c["passed"]]
-    if bad:
-        rows = [
-            (
-                c["asset"],
-                c["check"],
-                c["severity"],
-                ", ".join(f"{n}: {v}" for n, v in c["facts"].items()),
-            )
-            for c in bad
-        ]
-        show("Checks that did not pass", ("asset", "check", "severity", "facts"), rows)
-    if not report.materialized and not report.errors:
+    for facts in layers["ops"].values():
+        if "score" in facts:
+            messages.print(f"quality {facts['score']:.2f} of 100; to fix: {facts['to fix']}")
+    _tell_checks(report)
+    if not report.materialized and not report.errors and not report.waiting:
         messages.print("nothing has changed; all objects are covered")
-    elif report.checks:
-        messages.print(f"{len(report.checks) - len(bad)} of {len(report.checks)} checks passed")
+    for name, reason in report.waiting.items():
+        messages.print(f"{name} waits: {reason}", markup=False, soft_wrap=True)
     for name, error in report.errors.items():
         messages.print(f"{name}: {error}", style="red", markup=False, soft_wrap=True)
+
+
+def _tell_checks(report: Any) -> None:
+    bad = [check for check in report.checks if not check["passed"]]
+    rows = [(c["asset"], c["check"], c["severity"], _spelt(c["facts"])) for c in bad]
+    if rows:
+        show("Checks that did not pass", ("asset", "check", "severity", "facts"), rows)
+    if report.checks:
+        messages.print(f"{len(report.checks) - len(bad)} of {len(report.checks)} checks passed")
+
+
+def _spelt(facts: dict[str, Any]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in facts.items() if name != "sql")
 
 
 _OBJECT_COLUMNS = (

@@ -1,12 +1,21 @@
 """`sf-assets status`, `sf-assets reconcile` and `sf-assets rebuild`."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import click
 
-from sf_assets.cli.output import emit, json_option, object_option, show, watching
+from sf_assets.cli.output import (
+    emit,
+    json_option,
+    limits_told,
+    object_option,
+    show,
+    show_budget,
+    watching,
+)
 from sf_assets.errors import SfAssetsError
 
 
@@ -16,16 +25,22 @@ from sf_assets.errors import SfAssetsError
 def status(objects: tuple[str, ...], as_json: bool) -> None:
     """Where every object stands: watermark, lag, rows; and what is left of the API budget."""
     from sf_assets.pipeline.org import load_orgs
-    from sf_assets.pipeline.status import budget
+    from sf_assets.pipeline.status import budget, tick_minutes
     from sf_assets.pipeline.status import status as ask
 
     document: dict[str, Any] = {"ok": True, "orgs": []}
     for org in load_orgs():
         found = ask(org, org.catalog.select(objects))
         left = budget(org)
-        told = str(left) if isinstance(left, SfAssetsError) else left
+        told = str(left) if isinstance(left, SfAssetsError) else limits_told(left)
+        minutes = tick_minutes(org)
         document["orgs"].append(
-            {"org": org.name, "objects": list(map(asdict, found)), "budget": told}
+            {
+                "org": org.name,
+                "objects": list(map(asdict, found)),
+                "budget": told,
+                "tick_minutes": minutes,
+            }
         )
         if as_json:
             continue
@@ -34,43 +49,74 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
         if isinstance(left, SfAssetsError):
             click.echo(f"API budget: not known, {left}")
         else:
-            rows = [(name, remaining, most) for name, (remaining, most) in left.items()]
-            show("API budget", ("limit", "left", "of"), rows)
+            show_budget(limits_told(left))
+        click.echo(f"a tick every {minutes} minutes")
     if as_json:
         emit(document)
 
 
 @click.command()
+@click.option("--repair", is_flag=True, help="Read what differs again, and record deletions.")
+@click.option(
+    "--accept-deletions",
+    is_flag=True,
+    help="With --repair: believe that a large share of the records is gone.",
+)
 @object_option
 @json_option
-def reconcile(objects: tuple[str, ...], as_json: bool) -> None:
-    """Count the org and silver against each other, day by day; exit 1 when they differ."""
+def reconcile(
+    objects: tuple[str, ...], as_json: bool, repair: bool, accept_deletions: bool
+) -> None:
+    """Compare the org and silver, record by record; exit 1 when they differ."""
     from sf_assets.pipeline.org import load_orgs
-    from sf_assets.pipeline.reconcile import reconcile as compare
 
-    rows, different, document = [], [], []
+    rows, document = [], []
     for org in load_orgs():
-        for found in compare(org, org.catalog.select(objects)):
-            days = found.differences
-            outcome = (
-                str(found.error) if found.error else f"{len(days)} days differ" if days else "equal"
-            )
-            rows.append((org.name, found.slug, found.horizon, found.org, found.silver, outcome))
-            different += [(org.name, found.slug, d.day, d.org, d.silver) for d in days]
-            document.append({"org": org.name, **asdict(found), "error": found.error})
-    ok = not different and not any(item["error"] for item in document)
+        with watching(quiet=as_json):
+            for found in _compared(org, objects, repair=repair, accept=accept_deletions):
+                rows.append((org.name, *_reconciled_row(found)))
+                facts = asdict(found) | {"error": found.error, "equal": found.equal}
+                document.append({"org": org.name, **facts})
+    ok = all(item["equal"] for item in document)
     if as_json:
         emit({"ok": ok, "objects": document})
     else:
         columns = ("org", "object", "horizon (UTC)", "records there", "in silver", "outcome")
         show("Reconciliation", columns, rows)
-        if different:
-            show(
-                "Days that differ",
-                ("org", "object", "day", "records there", "in silver"),
-                different,
-            )
+        days = [(i["org"], i["slug"], *d.values()) for i in document for d in i["differences"]]
+        if days:
+            columns = ("org", "object", "day", "records there", "in silver", "same digest")
+            show("Days that differ", columns, days)
     sys.exit(0 if ok else 1)
+
+
+def _compared(org: Any, objects: tuple[str, ...], *, repair: bool, accept: bool) -> Iterator[Any]:
+    """Each object as it stands, after the repair if there is one."""
+    from sf_assets.pipeline.load import load
+    from sf_assets.pipeline.reconcile import reconcile as compare
+    from sf_assets.pipeline.repair import Repair
+
+    specs = org.catalog.select(objects)
+    if not repair:
+        yield from compare(org, specs)
+        return
+    for found in compare(org, specs, Repair(org, accept=accept)):
+        spec = next(spec for spec in specs if spec.slug == found.slug)
+        try:
+            load(org, org.lake, spec.slug)
+        except SfAssetsError as error:
+            found.error = found.error or error
+        yield found if found.error or not found.kinds else next(iter(compare(org, [spec])))
+
+
+def _reconciled_row(found: Any) -> tuple[Any, ...]:
+    outcome = "equal"
+    if found.error:
+        outcome = str(found.error)
+    elif not found.equal:
+        named = ", ".join(f"{count} {kind}" for kind, count in found.kinds.items())
+        outcome = f"{named}; such as {', '.join(found.examples)}"
+    return (found.slug, found.horizon, found.org, found.silver, outcome)
 
 
 @click.command()

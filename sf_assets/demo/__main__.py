@@ -51,10 +51,12 @@ def _ui() -> int:
         click.echo(f"An emulated Salesforce org is up at {env['SALESFORCE_LOGIN_URL']}, and alive")
         click.echo("The Dagster UI comes up at http://127.0.0.1:3000; Ctrl-C ends both")
         dagster = Path(sys.executable).with_name("dagster")
+        # A shell that started us in the background has SIGINT ignored, and so would Dagster; it
+        # would then not end on SIGTERM either.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(  # noqa: S603 (the program of our own environment)
             [str(dagster), "dev", "-w", str(ROOT / "workspace.yaml")],
             env=os.environ | env,
-            cwd=ROOT,
         )
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         while True:

@@ -1,6 +1,7 @@
 """The demo's own folder, and the org that lives in it."""
 
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,11 @@ DAYS = 60
 
 
 def prepare() -> None:
-    """Make the folder, with a catalogue and a copy of Dagster's settings."""
+    """Make the folder, with a catalogue and a copy of Dagster's settings, and move into it.
+
+    What the user has set for an org of their own, in `.env` or in the environment, is not the
+    demo's.
+    """
     (HOME / "dagster").mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "dagster.yaml", HOME / "dagster" / "dagster.yaml")
     catalog = HOME / "catalog.yaml"
@@ -28,6 +33,9 @@ def prepare() -> None:
         template = Path(__file__).with_name("catalog.yaml").read_text(encoding="utf-8")
         start = datetime.now(UTC).date() - timedelta(days=DAYS)
         catalog.write_text(template.format(start=start), encoding="utf-8")
+    os.chdir(HOME)
+    for name in [n for n in os.environ if n.startswith(("SALESFORCE_", "SF_ASSETS_"))]:
+        del os.environ[name]
 
 
 @contextlib.contextmanager

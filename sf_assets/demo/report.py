@@ -30,7 +30,7 @@ def tell(org: Org, report: Report) -> bool:
 
 def _objects(org: Org, report: Report) -> bool:
     """Objects in the org and in silver, counted by the org itself at one horizon."""
-    compared = reconcile(org, org.catalog.objects.values())
+    compared = list(reconcile(org, org.catalog.objects.values()))
     rejects = {}
     with org.warehouse.connect(read_only=True) as connection:
         silver = Silver(connection, org.schema)
@@ -42,7 +42,7 @@ def _objects(org: Org, report: Report) -> bool:
             found.silver,
             rejects.get(found.slug),
             report.materialized.get(("raw", found.slug), {}).get("seconds"),
-            str(found.error) if found.error else "differs" if found.differences else "equal",
+            str(found.error) if found.error else "equal" if found.equal else "differs",
         )
         for found in compared
     ]
@@ -69,8 +69,10 @@ def _checks(report: Report) -> bool:
     bad = [check for check in report.checks if not check["passed"]]
     click.echo(f"Checks: {len(report.checks) - len(bad)} of {len(report.checks)} passed")
     for check in bad:
-        facts = ", ".join(f"{name}: {value}" for name, value in check["facts"].items())
+        facts = ", ".join(f"{n}: {value}" for n, value in check["facts"].items() if n != "sql")
         click.echo(f"  {check['severity'].lower()}: {check['asset']} {check['check']}: {facts}")
+    quality = report.materialized.get(("ops", "quality"), {})
+    click.echo(f"Quality: {quality.get('score', 0):.2f} of 100; what to fix is in ops.to_fix")
     return not any(check["severity"] == "ERROR" for check in bad)
 
 

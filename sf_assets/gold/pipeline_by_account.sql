@@ -6,7 +6,7 @@ SELECT
     o.StageName AS stage,
     count(*) AS opportunities,
     sum(o.Amount) AS amount,
-    round(sum(o.Amount * o.Probability / 100), 2) AS weighted_amount,
+    round(sum(o.Amount * o.Probability * 0.01), 2) AS weighted_amount,
     min(o.CloseDate) AS next_close_date
 FROM silver.opportunity AS o
 LEFT JOIN silver.account AS a ON a.Id = o.AccountId

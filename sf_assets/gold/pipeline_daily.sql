@@ -38,7 +38,7 @@ SELECT
     known.StageName AS stage,
     count(*) AS opportunities,
     sum(known.Amount) AS amount,
-    round(sum(known.Amount * known.Probability / 100), 2) AS weighted_amount,
+    round(sum(known.Amount * known.Probability * 0.01), 2) AS weighted_amount,
     known.basis
 FROM known, days
 WHERE NOT known.is_over

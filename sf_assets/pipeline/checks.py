@@ -35,6 +35,9 @@ class Finding:
         passed: Whether all is well.
         severe: Whether a failure means that tables are wrong, not only that data looks odd.
         facts: What to show.
+        offenders: Rows or values that offend; None when the table is judged as a whole.
+        ids: Ids of some of the rows.
+        reason: Why it could not be asked; empty when it could.
     """
 
     slug: str
@@ -42,6 +45,9 @@ class Finding:
     passed: bool
     severe: bool
     facts: Facts = field(default_factory=dict)
+    offenders: int | None = None
+    ids: tuple[str, ...] = ()
+    reason: str = ""
 
 
 def check_raw(lake: Lake, slugs: Iterable[str], now: datetime) -> Iterator[Finding]:
@@ -118,16 +124,20 @@ def _no_table(slug: str) -> Iterator[Finding]:
 def _check_table(silver: Silver, slug: str, info: ObjectInfo | None) -> Iterator[Finding]:
     bad = silver.bad_ids(slug)
     facts: Facts = {"offenders": bad, "live rows": silver.rows(slug)}
-    yield Finding(slug, "ids", bad == 0, severe=True, facts=facts)
+    yield Finding(slug, "ids", bad == 0, severe=True, facts=facts, offenders=bad)
     rejects = silver.rejects(slug)
-    yield Finding(slug, "rejects", not rejects, severe=False, facts=dict(rejects))
+    count = sum(rejects.values())
+    yield Finding(slug, "rejects", not count, severe=False, facts=dict(rejects), offenders=count)
     fields = info.exportable if info else ()
     dangling = silver.dangling(slug, {f.name: f.reference_to for f in fields if f.reference_to})
-    yield Finding(slug, "references", not dangling, severe=False, facts=dict(dangling))
+    count = sum(dangling.values())
+    facts = dict(dangling)
+    yield Finding(slug, "references", not count, severe=False, facts=facts, offenders=count)
     lists = {f.name: f.picklist for f in fields if f.picklist and f.type in _PICKLISTS}
     unlisted = silver.unlisted(slug, lists)
     facts = {column: ", ".join(values) for column, values in unlisted.items()}
-    yield Finding(slug, "picklists", not unlisted, severe=False, facts=facts)
+    count = silver.holding(slug, unlisted)
+    yield Finding(slug, "picklists", not count, severe=False, facts=facts, offenders=count)
 
 
 def _spelt(moment: datetime) -> str:

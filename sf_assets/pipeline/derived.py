@@ -8,7 +8,8 @@ import logging
 import tempfile
 import zlib
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -23,7 +24,6 @@ from sf_assets.pipeline.describes import Described, columns_of, describe_objects
 from sf_assets.pipeline.extract import Order
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.plan import Plan
-from sf_assets.pipeline.sync import Extracted, execute
 from sf_assets.salesforce.records import to_batch
 from sf_assets.salesforce.rest import SOQL_BYTES
 from sf_assets.storage.slices import Kind
@@ -62,8 +62,11 @@ class Drift:
         return any(self.drifted.values())
 
 
-def reread(org: Org, specs: Iterable[ObjectSpec], *, everything: bool) -> Generator[Extracted]:
-    """Read the derived fields of all rows again, and keep what differs from silver.
+@contextmanager
+def plan_derived(org: Org, specs: Iterable[ObjectSpec], *, everything: bool) -> Iterator[Plan]:
+    """Plan to read the derived fields of all rows again, and to keep what differs from silver.
+
+    What silver says is set aside in files for as long as the block runs.
 
     Args:
         org: The org.
@@ -71,14 +74,11 @@ def reread(org: Org, specs: Iterable[ObjectSpec], *, everything: bool) -> Genera
         everything: Do so for all of them. Else only for those whose sample has drifted, and for
             each one once in `WHOLE_EVERY` days.
 
-    Yields:
-        Each object, as soon as it is done; without a slice where nothing differs.
-
     Raises:
         SfAssetsError: The org, the storage or the warehouse cannot be reached at all.
     """
     with tempfile.TemporaryDirectory(prefix="sf-assets-") as folder:
-        yield from execute(org, _plan(org, specs, Path(folder), everything=everything))
+        yield _plan(org, specs, Path(folder), everything=everything)
 
 
 def check_derived(org: Org, specs: Iterable[ObjectSpec]) -> Iterator[Finding]:
@@ -94,8 +94,10 @@ def check_derived(org: Org, specs: Iterable[ObjectSpec]) -> Iterator[Finding]:
             none: Facts = {"fields": 0}
             yield Finding(slug, "derived", passed=True, severe=False, facts=none)
         elif isinstance(answer, SfAssetsError):
-            reason: Facts = {"reason": str(answer)}
-            yield Finding(slug, "derived", passed=False, severe=False, facts=reason)
+            facts: Facts = {"reason": str(answer)}
+            yield Finding(
+                slug, "derived", passed=False, severe=False, facts=facts, reason=str(answer)
+            )
         else:
             facts = _facts(answer)
             yield Finding(slug, "derived", passed=not answer.any, severe=False, facts=facts)
@@ -161,6 +163,7 @@ def _plan(org: Org, specs: Iterable[ObjectSpec], folder: Path, *, everything: bo
             elif not drift.any and not _due(slug, plan.end):
                 del items[slug]
         items = {slug: item for slug, item in items.items() if slug not in plan.failed}
+    plan.described = items
     for slug, (item, aside) in _set_aside(org, items.values(), folder).items():
         log.info("%s: %d derived fields are read again", item.info.name, len(aside.compared))
         window = Window(BEGIN, plan.end)
@@ -177,7 +180,7 @@ def _due(slug: str, now: datetime) -> bool:
 def _derived(
     org: Org, specs: Iterable[ObjectSpec]
 ) -> tuple[dict[str, Described], dict[str, Drift | SfAssetsError | None]]:
-    """Objects with derived fields, their queries cut down to those; and why the others are not."""
+    """Objects with derived fields; and of the others, why they are not among them."""
     items: dict[str, Described] = {}
     others: dict[str, Drift | SfAssetsError | None] = {}
     for slug, item in describe_objects(org, specs).items():
@@ -186,15 +189,18 @@ def _derived(
         elif item.cursor is None or not item.derived:
             others[slug] = None
         else:
-            query = item.query.only(("Id", item.cursor, *item.derived))
-            items[slug] = replace(item, query=query)
+            items[slug] = item
     return items, others
 
 
 def _set_aside(
     org: Org, items: Iterable[Described], folder: Path, sample: int | None = None
 ) -> dict[str, tuple[Described, Aside]]:
-    """Copies of what silver has of the objects' queries; of those that it has a table of."""
+    """Copies of what silver has, for objects of which it has a table.
+
+    Returns:
+        By lower-cased name: the object, its query cut down to the derived fields, and the copy.
+    """
     if not org.warehouse.path.exists():
         return {}
     found = {}
@@ -204,8 +210,10 @@ def _set_aside(
             slug = item.spec.slug
             if slug not in silver:
                 continue
-            columns = columns_of(org.lake, slug, item.query.fields)
+            query = item.query.only(("Id", item.cursor or "", *item.derived))
+            columns = columns_of(org.lake, slug, query.fields)
             table = Table(connection, org.schema, slug)
             path = folder / f"{slug}.parquet"
-            found[slug] = item, set_aside(table, columns, item.cursor or "", path, sample)
+            aside = set_aside(table, columns, item.cursor or "", path, sample)
+            found[slug] = replace(item, query=query), aside
     return found

@@ -1,13 +1,15 @@
 """What the objects look like: asked of the org now and then, kept in raw between."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from sf_assets.catalog import ObjectSpec
 from sf_assets.describe import FieldInfo, ObjectInfo
 from sf_assets.errors import SfAssetsError
 from sf_assets.pipeline.org import Org
+from sf_assets.salesforce.rest import PARTS_A_CALL
 from sf_assets.salesforce.soql import Query, generate, read_soql
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.slices import column_name
@@ -95,6 +97,11 @@ class KeptDescribes:
         self._documents = lake.describes()
         self._read: dict[str, ObjectInfo] = {}
 
+    @property
+    def names(self) -> Collection[str]:
+        """Lower-cased names of the objects that have one."""
+        return self._documents.keys()
+
     def info(self, name: str) -> ObjectInfo | None:
         """The describe of an object, or None."""
         slug = name.lower()
@@ -141,14 +148,17 @@ def _query(spec: ObjectSpec, info: ObjectInfo) -> Query:
 def _ask(org: Org, names: Collection[str], *, anew: bool) -> dict[str, ObjectInfo | SfAssetsError]:
     """Describes by lower-cased name, from what is kept where that is fresh."""
     kept = org.lake.describes() if names else {}
-    now = datetime.now(UTC)
+    now = org.client.now()
     answers: dict[str, ObjectInfo | SfAssetsError] = {}
     for name in names:
         document = kept.get(name.lower())
-        if document and not anew and _age(document, now) < MAX_AGE:
+        if document and not anew and now - _asked_at(document) < MAX_AGE:
             answers[name.lower()] = ObjectInfo.model_validate(document["describe"])
     stale = [name for name in names if name.lower() not in answers]
-    fresh = {}
+    fresh = {} if anew else _unchanged(org, kept, stale, now)
+    for slug, document in fresh.items():
+        answers[slug] = ObjectInfo.model_validate(document["describe"])
+    stale = [name for name in stale if name.lower() not in answers]
     for name, answer in org.client.rest.describe(stale):
         slug = name.lower()
         answers[slug] = answer
@@ -162,5 +172,21 @@ def _ask(org: Org, names: Collection[str], *, anew: bool) -> dict[str, ObjectInf
     return answers
 
 
-def _age(document: Mapping[str, str], now: datetime) -> timedelta:
-    return now - datetime.fromisoformat(document["asked_at"])
+def _unchanged(
+    org: Org, kept: Mapping[str, Any], names: Sequence[str], now: datetime
+) -> dict[str, Any]:
+    """The kept describes of these objects with a new date, if no object of the org has changed.
+
+    That is one call, so it is worth it only where describing takes more.
+    """
+    documents = {slug: kept[slug] for name in names if (slug := name.lower()) in kept}
+    if len(documents) <= PARTS_A_CALL:
+        return {}
+    if org.client.rest.objects_changed(min(map(_asked_at, documents.values()))):
+        return {}
+    asked_at = now.isoformat(timespec="seconds")
+    return {slug: {**document, "asked_at": asked_at} for slug, document in documents.items()}
+
+
+def _asked_at(document: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(document["asked_at"])

@@ -50,9 +50,15 @@ def catalog_from_org(
         raise ConfigError(
             "the org has no object that fits; widen --include, or let this user see its objects"
         )
-    document = {"start": start, "objects": objects}
-    body = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=100)
-    return _HEADER.format(org_id=client.org_id) + body.replace(": null\n", ":\n")
+    lines = [f"  {name}:{_declared(settings)}\n" for name, settings in objects.items()]
+    header = _HEADER.format(org_id=client.org_id)
+    return f"{header}start: {start}\nobjects:\n{''.join(lines)}"
+
+
+def _declared(settings: dict[str, str] | None) -> str:
+    if settings is None:
+        return ""
+    return " " + yaml.safe_dump(settings, default_flow_style=True).strip()
 
 
 def _wanted(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:

@@ -58,7 +58,10 @@ def _budget(org: Org) -> str:
     left = budget(org)
     if isinstance(left, SfAssetsError):
         raise left
-    return ", ".join(f"{name} {n:,} of {most:,}" for name, (n, most) in left.items())
+    return ", ".join(
+        f"{name} {s.used:,} of {s.allowed:,} used, {s.left:,} left besides the reserve"
+        for name, s in left.items()
+    )
 
 
 def _storage(org: Org, *, connected: bool) -> str:

@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
+from contextvars import copy_context
 from dataclasses import dataclass
 from threading import Event
 
@@ -82,7 +83,9 @@ class Download:
                 )
             asked.add(locator)
             follow = submit if locators is None else None
-            futures.append(pool.submit(self._page, next(numbers), locator, follow))
+            context = copy_context()  # in which calls are counted for the slice
+            page = pool.submit(context.run, self._page, next(numbers), locator, follow)
+            futures.append(page)
 
         for locator in [None] if locators is None else locators:
             submit(locator)

@@ -21,9 +21,11 @@ from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.download import Download, Filter, PageRead
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
+from sf_assets.salesforce.budget import counted, counting
 from sf_assets.salesforce.bulk import Deadlines, Job
 from sf_assets.salesforce.records import to_batch
 from sf_assets.salesforce.rest import SOQL_BYTES
+from sf_assets.storage.lake import Lake
 from sf_assets.storage.parts import Layout, unit_of, write_page
 from sf_assets.storage.slices import Counts, Kind, Slice, new_slice_id
 from sf_assets.windows import BEGIN, Window
@@ -72,6 +74,12 @@ class Order:
             return self.described.query.of_records(self.ids)
         return self.described.query.over(self.described.cursor, self.window)
 
+    @property
+    def by_rest(self) -> bool:
+        """Whether it is few rows, and the query short enough, for REST."""
+        few = self.rows is not None and self.rows <= REST_ROWS
+        return few and len(quote(self.soql)) <= SOQL_BYTES
+
 
 class Extractor:
     """Extracts orders, several at a time if asked from several threads.
@@ -79,12 +87,15 @@ class Extractor:
     Args:
         org: The org.
         deadlines: How long jobs may take.
+        lake: Where slices go; None for the org's own raw layer.
     """
 
-    def __init__(self, org: Org, deadlines: Deadlines | None = None) -> None:
+    def __init__(
+        self, org: Org, deadlines: Deadlines | None = None, lake: Lake | None = None
+    ) -> None:
         self._org = org
         self._client = org.client
-        self._lake = org.lake
+        self._lake = lake or org.lake
         self._deadlines = deadlines or Deadlines()
         self._pages = ThreadPoolExecutor(PAGES_AT_ONCE, "page")
         self._stopped = Event()
@@ -110,15 +121,15 @@ class Extractor:
             StorageError: The storage refused.
             CancelledError: `stop` was called.
         """
-        few = order.rows is not None and order.rows <= REST_ROWS
-        if few and len(quote(order.soql)) <= SOQL_BYTES:
-            return self._by_rest(order)
-        try:
-            draft, job = self._begin(order)
-        except BulkRefusedError as refusal:
-            log.info("%s goes by REST: %s", order.described.spec.name, refusal)
-            return self._by_rest(order)
-        return self._finish(draft, job, order)
+        with counting():
+            if order.by_rest:
+                return self._by_rest(order)
+            try:
+                draft, job = self._begin(order)
+            except BulkRefusedError as refusal:
+                log.info("%s goes by REST: %s", order.described.spec.name, refusal)
+                return self._by_rest(order)
+            return self._finish(draft, job, order)
 
     def _begin(self, order: Order) -> tuple[Slice, Job]:
         """Start a Bulk job, and note in the journal that it is ours."""
@@ -135,12 +146,13 @@ class Extractor:
             The slice; None when the job is gone, or the query is no longer the one wanted.
         """
         order = Order(described, None if draft.kind is Kind.SNAPSHOT else draft.window)
-        job = self._alive(draft) if draft.soql == order.soql else None
-        if job is None:
-            self._discard(draft)
-            return None
-        log.info("%s: Bulk job %s of an earlier run is taken up", draft.object, job.id)
-        return self._finish(draft, job, order)
+        with counting():
+            job = self._alive(draft) if draft.soql == order.soql else None
+            if job is None:
+                self._discard(draft)
+                return None
+            log.info("%s: Bulk job %s of an earlier run is taken up", draft.object, job.id)
+            return self._finish(draft, job, order)
 
     def _alive(self, draft: Slice) -> Job | None:
         try:
@@ -255,6 +267,7 @@ class Extractor:
         piece = draft.model_copy(
             update={
                 "counts": counts,
+                "calls": counted(),
                 "seconds": seconds,
                 "digest": digest,
                 "min_cursor": min((w.min_cursor for w in written if w.min_cursor), default=None),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from sf_assets.errors import SfAssetsError
 from sf_assets.pipeline.describes import columns_of
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
@@ -132,6 +133,16 @@ def _loaded(
         log.info("%s: merged into silver, slices: %d, %s", table.slug, len(slices), outcome)
     report(table.slug, "done")
     return Loaded(len(slices), outcome, rows, tuple(columns.values()))
+
+
+def record_failures(org: Org, org_id: str, errors: Mapping[str, SfAssetsError]) -> None:
+    """Note in `ops.sync_log` what failed, as far as the warehouse can be written."""
+    try:
+        with org.writing(org_id) as connection:
+            rows = [(org_id, slug, str(error)) for slug, error in errors.items()]
+            connection.executemany("INSERT INTO ops.failures VALUES (?, ?, now(), ?)", rows)
+    except SfAssetsError as error:
+        log.warning("the failures are not in ops.sync_log: %s", error)
 
 
 def behind(org: Org, lake: Lake) -> set[str]:

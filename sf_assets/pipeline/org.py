@@ -11,6 +11,7 @@ import duckdb
 from sf_assets.catalog import Catalog, load_catalog
 from sf_assets.errors import ConfigError
 from sf_assets.naming import ONLY, gold_name, silver_name
+from sf_assets.pipeline.told import last_told
 from sf_assets.salesforce.client import Client, connect
 from sf_assets.settings import Settings, environment, load_credentials, load_settings
 from sf_assets.storage.lake import Lake, open_lake, owner_of
@@ -52,7 +53,8 @@ class Org:
         """The connection; the first use logs in."""
         with self._lock:
             name = None if self.name == ONLY else self.name
-            return connect(load_credentials(self._env, name))
+            credentials = load_credentials(self._env, name)
+            return connect(credentials, self.settings.api_reserve_percent)
 
     def now(self) -> datetime:
         """The org's present, by its own clock once it has been asked anything; UTC."""
@@ -61,7 +63,10 @@ class Org:
     @cached_property
     def lake(self) -> Lake:
         """The raw layer, claimed for the org that the credentials lead to."""
-        return open_lake(self.settings.storage_url, self.client.org_id, self.name)
+        lake = open_lake(self.settings.storage_url, self.client.org_id, self.name)
+        if told := last_told(lake):
+            self.client.budget.recall(told.used, told.allowed, told.at)
+        return lake
 
     @cached_property
     def kept_lake(self) -> Lake:

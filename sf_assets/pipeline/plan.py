@@ -9,13 +9,18 @@ from typing import Any
 import pyarrow as pa
 
 from sf_assets.catalog import ObjectSpec
-from sf_assets.errors import SfAssetsError
+from sf_assets.errors import LimitExceededError, SfAssetsError
+from sf_assets.pipeline.deletions import Deletions, look_for_deletions
 from sf_assets.pipeline.describes import Described, describe_objects
+from sf_assets.pipeline.estimate import Estimate, estimate
 from sf_assets.pipeline.extract import Order
 from sf_assets.pipeline.known import Known, known_rows
+from sf_assets.pipeline.orders import cut, orders_anew
 from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.waiting import still_waiting
 from sf_assets.salesforce.records import to_batch
-from sf_assets.salesforce.rest import Answer
+from sf_assets.salesforce.rest import ROWS_A_PAGE, Answer
+from sf_assets.storage.lake import Lake
 from sf_assets.storage.slices import Kind, Slice, SliceRef
 from sf_assets.windows import BEGIN, Coverage, Window
 
@@ -25,8 +30,7 @@ HOURLY_OVERLAP = timedelta(minutes=60)
 """Read again once an hour, for what became visible late (design rule 3)."""
 
 _BACKFILL_PATIENCE = 600.0
-_ROWS_A_CALL = 2_000
-_SNAPSHOT_AGES = ((_ROWS_A_CALL, timedelta(0)), (100_000, timedelta(hours=1)))
+_SNAPSHOT_AGES = ((ROWS_A_PAGE, timedelta(0)), (100_000, timedelta(hours=1)))
 _SNAPSHOT_AGE = timedelta(days=1)
 
 
@@ -40,6 +44,9 @@ class Plan:
         idle: Windows proven to hold nothing that raw does not have.
         failed: Objects that cannot be extracted, and why.
         patience: Seconds to wait where another run is at work on an object.
+        deletions: What to find out about records that are gone for good.
+        described: All objects that can be extracted.
+        asked: The windows of a backfill: read to the end by later ticks if the budget ends first.
     """
 
     end: datetime
@@ -47,6 +54,26 @@ class Plan:
     idle: dict[str, list[Window]] = field(default_factory=dict)
     failed: dict[str, SfAssetsError] = field(default_factory=dict)
     patience: float = 0.0
+    deletions: Deletions = field(default_factory=Deletions)
+    described: dict[str, Described] = field(default_factory=dict)
+    asked: dict[str, Window] = field(default_factory=dict)
+
+    @property
+    def slugs(self) -> set[str]:
+        """Objects that there is work for; those that failed are not among them."""
+        return (self.orders.keys() | self.deletions.slugs) - self.failed.keys()
+
+    def add(self, slug: str, orders: list[Order] | SfAssetsError) -> None:
+        """Order more windows of an object, or note why it cannot be extracted."""
+        if isinstance(orders, SfAssetsError):
+            self.failed[slug] = orders
+        else:
+            self.orders.setdefault(slug, []).extend(orders)
+
+    def costs(self, lake: Lake) -> dict[str, Estimate]:
+        """What the orders are likely to cost, object by object."""
+        refs = lake.refs()
+        return {slug: estimate(lake, refs.get(slug, []), o) for slug, o in self.orders.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +88,28 @@ class _Gap:
 def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
     """Plan an incremental tick: everything that is not covered yet, as far as it may be read.
 
-    Objects in which nothing has changed are only probed: five to a call.
+    Objects in which nothing has changed are only probed: five to a call. What backfills left for
+    want of budget comes last.
 
     Raises:
         SfAssetsError: The org or the storage cannot be reached at all.
     """
-    described, plan = _begin(org, specs)
+    plan = Plan(org.client.now() - org.settings.lag)
+    described = _described(org, specs, plan)
     lake = org.lake
-    refs, covered = lake.refs(), lake.coverage()
+    inventory = lake.inventory()
+    refs, covered = inventory.refs, inventory.coverage
+    waiting = still_waiting(lake, refs)
     gaps: list[_Gap] = []
     for slug, item in described.items():
         if item.cursor is None:
             last = _last_snapshot(org, refs.get(slug, []))
-            if _snapshot_due(last, covered.get(slug, Coverage()).watermark, org.client.now()):
+            watermark = covered.get(slug, Coverage()).watermark
+            if slug in waiting or _snapshot_due(last, watermark, org.client.now()):
                 plan.orders[slug] = [Order(item, None, digest=last.digest if last else None)]
         else:
-            gaps += _gaps(org, item, covered.get(slug, Coverage()), plan.end)
+            known = covered.get(slug, Coverage()) | Coverage(waiting.get(slug, ()))
+            gaps += _gaps(org, item, known, plan.end)
     probes = {
         str(n): g.described.query.probe(g.described.cursor or "", g.window)
         for n, g in enumerate(gaps)
@@ -84,6 +117,12 @@ def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
     for key, answer in org.client.rest.query_each(probes):
         gap = gaps[int(key)]
         _place(org, plan, gap, answer, refs.get(gap.described.spec.slug, []))
+    windows = [
+        (item, w) for slug, item in described.items() if item.cursor for w in waiting.get(slug, ())
+    ]
+    for slug, orders in orders_anew(org, windows):
+        plan.add(slug, orders)
+    plan.deletions = look_for_deletions(org, described, inventory, plan.end)
     return plan
 
 
@@ -98,26 +137,32 @@ def plan_backfill(org: Org, specs: Iterable[ObjectSpec], window: Window) -> Plan
     Raises:
         SfAssetsError: The org or the storage cannot be reached at all.
     """
-    described, plan = _begin(org, specs)
-    plan.patience = _BACKFILL_PATIENCE
+    plan = Plan(org.client.now() - org.settings.lag, patience=_BACKFILL_PATIENCE)
     end = min(window.end, plan.end)
-    for slug, item in described.items():
-        if item.cursor is None:
-            plan.orders[slug] = [Order(item, None)]
-        elif window.start < end:
-            plan.orders[slug] = [Order(item, Window(window.start, end))]
+    if window.start >= end:
+        return plan
+    specs = list(specs)
+    plan.asked = {spec.slug: Window(window.start, end) for spec in specs}
+    try:
+        items = _described(org, specs, plan).values()
+        asked = [(item, plan.asked[item.spec.slug] if item.cursor else None) for item in items]
+        for slug, orders in orders_anew(org, asked):
+            plan.add(slug, orders)
+    except LimitExceededError as error:
+        plan.failed |= {slug: error for slug in plan.asked if slug not in plan.orders}
     return plan
 
 
-def _begin(org: Org, specs: Iterable[ObjectSpec]) -> tuple[dict[str, Described], Plan]:
+def _described(org: Org, specs: Iterable[ObjectSpec], plan: Plan) -> dict[str, Described]:
+    """The objects that can be described; the others are failures of the plan."""
     found = describe_objects(org, specs)
-    plan = Plan(org.client.now() - org.settings.lag)
     plan.failed = {slug: item for slug, item in found.items() if isinstance(item, SfAssetsError)}
     described = {slug: item for slug, item in found.items() if isinstance(item, Described)}
+    plan.described = described
     for item in described.values():
         for warning in item.query.warnings:
             log.warning("%s: %s", item.info.name, warning)
-    return described, plan
+    return described
 
 
 def _gaps(org: Org, item: Described, covered: Coverage, end: datetime) -> list[_Gap]:
@@ -143,7 +188,7 @@ def _place(org: Org, plan: Plan, gap: _Gap, answer: Answer, refs: list[SliceRef]
         if answer.error.code != "QUERY_TIMEOUT":
             plan.failed[slug] = answer.error
             return
-        plan.orders.setdefault(slug, []).append(Order(gap.described, gap.window))
+        plan.add(slug, [Order(gap.described, gap.window)])
         return
     result = next(iter(answer.body["records"]), {"n": 0, "m": None})
     count = int(result["n"] or 0)
@@ -155,7 +200,7 @@ def _place(org: Org, plan: Plan, gap: _Gap, answer: Answer, refs: list[SliceRef]
     if refs and told_alike and not _says_otherwise(org, order):
         plan.idle.setdefault(slug, []).append(gap.gap)
     else:
-        plan.orders.setdefault(slug, []).append(order)
+        plan.add(slug, cut(org, order))
 
 
 def _says_otherwise(org: Org, order: Order) -> bool:
@@ -164,7 +209,7 @@ def _says_otherwise(org: Org, order: Order) -> bool:
     A second version of the same second may become visible after the first was read; count and
     newest stamp do not tell. One call does, where one call is enough.
     """
-    if not order.rows or order.rows > _ROWS_A_CALL or order.unknown is None:
+    if not order.rows or order.rows > ROWS_A_PAGE or order.unknown is None:
         return False
     described = order.described
     return any(

@@ -1,40 +1,35 @@
-"""The org against silver, day by day of the present cursor, at one horizon."""
+"""The org against silver, record by record, at one horizon; and what can be done where they differ.
 
-import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+A census of Ids and cursors is compared with silver's keys. What differs is asked again before it is
+believed, because a live org moves between two questions.
+"""
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
 
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import ConfigError, SfAssetsError
+from sf_assets.pipeline.census import IDS_A_QUERY, ask_again, take_census
 from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.org import Org
 from sf_assets.warehouse.checks import Silver
-from sf_assets.windows import ALWAYS, BEGIN, Window
+from sf_assets.warehouse.compare import DIFFERENT, SUSPECT, Comparison, Day, comparison, copy_keys
+from sf_assets.warehouse.duckdb import quoted
+from sf_assets.windows import BEGIN
 
-_MOST_GROUPS = timedelta(days=1900)
-"""An aggregate query answers with at most 2,000 groups."""
+log = logging.getLogger(__name__)
 
-_PAUSES = (0.0, 2.0, 5.0)
-"""Seconds before each asking; the last answer counts."""
+_ASKED_SINGLY = 4_000
+"""More differences than these are asked again by another census: it costs fewer calls."""
 
-_OLDEST = datetime(1999, 1, 1, tzinfo=UTC)
-"""Salesforce was founded in 1999: one group holds everything before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A day on which the org and silver do not agree.
-
-    Attributes:
-        day: UTC day of the cursor; None for an object without one.
-        org: Records of the org.
-        silver: Records of silver.
-    """
-
-    day: date | None
-    org: int
-    silver: int
+_EXAMPLES = 10
 
 
 @dataclass(slots=True)
@@ -45,8 +40,11 @@ class Reconciled:
         slug: Lower-cased object name.
         horizon: Only records whose present cursor lies before it were compared.
         org: Records of the org.
-        silver: Records of silver.
+        silver: Records of silver, those not counted that are known to be gone.
         differences: Days that differ, also after asking again.
+        kinds: Records by how they differ: `missing`, `outdated`, `ahead`, `back`, `gone`; and
+            `purged`, deleted on both sides, which is no difference.
+        examples: Ids of some that differ.
         error: Why it could not be compared.
     """
 
@@ -54,93 +52,127 @@ class Reconciled:
     horizon: datetime | None = None
     org: int = 0
     silver: int = 0
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[Day] = field(default_factory=list)
+    kinds: dict[str, int] = field(default_factory=dict)
+    examples: list[str] = field(default_factory=list)
     error: SfAssetsError | None = None
 
+    @property
+    def equal(self) -> bool:
+        """Whether both sides hold the same records in the same versions."""
+        return self.error is None and DIFFERENT.isdisjoint(self.kinds)
 
-def reconcile(org: Org, specs: Iterable[ObjectSpec]) -> list[Reconciled]:
+
+Remedy = Callable[[Described, Comparison, datetime], object]
+"""Does something about what differs: the object, the judged comparison, when the org was read."""
+
+
+def reconcile(
+    org: Org, specs: Iterable[ObjectSpec], remedy: Remedy | None = None
+) -> Iterator[Reconciled]:
     """Compare the org with silver, object by object.
 
-    Both are counted by day of the present cursor, up to the watermark. Records that changed after
-    it are left out on both sides: of those, silver has the version before. What differs is asked
-    again, because a live org moves between two questions.
+    Records that changed after the watermark are left out on both sides: of those, silver has the
+    version before.
+
+    Args:
+        org: The org.
+        specs: Which objects.
+        remedy: Called for each object in which records differ, purged ones included.
 
     Raises:
-        SfAssetsError: The org, the storage or the warehouse cannot be reached at all.
+        SfAssetsError: The org or the storage cannot be reached at all.
     """
     specs = list(specs)
     found = describe_objects(org, specs)
-    results = []
+    coverage = org.lake.coverage()
     for spec in specs:
         item = found[spec.slug]
         result = Reconciled(spec.slug)
         try:
             if isinstance(item, SfAssetsError):
                 raise item
-            _compare_patiently(org, item, result)
+            if item.cursor:
+                watermark = coverage[spec.slug].watermark if spec.slug in coverage else BEGIN
+                if watermark == BEGIN:
+                    raise ConfigError(
+                        f"{item.info.name} is not extracted to the end; run `sf-assets refresh`"
+                    )
+                result.horizon = watermark
+            _reconcile_object(org, item, result, remedy)
         except SfAssetsError as error:
             result.error = error
-        results.append(result)
-    return results
+        yield result
 
 
-def _compare_patiently(org: Org, item: Described, result: Reconciled) -> None:
-    for pause in _PAUSES:
-        time.sleep(pause)
-        _compare(org, item, result)
-        if not result.differences:
-            return
+def _reconcile_object(org: Org, item: Described, result: Reconciled, remedy: Remedy | None) -> None:
+    with compared(org, item, result.horizon) as (judged, began):
+        days = judged.days()
+        result.org = sum(day.org for day in days)
+        result.silver = sum(day.silver for day in days)
+        result.differences = [d for d in days if d.org != d.silver or not d.digests_equal]
+        counts = judged.counts()
+        result.kinds = {kind: n for kind, n in counts.items() if kind in SUSPECT}
+        first = next(judged.ids(DIFFERENT), None)
+        result.examples = [] if first is None else first["Id"].to_list()[:_EXAMPLES]
+        if remedy and result.kinds:
+            remedy(item, judged, began)
 
 
-def _compare(org: Org, item: Described, result: Reconciled) -> None:
-    theirs: dict[date | None, int] = {}
-    moved: list[str] = []
-    if item.cursor is None:
-        ((_, answer),) = org.client.rest.query_each({"all": item.query.count(None, None)})
-        if answer.error:
-            raise answer.error
-        theirs[None] = int(answer.body["totalSize"])
-    else:
-        result.horizon = org.lake.coverage()[item.spec.slug].watermark
-        if result.horizon == BEGIN:
-            raise ConfigError(f"{item.info.name} is not extracted to the end; run a refresh first")
-        theirs = _org_by_day(org, item, item.cursor, result.horizon)
-        moved = _moved(org, item, item.cursor, result.horizon)
+@contextmanager
+def compared(
+    org: Org, item: Described, horizon: datetime | None
+) -> Iterator[tuple[Comparison, datetime]]:
+    """A comparison of one object in which every difference was found twice.
+
+    Args:
+        org: The org.
+        item: The object.
+        horizon: Records whose cursor in the org lies behind it are not judged.
+
+    Yields:
+        The comparison, and the org's time before it was read for the first time.
+    """
+    with tempfile.TemporaryDirectory(prefix="sf-assets-") as folder:
+        root = Path(folder)
+        census = take_census(org, item, root / "first")
+        with comparison(root, census.began, horizon) as judged:
+            copy_silver(org, item, root)
+            if suspects := judged.judge(census.frames()):
+                log.info("%s: %d records differ, and are asked again", item.info.name, suspects)
+                again = _ask_again(org, item, judged, suspects, root)
+                copy_silver(org, item, root)
+                judged.amend(again)
+            yield judged, census.began
+
+
+def _ask_again(
+    org: Org, item: Described, judged: Comparison, suspects: int, root: Path
+) -> Iterator[pl.DataFrame]:
+    """What the org says now of the records that differ, or of all if there are many."""
+    if suspects > _ASKED_SINGLY:
+        return take_census(org, item, root / "second").frames()
+    ids = [i for frame in judged.ids(SUSPECT) for i in frame["Id"]]
+    return ask_again(org, item, cut(ids))
+
+
+def cut(ids: list[str]) -> Iterator[list[str]]:
+    """Ids in batches that one query takes."""
+    for start in range(0, len(ids), IDS_A_QUERY):
+        yield ids[start : start + IDS_A_QUERY]
+
+
+def copy_silver(org: Org, item: Described, root: Path, only: pl.DataFrame | None = None) -> None:
+    """Copy silver's keys of an object into a folder; of some Ids alone, where they are given.
+
+    Raises:
+        ConfigError: There is no table yet.
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    slug = item.spec.slug
     with org.warehouse.connect(read_only=True) as connection:
         silver = Silver(connection, org.schema)
-        if item.spec.slug not in silver:
-            raise ConfigError(f"{org.schema} has no {item.spec.slug}; run a refresh first")
-        ours = silver.by_day(item.spec.slug, result.horizon, moved)
-    result.org, result.silver = sum(theirs.values()), sum(ours.values())
-    result.differences = [
-        Difference(day, theirs.get(day, 0), ours.get(day, 0))
-        for day in sorted(theirs.keys() | ours.keys(), key=lambda day: day or date.min)
-        if theirs.get(day, 0) != ours.get(day, 0)
-    ]
-
-
-def _org_by_day(
-    org: Org, item: Described, cursor: str, horizon: datetime
-) -> dict[date | None, int]:
-    """Records of the org by UTC day of their cursor."""
-    windows = []
-    end = horizon
-    while end > _OLDEST:
-        start = max(end - _MOST_GROUPS, _OLDEST)
-        windows.append(Window(start if start > _OLDEST else BEGIN, end))
-        end = start
-    queries = {str(n): item.query.per_day(cursor, w) for n, w in enumerate(windows)}
-    counts: dict[date | None, int] = {}
-    for _, answer in org.client.rest.query_each(queries):
-        if answer.error:
-            raise answer.error
-        for row in answer.body["records"]:
-            day = date.fromisoformat(row["d"])
-            counts[day] = counts.get(day, 0) + int(row["n"])
-    return counts
-
-
-def _moved(org: Org, item: Described, cursor: str, horizon: datetime) -> list[str]:
-    """Ids of the records that changed after the horizon."""
-    soql = replace(item.query, fields=("Id",)).over(cursor, Window(horizon, ALWAYS.end))
-    return [row["Id"] for page in org.client.rest.pages(soql) for row in page["records"]]
+        if slug not in silver:
+            raise ConfigError(f"{org.schema} has no {slug}; run `sf-assets refresh`")
+        flagged = "IsDeleted" in silver.columns(slug)
+        copy_keys(connection, quoted(org.schema, slug), root, flagged=flagged, only=only)

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import SfAssetsError
 from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.pace import present_interval
+from sf_assets.pipeline.told import keep_told
+from sf_assets.salesforce.budget import Standing
 from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.merge import merged_slices
 from sf_assets.windows import BEGIN, Coverage
@@ -69,11 +72,17 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
     return found
 
 
-def budget(org: Org) -> dict[str, tuple[int, int]] | SfAssetsError:
-    """What is left of the org's limits that exports use, as (remaining, most) by name."""
+def budget(org: Org) -> dict[str, Standing] | SfAssetsError:
+    """How the org's limits that exports use stand, by name; asking is one call."""
     try:
-        limits = org.client.rest.limits()
+        return org.client.budget.look()
     except SfAssetsError as error:
         return error
-    names = ("DailyApiRequests", "DailyBulkV2QueryJobs", "DailyBulkV2QueryFileStorageMB")
-    return {n: (limits[n]["Remaining"], limits[n]["Max"]) for n in names if n in limits}
+
+
+def tick_minutes(org: Org) -> int:
+    """Minutes between two ticks of the schedule, by what the org last told of its calls."""
+    if "client" in org.__dict__:
+        keep_told(org.kept_lake, org.client.budget)
+    pace = present_interval(org.kept_lake, org.settings, len(org.catalog.objects))
+    return pace // timedelta(minutes=1)

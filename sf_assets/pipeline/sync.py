@@ -1,25 +1,35 @@
 """Orders become slices: the jobs of all objects are at work together, each object fails alone."""
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from time import monotonic
 
-from sf_assets.errors import SfAssetsError
+from sf_assets.errors import BusyError, LimitExceededError, SfAssetsError
+from sf_assets.pipeline.deletions import Deletions, record_told, sweep
+from sf_assets.pipeline.describes import Described
+from sf_assets.pipeline.estimate import fitting
 from sf_assets.pipeline.extract import CancelledError, Extractor, Order
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.plan import Plan
 from sf_assets.pipeline.progress import report
+from sf_assets.pipeline.told import keep_told
+from sf_assets.pipeline.waiting import note_waiting
 from sf_assets.storage.compaction import compact_slices
 from sf_assets.storage.locks import locked
 from sf_assets.storage.slices import Slice
-from sf_assets.windows import Coverage
+from sf_assets.windows import Coverage, Window
 
 log = logging.getLogger(__name__)
 
 OBJECTS_AT_ONCE = 32
 """Bulk jobs in flight; Salesforce works at them side by side, we mostly wait."""
+
+_SPELL = 0.5
+"""Seconds. A signal that the system hands to another thread, as that which cancels a run may be,
+is acted upon only when the main thread runs Python again."""
 
 
 @dataclass(slots=True)
@@ -38,32 +48,49 @@ class Extracted:
     error: SfAssetsError | None = None
     seconds: float = 0.0
 
+    @property
+    def waits(self) -> bool:
+        """Whether nothing is wrong but that the budget or another run has it wait."""
+        return isinstance(self.error, LimitExceededError | BusyError)
+
 
 def execute(org: Org, plan: Plan) -> Generator[Extracted]:
     """Extract everything that a plan orders.
 
-    Windows found idle are recorded first. Closing the iterator early aborts what is at work.
+    Windows found idle are recorded first. Closing the iterator early aborts what is at work. What
+    the budget does not carry is not begun; of a backfill, a note is left that it waits.
 
     Yields:
         Each object, as soon as it is done; first those that failed in planning.
     """
-    org.lake.proofs.add(plan.idle, {}, org.client.now())
+    org.lake.proofs.add(plan.idle, plan.deletions.none, org.client.now())
     org.lake.proofs.tidy(org.client.now())
+    try:
+        for result in _results(org, plan):
+            if result.waits and (asked := plan.asked.get(result.slug)):
+                read = Coverage(piece.window for piece in result.slices)
+                note_waiting(org.lake, org.client.now(), {result.slug: read.lacks(asked)})
+            yield result
+    finally:
+        keep_told(org.lake, org.client.budget)
+
+
+def _results(org: Org, plan: Plan) -> Generator[Extracted]:
     for slug, error in plan.failed.items():
         report(slug, "failed")
         yield Extracted(slug, error=error)
-    if not plan.orders:
+    if not plan.slugs:
         return
+    now = fitting(org.client.budget, plan.orders)
     extractor = Extractor(org)
     try:
-        with ThreadPoolExecutor(min(OBJECTS_AT_ONCE, len(plan.orders)), "object") as pool:
+        with ThreadPoolExecutor(min(OBJECTS_AT_ONCE, len(plan.slugs)), "object") as pool:
             futures = [
-                pool.submit(_extract_object, org, extractor, slug, orders, plan.patience)
-                for slug, orders in plan.orders.items()
+                pool.submit(_extract_object, org, extractor, plan, slug, now.get(slug, []))
+                for slug in plan.slugs
             ]
             try:
-                for future in as_completed(futures):
-                    yield future.result()
+                yield from _as_completed(futures)
             except BaseException:
                 extractor.stop()
                 raise
@@ -71,17 +98,42 @@ def execute(org: Org, plan: Plan) -> Generator[Extracted]:
         extractor.close()
 
 
+def _as_completed(futures: Iterable[Future[Extracted]]) -> Iterator[Extracted]:
+    """Results in the order in which they come, waited for in short spells."""
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, _SPELL, FIRST_COMPLETED)
+        for future in done:
+            yield future.result()
+
+
 def _extract_object(
-    org: Org, extractor: Extractor, slug: str, orders: Sequence[Order], patience: float
+    org: Org, extractor: Extractor, plan: Plan, slug: str, orders: Sequence[Order]
 ) -> Extracted:
-    """Extract the windows of one object, one after the other, jobs of ended runs first."""
+    """Extract windows of one object, one after the other, and look for what was deleted.
+
+    Args:
+        org: The org.
+        extractor: Does the work.
+        plan: The plan.
+        slug: The object.
+        orders: Those of its windows that the budget carries.
+    """
     result, started = Extracted(slug), monotonic()
-    name = orders[0].described.info.name
+    item = plan.described[slug]
     try:
-        with locked(org.lake.store, org.lake.lock_folder(slug), name, patience):
-            for piece in _pieces(org, extractor, slug, orders):
+        with locked(org.lake.store, org.lake.lock_folder(slug), item.info.name, plan.patience):
+            for piece in _pieces(org, extractor, item, orders):
+                result.slices.append(piece)
+            for piece in _deletions(org, item, plan.deletions):
                 result.slices.append(piece)
             compact_slices(org.lake, slug, org.client.now())
+        if len(orders) < len(plan.orders.get(slug, ())):
+            raise org.client.budget.refusal(f"the query for the rest of {slug}")
+    except (LimitExceededError, BusyError) as error:
+        log.warning("%s waits: %s", slug, error)
+        report(slug, "failed")
+        result.error = error
     except SfAssetsError as error:
         log.warning("%s failed: %s", slug, error)
         report(slug, "failed")
@@ -92,16 +144,38 @@ def _extract_object(
     return result
 
 
-def _pieces(org: Org, extractor: Extractor, slug: str, orders: Sequence[Order]) -> Iterator[Slice]:
+def _pieces(
+    org: Org, extractor: Extractor, item: Described, orders: Sequence[Order]
+) -> Iterator[Slice]:
     """The slices of an object's orders as they are committed, jobs of ended runs first."""
     taken_up = []
-    for draft in org.lake.drafts(slug):
-        if piece := extractor.resume(draft, orders[0].described):
-            taken_up.append(piece.window)
+    for draft in org.lake.drafts(item.spec.slug) if orders else ():
+        if piece := extractor.resume(draft, item):
+            taken_up.append(piece)
             yield piece
-    done = Coverage(taken_up)
     for order in orders:
-        if (order.window is None or not done.covers(order.window)) and (
-            piece := extractor.extract(order)
-        ):
-            yield piece
+        for rest in _rest(order, taken_up, org.settings.overlap):
+            if piece := extractor.extract(rest):
+                yield piece
+
+
+def _deletions(org: Org, item: Described, deletions: Deletions) -> Iterator[Slice]:
+    """Slices that say which records are gone for good."""
+    slug = item.spec.slug
+    if slug in deletions.sweeps:
+        yield from sweep(org, item)
+    elif slug in deletions.told and (piece := record_told(org, item, *deletions.told[slug])):
+        yield piece
+
+
+def _rest(order: Order, taken_up: Sequence[Slice], overlap: timedelta) -> Iterator[Order]:
+    """What of an order the slices taken up leave to be read, each part with its overlap."""
+    covered = Coverage(piece.window for piece in taken_up)
+    if order.window is None or not any(order.window.overlaps(w) for w in covered.windows):
+        yield order
+        return
+    had = sum(p.counts.org for p in taken_up if order.window.overlaps(p.window))
+    rows = None if order.rows is None else max(0, order.rows - had)
+    for part in covered.lacks(order.window):
+        start = max(order.window.start, part.widened(overlap).start)
+        yield replace(order, window=Window(start, part.end), rows=rows)

@@ -22,6 +22,9 @@ class Body(io.RawIOBase):
     whether it saw the end. Nor does any notice a length that was announced too small, or a body
     that ends with its connection; so the quotes of what is not compressed must come in pairs.
 
+    Attributes:
+        size: Bytes so far, decompressed.
+
     Raises:
         PageBrokenError: From `read`, when the connection breaks, stalls or ends early.
     """
@@ -35,6 +38,7 @@ class Body(io.RawIOBase):
         self._began = False
         self._quotes = 0
         self._pushed_back = b""
+        self.size = 0
 
     def readable(self) -> bool:
         """Always true."""
@@ -54,7 +58,9 @@ class Body(io.RawIOBase):
             data, self._pushed_back = self._pushed_back[:size], self._pushed_back[size:]
             return data
         if self._inflate is None:
-            return self._receive(size)
+            data = self._receive(size)
+            self.size += len(data)
+            return data
         while not (data := self._decompress(self._inflate, size)):
             self._compressed = self._compressed or self._receive(_CHUNK)
             if not self._compressed:
@@ -64,6 +70,7 @@ class Body(io.RawIOBase):
             self._began = True
         if self._began and not data and not self._inflate.eof:
             raise PageBrokenError("a compressed result page was cut short")
+        self.size += len(data)
         return data
 
     def peek(self) -> bytes:

@@ -18,6 +18,7 @@ PAGES_SINCE = 58.0
 """API version from which on result pages can be listed ahead (api.md §3.6)."""
 
 _FEW_ROWS = 50_000  # such a result is likely one page: listing its pages would cost a call
+_PAGES_LISTED = 5
 _CHAIN_ROWS = 100_000  # page size where we choose it; much larger pages were seen to hang
 _FIRST_POLL, _LONGEST_POLL = 0.5, 20.0
 _REFUSALS = {"INVALIDENTITY", "API_ERROR", "FUNCTIONALITY_NOT_ENABLED", "FEATURENOTENABLED"}
@@ -59,19 +60,24 @@ class Job:
 class Page:
     """One page of results, open for reading. A context manager; closing drops the connection.
 
+    Args:
+        response: The answer, of which only the head has been read.
+        read: Is told the size of the page when it has been read without a failure.
+
     Attributes:
         rows: Rows announced by the header, or None when there was no such header.
         following: Locator of the next page, or None on the last.
         body: The CSV, as bytes.
     """
 
-    def __init__(self, response: requests.Response) -> None:
+    def __init__(self, response: requests.Response, read: Callable[[int], None]) -> None:
         announced = response.headers.get("Sforce-NumberOfRecords", "")
         self.rows = int(announced) if announced.isdecimal() else None
         following = response.headers.get("Sforce-Locator", "null")
         self.following = None if following in {"", "null"} else following
         self.body = Body(response)
         self._response = response
+        self._read = read
 
     def __enter__(self) -> Self:
         return self
@@ -83,6 +89,8 @@ class Page:
         trace: TracebackType | None,
     ) -> None:
         self._response.close()
+        if kind is None:
+            self._read(self.body.size)
 
 
 class BulkApi:
@@ -217,7 +225,8 @@ class BulkApi:
         # gzip saves a real network and costs a loopback; requests would not notice it cut short.
         loopback = url.startswith("http://")
         headers = {"Accept": "text/csv", "Accept-Encoding": "identity" if loopback else "gzip"}
-        return Page(self._session.get(url, params=params, headers=headers, stream=True))
+        response = self._session.get(url, params=params, headers=headers, stream=True)
+        return Page(response, self._session.budget.read)
 
     def abort(self, job_id: str) -> None:
         """Stop a job that runs; one that has ended is left as it is."""
@@ -234,6 +243,19 @@ class BulkApi:
         except SalesforceError as error:
             if error.status not in {400, 404}:
                 raise
+
+
+def calls_of_job(rows: int) -> int:
+    """Calls that a job is likely to take: create, look how far it is, pages, their list, delete.
+
+    How fast the org works is not ours to know: half a minute, and 10,000 rows a second, is assumed.
+    """
+    pages = max(1, -(-rows // _FEW_ROWS))
+    lists = -(-pages // _PAGES_LISTED) if rows > _FEW_ROWS else 0
+    left, pause, polls = 30 + rows / 10_000, _FIRST_POLL, 0
+    while left > 0:
+        left, pause, polls = left - pause, min(pause * 1.5, _LONGEST_POLL), polls + 1
+    return 2 + polls + lists + pages
 
 
 def _job(answer: Mapping[str, Any]) -> Job:

@@ -7,9 +7,10 @@ from datetime import datetime
 from sf_assets.errors import ConfigError, OrgUnreachableError, SalesforceError
 from sf_assets.salesforce.answers import understood
 from sf_assets.salesforce.auth import login
+from sf_assets.salesforce.budget import RESERVE_PERCENT, Budget
 from sf_assets.salesforce.bulk import BulkApi
 from sf_assets.salesforce.rest import RestApi
-from sf_assets.salesforce.session import OrgSession, Usage
+from sf_assets.salesforce.session import OrgSession
 from sf_assets.settings import Credentials
 
 NEWEST_TESTED = 67.0
@@ -35,26 +36,31 @@ class Client:
     bulk: BulkApi
 
     @property
-    def usage(self) -> Usage:
-        """API calls made, and the org's own count."""
-        return self.session.usage
+    def budget(self) -> Budget:
+        """What the org's limits leave, and what was used here."""
+        return self.session.budget
 
     def now(self) -> datetime:
         """The org's present by its own clock, UTC, cut to the second."""
         return self.session.clock.now()
 
 
-def connect(credentials: Credentials) -> Client:
+def connect(credentials: Credentials, reserve_percent: int = RESERVE_PERCENT) -> Client:
     """Log in to an org.
+
+    Args:
+        credentials: Who we are, and where.
+        reserve_percent: Share of the org's limits that is left to others.
 
     Raises:
         ConfigError: Credentials are incomplete.
         LoginError: The org refused them.
         OrgUnreachableError: No Salesforce answers at the address.
     """
-    session = OrgSession(lambda: login(credentials))
+    session = OrgSession(lambda: login(credentials), reserve_percent)
     version = _negotiate(session, credentials.api_version)
     rest = RestApi(session, version)
+    session.budget.ask = rest.limits
     org_id = session.token.org_id or _org_id(rest)
     return Client(org_id, version, session, rest, BulkApi(session, version))
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -18,9 +20,14 @@ from sf_assets.salesforce.answers import (
 )
 from sf_assets.salesforce.auth import BUSY
 from sf_assets.salesforce.session import OrgSession
+from sf_assets.salesforce.soql import literal
+from sf_assets.windows import Window
 
 QUERIES_A_CALL, PARTS_A_CALL = 5, 25
 """What one /composite call may hold: queries among its parts, and parts (api.md §2.7)."""
+
+ROWS_A_PAGE = 2_000
+"""Most rows that a page of a query holds."""
 
 SOQL_BYTES = 14_336
 """Longest query, as it is encoded, that surely fits into an address: an org accepts 16,384 bytes of
@@ -38,6 +45,19 @@ class Answer:
 
     body: Any = None
     error: SalesforceError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What the org tells of deletions (getDeleted).
+
+    Attributes:
+        ids: Records that were deleted, many of which lie in the recycle bin.
+        covered: Until when that is all of them.
+    """
+
+    ids: tuple[str, ...]
+    covered: datetime
 
 
 class RestApi:
@@ -83,6 +103,17 @@ class RestApi:
         with understood("GET sobjects"):
             return list(self._client.describe()["sobjects"])
 
+    def objects_changed(self, since: datetime) -> bool:
+        """Whether an object's metadata may have changed; one call, however many objects there are.
+
+        Args:
+            since: By the org's time.
+        """
+        url = f"{self._session.token.instance_url}/services/data/v{self._version}/sobjects"
+        headers = {"If-Modified-Since": format_datetime(since.astimezone(UTC), usegmt=True)}
+        with self._session.get(url, headers=headers, stream=True) as answer:
+            return bool(answer.status_code != requests.codes.not_modified)
+
     def describe(self, names: Iterable[str]) -> Iterator[tuple[str, ObjectInfo | SalesforceError]]:
         """Describe objects, 25 to a call. One that fails does not fail the others."""
         paths = {name: f"sobjects/{name}/describe" for name in names}
@@ -105,6 +136,21 @@ class RestApi:
             else:
                 error = SalesforceError("a query was answered 200, but with no result")
                 yield key, Answer(error=error)
+
+    def deleted(
+        self, windows: Mapping[str, Window]
+    ) -> Iterator[tuple[str, "Deleted | SalesforceError"]]:
+        """Deletions of many objects, 25 to a call, each within a window of time.
+
+        Times are cut to the minute by the org (api.md §2.5).
+        """
+        paths = {
+            name: f"sobjects/{name}/deleted?start={quote(literal(window.start))}"
+            f"&end={quote(literal(window.end))}"
+            for name, window in windows.items()
+        }
+        for name, answer in self._batch(paths, PARTS_A_CALL):
+            yield name, answer.error or _deleted(name, answer.body)
 
     def pages(self, soql: str) -> Iterator[Mapping[str, Any]]:
         """The result of a query, deleted rows included, page by page as the org cuts it."""
@@ -181,6 +227,16 @@ def _part(path: str, status: int, body: Any) -> Answer:
 def _path(link: str) -> str:
     """The path of a link, which simple-salesforce puts right behind the host's name."""
     return f"/{urlsplit(link).path.lstrip('/')}"
+
+
+def _deleted(name: str, document: Mapping[str, Any]) -> Deleted | SalesforceError:
+    try:
+        with understood(f"the deletions of {name}"):
+            ids = tuple(str(row["id"]) for row in document["deletedRecords"])
+            covered = datetime.fromisoformat(document["latestDateCovered"])
+            return Deleted(ids, covered.astimezone(UTC).replace(microsecond=0))
+    except SalesforceError as error:
+        return error
 
 
 def _described(name: str, document: Mapping[str, Any]) -> ObjectInfo | SalesforceError:

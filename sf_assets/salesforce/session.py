@@ -3,7 +3,6 @@
 It is an ordinary `requests.Session`, so that simple-salesforce and our own Bulk client share it.
 """
 
-import json
 import random
 import threading
 import time
@@ -20,6 +19,7 @@ from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from sf_assets.errors import LoginError, OrgUnreachableError
 from sf_assets.salesforce.answers import error_of, path_of
 from sf_assets.salesforce.auth import BUSY, Token
+from sf_assets.salesforce.budget import RESERVE_PERCENT, Budget
 
 CONNECT_SECONDS, READ_SECONDS = 10, 120
 """A stalled body breaks after `READ_SECONDS` without a byte."""
@@ -50,42 +50,6 @@ class Clock:
         return (datetime.now(UTC) + self._skew).replace(microsecond=0)
 
 
-class Usage:
-    """API calls: those made here, counted the way Salesforce counts, and the org's own count.
-
-    Attributes:
-        made: Calls of this session.
-        used: Calls of the whole org in the last 24 hours, as last told; None before.
-        allowed: How many it may make in 24 hours; None before the org has told.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.made = 0
-        self.used: int | None = None
-        self.allowed: int | None = None
-
-    def add(self, request: requests.PreparedRequest) -> None:
-        """Count a request for a resource; logins, userinfo and the list of versions are free.
-
-        A composite/batch costs one call for each of its parts (api.md §2.7).
-        """
-        path, cost = path_of(request.url), 1
-        if not path.startswith("/services/data/v"):
-            return
-        if path.endswith("/composite/batch") and request.body:
-            cost = len(json.loads(request.body)["batchRequests"])
-        with self._lock:
-            self.made += cost
-
-    def observe(self, limit_info: str | None) -> None:
-        """Take note of an answer's Sforce-Limit-Info: `api-usage=18/5000; per-app-…`."""
-        _, _, numbers = (limit_info or "").partition("api-usage=")
-        used, _, allowed = numbers.partition(";")[0].partition("/")
-        if used.isdecimal() and allowed.isdecimal():
-            self.used, self.allowed = int(used), int(allowed)
-
-
 class _PlainHttp(HTTPAdapter):
     """Sends what simple-salesforce addresses to https:// over http, for an org on loopback."""
 
@@ -107,20 +71,24 @@ class OrgSession(requests.Session):
 
     Args:
         open_session: Logs in; called at the start and whenever the session has expired.
+        reserve_percent: Share of the org's limits that is left to others.
 
     Raises:
+        BudgetExhaustedError: From any request that would break the reserve; it is not sent.
         SalesforceError: From any request, when the org's answer is an error that a retry does not
             heal; one of its children where the reason is known.
     """
 
-    def __init__(self, open_session: Callable[[], Token]) -> None:
+    def __init__(
+        self, open_session: Callable[[], Token], reserve_percent: int = RESERVE_PERCENT
+    ) -> None:
         super().__init__()
         self._open_session = open_session
         self._login_lock = threading.Lock()
         self._refusal: LoginError | None = None
         self.clock = Clock()
-        self.usage = Usage()
         self.token = self._log_in(BUSY)
+        self.budget = Budget(self.token.instance_url, reserve_percent, self.clock.now)
         if self.token.instance_url.startswith("http://"):
             host = self.token.instance_url.removeprefix("http://")
             self.mount(f"https://{host}/", _PlainHttp(pool_maxsize=64))
@@ -144,8 +112,11 @@ class OrgSession(requests.Session):
                     break
                 time.sleep(max(pause, _retry_after(response)))
             response.close()
-        if response.status_code >= requests.codes.multiple_choices:
-            raise error_of(response)
+        if response.status_code >= requests.codes.multiple_choices and not _unchanged(response):
+            error = error_of(response)
+            if error.code == "REQUEST_LIMIT_EXCEEDED":
+                self.budget.exhausted(request)
+            raise error
         return response
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
@@ -166,10 +137,11 @@ class OrgSession(requests.Session):
     ) -> requests.Response:
         """Send once; again when no answer came, or not a whole one."""
         while True:
-            self.usage.add(request)
+            call = self.budget.begin(request)
             try:
                 response = super().send(request, **options)
             except requests.RequestException as error:
+                self.budget.end(call)
                 pause = next(waits, None) if isinstance(error, _PASSING) else None
                 if pause is None:
                     raise OrgUnreachableError(
@@ -179,9 +151,12 @@ class OrgSession(requests.Session):
                     ) from None
                 time.sleep(pause)
                 continue
+            except BaseException:
+                self.budget.end(call)
+                raise
             response.encoding = "utf-8"  # whatever the headers say (design rule 5)
             self.clock.observe(response.headers.get("Date"))
-            self.usage.observe(response.headers.get("Sforce-Limit-Info"))
+            self.budget.end(call, response)
             return response
 
     def _renew(self, stale: Token) -> None:
@@ -217,6 +192,12 @@ def _expired(response: requests.Response) -> bool:
         # That is what userinfo says to a bad token (api.md §1.2), and to nothing else.
         return path_of(response.url) == "/services/oauth2/userinfo"
     return bool(response.status_code == requests.codes.unauthorized)
+
+
+def _unchanged(response: requests.Response) -> bool:
+    """Whether it is the answer to If-Modified-Since."""
+    asked = "If-Modified-Since" in response.request.headers
+    return asked and bool(response.status_code == requests.codes.not_modified)
 
 
 def _retry_after(response: requests.Response) -> float:

@@ -1,7 +1,6 @@
 """Questions that silver tables are asked, as SQL; each answers with a number of offenders."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
 
 import duckdb
 
@@ -33,34 +32,34 @@ class Silver:
     def __contains__(self, slug: str) -> bool:
         return slug in self._types
 
+    def columns(self, slug: str) -> Mapping[str, str]:
+        """SQL types of an object's columns, by name."""
+        return self._types[slug]
+
+    def holding(self, slug: str, values: Mapping[str, Sequence[str]]) -> int:
+        """Live rows that hold any of these values, given by column."""
+        total = 0
+        for column, some in values.items():
+            name = quoted(column)
+            listed = f"[{name}]" if self._types[slug][column] != MULTIPLE else name
+            total += self._count(
+                f"SELECT count(*) FROM {self.live(slug)} WHERE list_has_any(?, {listed})",
+                [list(some)],
+            )
+        return total
+
+    def live(self, slug: str) -> str:
+        """An object's live view, as SQL writes it."""
+        return quoted(self._schema, f"{slug}_live")
+
     def rows(self, slug: str) -> int:
         """Rows of an object's live view."""
-        return self._count(f"SELECT count(*) FROM {self._live(slug)}")
+        return self._count(f"SELECT count(*) FROM {self.live(slug)}")
 
     def bad_ids(self, slug: str) -> int:
         """Rows without an Id, or with one that another row has, too."""
         table = quoted(self._schema, slug)
         return self._count(f"SELECT count(*) - count(DISTINCT Id) FROM {table}")
-
-    def by_day(
-        self, slug: str, horizon: datetime | None, without: Sequence[str]
-    ) -> dict[date | None, int]:
-        """Records by UTC day of the cursor, soft-deleted ones included.
-
-        Args:
-            slug: The object.
-            horizon: Count only records whose cursor lies before it; None to count all as one.
-            without: Ids of records to leave out.
-        """
-        table = quoted(self._schema, slug)
-        if horizon is None:
-            return {None: self._count(f"SELECT count(*) FROM {table} WHERE NOT _deleted")}
-        rows = self._run(
-            f"SELECT _cursor::DATE, count(*) FROM {table} WHERE NOT _deleted AND _cursor < ? "
-            "AND NOT list_contains(?, Id) GROUP BY 1",
-            [horizon, list(without)],
-        ).fetchall()
-        return dict(rows)
 
     def rejects(self, slug: str) -> dict[str, int]:
         """Values that could not be typed, by column."""
@@ -86,7 +85,7 @@ class Silver:
                 for target in slugs
             )
             lost = f"t.{name} IS NOT NULL AND {missing}"
-            if count := self._count(f"SELECT count(*) FROM {self._live(slug)} t WHERE {lost}"):
+            if count := self._count(f"SELECT count(*) FROM {self.live(slug)} t WHERE {lost}"):
                 found[column] = count
         return found
 
@@ -99,16 +98,13 @@ class Silver:
             name = quoted(column)
             value = f"unnest({name})" if self._types[slug][column] == MULTIPLE else name
             query = (
-                f"SELECT DISTINCT value FROM (SELECT {value} AS value FROM {self._live(slug)}) "
+                f"SELECT DISTINCT value FROM (SELECT {value} AS value FROM {self.live(slug)}) "
                 "WHERE value IS NOT NULL AND NOT list_contains(?, value) ORDER BY value LIMIT 20"
             )
             if rows := self._run(query, [list(values)]).fetchall():
                 found[column] = [row[0] for row in rows]
         return found
 
-    def _live(self, slug: str) -> str:
-        return quoted(self._schema, f"{slug}_live")
-
-    def _count(self, query: str) -> int:
-        row = self._run(query).fetchone()
+    def _count(self, query: str, parameters: Sequence[object] = ()) -> int:
+        row = self._run(query, list(parameters)).fetchone()
         return int(row[0]) if row else 0

@@ -1,6 +1,8 @@
 """The DuckDB file that silver and gold live in: one writer at a time, for as short as can be."""
 
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,9 @@ MEMORY_LIMIT = "1GB"
 _LOCK_SECONDS = 60.0
 _LOCKED = "Could not set lock"
 
+_in_this_process: defaultdict[Path, threading.RLock] = defaultdict(threading.RLock)
+"""DuckDB's own lock keeps other processes out; within one it refuses to open a file twice."""
+
 _OPS = """
 CREATE SCHEMA IF NOT EXISTS ops;
 CREATE SCHEMA IF NOT EXISTS gold;
@@ -28,11 +33,40 @@ CREATE TABLE IF NOT EXISTS ops.merges (
 CREATE TABLE IF NOT EXISTS ops.slices (
     org_id VARCHAR, object VARCHAR, slice VARCHAR, kind VARCHAR, window_start VARCHAR,
     window_end VARCHAR, read_at TIMESTAMPTZ, source VARCHAR, job_id VARCHAR, rows BIGINT,
-    merge VARCHAR
+    rows_org BIGINT, rows_pages BIGINT, rows_parsed BIGINT, rows_known BIGINT, calls BIGINT,
+    bytes BIGINT, seconds DOUBLE, merge VARCHAR
 );
 CREATE TABLE IF NOT EXISTS ops.histories (
     org_id VARCHAR, object VARCHAR, PRIMARY KEY (org_id, object)
 );
+CREATE TABLE IF NOT EXISTS ops.failures (
+    org_id VARCHAR, object VARCHAR, failed_at TIMESTAMPTZ, error VARCHAR
+);
+CREATE VIEW IF NOT EXISTS ops.sync_log AS
+SELECT
+    s.org_id, s.object, coalesce(m.merged_at, s.read_at) AS at, s.slice, s.kind, s.window_start,
+    s.window_end, s.read_at, s.source, s.job_id, s.rows_org, s.rows_pages, s.rows_parsed,
+    s.rows_known, s.rows AS rows_written, s.calls, s.bytes, s.seconds, s.merge,
+    m.rows_in AS merge_rows_in, m.inserted AS merge_inserted, m.updated AS merge_updated,
+    m.unchanged AS merge_unchanged, m.stale AS merge_stale, m.rejected AS merge_rejected,
+    m.seconds AS merge_seconds, NULL::VARCHAR AS error
+FROM ops.slices s LEFT JOIN ops.merges m USING (org_id, object, merge)
+UNION ALL BY NAME
+SELECT org_id, object, failed_at AS at, error FROM ops.failures;
+CREATE TABLE IF NOT EXISTS ops.quality (
+    checked_at TIMESTAMPTZ, org_id VARCHAR, object VARCHAR, "check" VARCHAR, severity VARCHAR,
+    blocking BOOLEAN, passed BOOLEAN, offenders BIGINT, rows BIGINT, ids VARCHAR[], reason VARCHAR
+);
+CREATE TABLE IF NOT EXISTS ops.quality_scores (
+    scored_at TIMESTAMPTZ, org_id VARCHAR, object VARCHAR, score DOUBLE, checks BIGINT,
+    failed BIGINT, rows BIGINT
+);
+CREATE TABLE IF NOT EXISTS ops.to_fix (
+    org_id VARCHAR, place BIGINT, object VARCHAR, "check" VARCHAR, severity VARCHAR,
+    blocking BOOLEAN, offenders BIGINT, rows BIGINT, share DOUBLE, ids VARCHAR[],
+    first_seen TIMESTAMPTZ, checked_at TIMESTAMPTZ, what_to_do VARCHAR
+);
+CREATE TABLE IF NOT EXISTS ops.gold_late (org_id VARCHAR, name VARCHAR);
 """
 
 
@@ -69,6 +103,10 @@ class Warehouse:
             WarehouseLockedError: It stays held.
             WarehouseError: It cannot be opened.
         """
+        with _in_this_process[self.path]:
+            yield from self._connected(read_only)
+
+    def _connected(self, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         connection = self._open(read_only)
         try:
             connection.execute("SET TimeZone = 'UTC'")

@@ -276,6 +276,13 @@ def _note_slices(
             "source": piece.source,
             "job_id": piece.job_id,
             "rows": piece.counts.written,
+            "rows_org": piece.counts.org,
+            "rows_pages": piece.counts.pages,
+            "rows_parsed": piece.counts.parsed,
+            "rows_known": piece.counts.known,
+            "calls": piece.calls,
+            "bytes": sum(part.bytes for part in piece.parts),
+            "seconds": piece.seconds,
             "merge": merge_id,
         }
         for piece in slices

@@ -22,7 +22,7 @@ VERSION = ("_cursor", "_read_at", "_slice")
 REJECTS = "temp.staged_rejects"
 """Values that could not be typed, on their way into the object's own table."""
 
-_HEAP_BYTES = 48 << 20
+_HEAP_BYTES = 16 << 20
 _MANY_REJECTS = 50_000
 
 

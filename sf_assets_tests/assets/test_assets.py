@@ -292,6 +292,9 @@ def test_the_packaged_gold_reads_live_rows_only(
         "WHERE basis = 'raw'"
     )
     assert today == wanted
+    for name in ("pipeline_by_account", "pipeline_daily"):
+        kinds = loaded.rows(f"SELECT DISTINCT typeof(weighted_amount) FROM gold.{name}")
+        assert kinds == [("DECIMAL(38,2)",)], "not floating point"
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,50 @@ def test_a_locked_warehouse_keeps_raw_and_is_caught_up(
     assert workspace.rows("SELECT count(*) > 0 FROM silver.product2") == [(True,)]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "settings", "words"),
+    [
+        (("refresh",), {"DAGSTER_HOME": "/no/such/folder"}, ("DAGSTER_HOME", "unset it")),
+        (
+            ("refresh",),
+            {"SF_ASSETS_WAREHOUSE_URL": "postgresql://h/db"},
+            ("SF_ASSETS_WAREHOUSE_URL", "duckdb:///"),
+        ),
+        (("refresh",), {"SF_ASSETS_STORAGE_URL": "/lake"}, ("SF_ASSETS_STORAGE_URL", "file:///")),
+        (("refresh",), {"SALESFORCE_API_VERSION": "99.0"}, ("SALESFORCE_API_VERSION", "66.0")),
+        (
+            ("catalog", "--from-org"),
+            {"SF_ASSETS_CATALOG": "/dev/null/catalog.yaml"},
+            ("cannot be written", "SF_ASSETS_CATALOG"),
+        ),
+        (
+            ("backfill", "--from", "2020-01-01", "--to", "2020-01-02"),
+            {},
+            ("begin on 2026-01-01", "range"),
+        ),
+        (("emulator", "--env-file", "/dev/null/env", "--scale", "0.01"), {}, ("cannot write",)),
+    ],
+)
+def test_a_setting_that_cannot_be_used(
+    shell: Shell,
+    workspace: Workspace,
+    arguments: tuple[str, ...],
+    settings: dict[str, str],
+    words: tuple[str, ...],
+) -> None:
+    workspace.catalogue({"Product2": None})
+    refused(shell(*arguments, env=workspace.env | settings), *words)
+
+
+def test_a_gold_file_that_names_no_column(shell: Shell, workspace: Workspace) -> None:
+    (workspace.folder / "gold").mkdir()
+    (workspace.folder / "gold" / "wrong.sql").write_text("SELECT Nope FROM silver.product2")
+    workspace.catalogue({"Product2": None}, gold="gold")
+    outcome = shell("refresh", env=workspace.env)
+    refused(outcome, "gold__wrong: ", "wrong.sql", "Nope")
+    assert "WarehouseError" not in outcome.out + outcome.err
+
+
 def file_limit(size: int) -> str:
     """Python that lets no file grow beyond a size, as a full disk would."""
     return (

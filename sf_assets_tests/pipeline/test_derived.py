@@ -9,7 +9,7 @@ import pytest
 from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline.checks import Finding
-from sf_assets.pipeline.derived import check_derived, reread
+from sf_assets.pipeline.derived import check_derived, plan_derived
 from sf_assets.pipeline.load import rebuild
 from sf_assets.pipeline.sync import Extracted
 from sf_assets.storage.slices import Kind
@@ -48,12 +48,9 @@ def drift_apart(org: Emulator, workspace: Workspace) -> None:
 
 def reread_all(workspace: Workspace, *, everything: bool = True) -> dict[str, Extracted]:
     org = workspace.org()
-    found = {}
-    for extracted in reread(org, org.catalog.select([]), everything=everything):
-        assert extracted.error is None
-        found[extracted.slug] = extracted
-        if extracted.slices:
-            workspace.load(extracted.slug, org)
+    with plan_derived(org, org.catalog.select([]), everything=everything) as plan:
+        found = workspace.run(org, plan)
+    assert {slug: e.error for slug, e in found.items() if e.error} == {}
     return found
 
 
@@ -122,9 +119,9 @@ def test_only_what_drifted_is_read_unless_its_day_has_come(
 def test_a_sample_of_all_objects_costs_a_few_calls(workspace: Workspace) -> None:
     org = workspace.org()
     org.client.rest.limits()
-    before = org.client.usage.made
+    before = org.client.budget.made
     list(check_derived(org, org.catalog.select([])))
-    assert org.client.usage.made - before <= 2
+    assert org.client.budget.made - before <= 2
 
 
 def test_raw_alone_gives_the_same_rows(workspace: Workspace, org: Emulator) -> None:

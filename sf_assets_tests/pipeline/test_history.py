@@ -10,7 +10,7 @@ import pytest
 
 from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.server import Emulator
-from sf_assets.pipeline.derived import reread
+from sf_assets.pipeline.derived import plan_derived
 from sf_assets.pipeline.load import behind, rebuild
 from sf_assets_tests.conftest import FAST, Workspace
 
@@ -70,9 +70,8 @@ def go_on(org: Emulator, workspace: Workspace) -> list[tuple[datetime, list[tupl
         org.advance(60)
         workspace.tick()
         connected = workspace.org()
-        for extracted in reread(connected, connected.catalog.select([]), everything=True):
-            if extracted.slices:
-                workspace.load(extracted.slug, connected)
+        with plan_derived(connected, connected.catalog.select([]), everything=True) as plan:
+            workspace.run(connected, plan)
         org.advance(60)
         moments.append(live(org, workspace))
     return moments

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -14,9 +13,10 @@ from sf_assets.emulator.schema import Schema
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
 from sf_assets.errors import ConfigError, OrgUnreachableError, SalesforceError
+from sf_assets.salesforce.budget import Standing
 from sf_assets.salesforce.bulk import Deadlines
 from sf_assets.salesforce.client import connect
-from sf_assets.salesforce.session import Clock, Usage
+from sf_assets.salesforce.session import Clock
 from sf_assets.settings import load_credentials
 from sf_assets_tests.salesforce.logins import GRANTED, OAUTH
 from sf_assets_tests.salesforce.scripted import Answer, Reply, as_json, failure, html
@@ -117,12 +117,14 @@ def test_an_org_that_does_not_say_who_it_is(org: ScriptedOrg, answer: Answer) ->
 def test_logging_in_costs_no_call(org: ScriptedOrg) -> None:
     with connected(org) as client:
         client.rest.user()
-        assert client.usage.made == 0
+        assert client.budget.made == 0
 
 
 def test_calls_are_counted_as_the_org_counts_them(org: ScriptedOrg) -> None:
-    org.on("GET", f"{DATA}/limits/?", html(503), as_json({"A": {}}))
-    org.on("POST", f"{DATA}/composite.*", as_json({"compositeResponse": [], "results": []}))
+    told = {"Sforce-Limit-Info": "api-usage=18/5000"}  # who is not told, asks
+    both: dict[str, Any] = {"compositeResponse": [], "results": []}
+    org.on("GET", f"{DATA}/limits/?", html(503), as_json({"A": {}}, headers=told))
+    org.on("POST", f"{DATA}/composite.*", as_json(both, headers=told))
     with connected(org) as client:
         counted = []
         for ask in (
@@ -135,9 +137,9 @@ def test_calls_are_counted_as_the_org_counts_them(org: ScriptedOrg) -> None:
                 f"{org.url}{DATA}/composite/batch", json={"batchRequests": [{}] * 7}
             ),
         ):
-            before = client.usage.made
+            before = client.budget.made
             ask()
-            counted.append(client.usage.made - before)
+            counted.append(client.budget.made - before)
         assert counted == [2, 1, 1, 7]
 
 
@@ -156,9 +158,8 @@ def test_our_count_is_the_orgs_count(schema: Schema) -> None:
         client.bulk.delete(job.id)
         client.rest.user()
         client.rest.limits()
-        assert client.usage.used == client.usage.made
-        assert client.usage.allowed == 100_000
-        assert client.usage.made < 20
+        assert client.budget.calls == Standing(client.budget.made, 100_000)
+        assert client.budget.made < 20
         client.session.close()
 
 
@@ -174,29 +175,9 @@ def test_the_orgs_own_count_is_read_in_both_forms(org: ScriptedOrg, header: str)
     reply = as_json({"A": {}}, headers={"Sforce-Limit-Info": header}, lower_case=True)
     org.on("GET", f"{DATA}/limits/?", reply)
     with connected(org) as client:
-        assert (client.usage.used, client.usage.allowed) == (None, None)
+        assert client.budget.calls is None
         client.rest.limits()
-        assert (client.usage.used, client.usage.allowed) == (18, 5000)
-
-
-@pytest.mark.parametrize(
-    "header", ["", None, "api-usage=", "api-usage=x/y", "per-app-api-usage=17/250(appName=x)"]
-)
-def test_a_count_that_cannot_be_read_leaves_the_last_one(header: str | None) -> None:
-    usage = Usage()
-    usage.observe("api-usage=18/5000")
-    usage.observe(header)
-    assert (usage.used, usage.allowed) == (18, 5000)
-
-
-def test_calls_of_many_threads_are_all_counted() -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    usage = Usage()
-    request = requests.Request("GET", f"http://127.0.0.1:1{DATA}/limits").prepare()
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: usage.add(request), range(2000)))
-    assert usage.made == 2000
+        assert client.budget.calls == Standing(18, 5000)
 
 
 @pytest.mark.parametrize("skew", [-7200, -90, 0, 600, 86400])

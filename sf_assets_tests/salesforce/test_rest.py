@@ -107,10 +107,11 @@ def test_sixty_objects_are_described_in_three_calls(emulator: Emulator, emulated
     names = [o.name for o in standard_schema(custom_objects=40)][:57]
     missing = ["NoSuchObject", "Nor_This__c", "Nope"]
     asked = names[:20] + missing + names[20:]
-    before = emulated.usage.made
+    before = emulated.budget.made
     found = dict(emulated.rest.describe(asked))
-    assert emulated.usage.made - before == 3
-    assert emulated.usage.used == emulator.org.limits.requests.used
+    assert emulated.budget.made - before == 3
+    assert emulated.budget.calls is not None
+    assert emulated.budget.calls.used == emulator.org.limits.requests.used
     assert list(found) == asked
     for name in names:
         info = found[name]

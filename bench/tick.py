@@ -1,0 +1,161 @@
+"""(c) A tick of the schedule over many objects, with a year of ticks behind it.
+
+`python -m bench.tick first` extracts all objects into an empty lake, `age SLICES PROOFS` adds what
+a year leaves behind, `tick` does what the schedule and the run that it starts do.
+"""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from bench.load import settings
+from bench.measure import Result, Stopwatch, child, median, peak_mb, say
+from bench.org import emulator
+
+RECENT_SLICES = 48
+"""Of each object: two dozen that are not yet compacted, and two hours of ticks."""
+
+RECENT_PROOFS = 32
+"""Coverage manifests that are not yet made one."""
+
+_PASSES = timedelta(minutes=5)
+
+
+def measure(folder: Path, objects: int, changed: int, repeats: int) -> Result:
+    """Tick with nothing changed, and with some objects changed, several times."""
+    shutil.rmtree(folder, ignore_errors=True)
+    names = [f"Custom_Object_{n:03d}__c" for n in range(1, objects + 1)]
+    options = ["--custom-objects", str(objects), "--job-seconds", "0"]
+    with emulator(*options, "--scale", "0.2", "--daily-api-requests", "1000000") as org:
+        env = dict(org.env) | settings(folder, names)
+        env |= {"SF_ASSETS_LAG_SECONDS": "0", "DAGSTER_HOME": str(folder / "dagster")}
+        (folder / "dagster").mkdir()
+        shutil.copy("dagster.yaml", folder / "dagster")
+        child("bench.tick", "first", env=env)
+        aged = child("bench.tick", "age", str(RECENT_SLICES), str(RECENT_PROOFS), env=env)
+        idle, busy = [], []
+        for number in range(repeats):
+            idle.append(_counted(env))
+            first = number * changed % objects
+            _change(env, names[first : first + changed])
+            busy.append(_counted(env))
+    assert not any(tick["events"] for tick in idle)
+    assert all(tick["events"] == 2 * changed for tick in busy)
+    idle_calls, busy_calls = median(idle, "calls"), median(busy, "calls")
+    return {
+        "objects": objects,
+        "changed": changed,
+        "manifests": aged["manifests"],
+        "seconds": median(busy, "wall"),
+        "idle_seconds": median(idle, "wall"),
+        "peak_mb": max(tick["peak_mb"] for tick in busy),
+        "calls_per_idle_object": idle_calls / objects,
+        "more_calls_per_changed_object": (busy_calls - idle_calls) / changed,
+        "events_of_idle_objects": sum(tick["events"] - 2 * changed for tick in busy),
+    }
+
+
+def _counted(env: Mapping[str, str]) -> Result:
+    """One tick, with the API calls that the org counted."""
+    before = _calls(env)
+    result = child("bench.tick", "tick", env=env)
+    return result | {"calls": _calls(env) - before - 1}  # the second look is a call, too
+
+
+def _calls(env: Mapping[str, str]) -> int:
+    from sf_assets.salesforce.client import connect
+    from sf_assets.settings import load_credentials
+
+    left = connect(load_credentials(env)).rest.limits()["DailyApiRequests"]
+    return int(left["Max"]) - int(left["Remaining"])
+
+
+def _change(env: Mapping[str, str], names: list[str]) -> None:
+    """Change a record of each object, and let the second pass that the window will end in."""
+    from sf_assets.salesforce.client import connect
+    from sf_assets.settings import load_credentials
+
+    client = connect(load_credentials(env))
+    root = f"{client.session.token.instance_url}/services/data/v{client.version}/sobjects"
+    for name in names:
+        (page,) = client.rest.pages(f"SELECT Id FROM {name} WHERE IsDeleted = false LIMIT 1")
+        url = f"{root}/{name}/{page['records'][0]['Id']}"
+        client.session.patch(url, json={"Name": f"changed {time.time()}"})
+    time.sleep(2)
+
+
+def first() -> None:
+    """Extract all objects, and merge them into silver."""
+    from sf_assets.pipeline.load import load
+    from sf_assets.pipeline.org import load_orgs
+    from sf_assets.pipeline.plan import plan_tick
+    from sf_assets.pipeline.sync import execute
+
+    (org,) = load_orgs()
+    done = list(execute(org, plan_tick(org, org.catalog.select([]))))
+    assert not [extracted.error for extracted in done if extracted.error]
+    for extracted in done:
+        load(org, org.lake, extracted.slug)
+    say(objects=len(done))
+
+
+def age(slices: int, proofs: int) -> None:
+    """Put behind every object the small slices, merged, and the proofs that ticks leave."""
+    from sf_assets.pipeline.org import load_orgs
+    from sf_assets.storage.slices import Counts, Slice, new_slice_id
+    from sf_assets.warehouse.merge import record_replacements, transaction
+    from sf_assets.windows import Window
+
+    (org,) = load_orgs()
+    now = org.client.now()
+
+    def later(piece: Slice, number: int) -> Slice:
+        end = now - number * _PASSES
+        news = {"start": end - _PASSES, "end": end, "read_at": end, "id": new_slice_id(end)}
+        none = {"counts": Counts(), "parts": (), "min_cursor": None, "max_cursor": None}
+        return piece.model_copy(update=news | none)
+
+    refs = org.lake.refs()
+    with org.writing(org.lake.org_id) as connection, transaction(connection):
+        for slug, mine in refs.items():
+            (piece,) = org.lake.read(mine)
+            added = [later(piece, number) for number in range(1, slices + 1)]
+            for new in added:
+                org.lake.commit(new)
+            record_replacements(connection, slug, added)
+    for number in range(1, proofs + 1):
+        moment: datetime = now - number * _PASSES
+        covered = [Window(moment - _PASSES, moment)]
+        org.lake.proofs.add(dict.fromkeys(refs, covered), {}, moment)
+    say(manifests=len(refs) * (slices + 1) + proofs)
+
+
+def tick() -> None:
+    """What the schedule does, and the run that it asks for."""
+    from sf_assets.assets.automation import tick_request
+    from sf_assets.assets.objects import group_objects
+    from sf_assets.assets.running import runner
+    from sf_assets.catalog import load_catalog
+
+    catalog = load_catalog(Path(os.environ["SF_ASSETS_CATALOG"]))
+    (group,) = group_objects(catalog)
+    watch = Stopwatch()
+    request = tick_request(group, list(group.specs))
+    planned, events = watch.seconds, 0
+    if request:
+        with runner() as run:
+            run.run(request.asset_selection or (), request.tags, request.partition_key)
+            assert not run.report.errors, run.report.errors
+            events = len(run.report.materialized)
+    say(plan_seconds=planned, run_seconds=watch.seconds - planned, events=events, peak_mb=peak_mb())
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "age":
+        age(int(sys.argv[2]), int(sys.argv[3]))
+    else:
+        {"first": first, "tick": tick}[sys.argv[1]]()

@@ -1,0 +1,29 @@
+"""`sf-assets clean`."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import click
+
+from sf_assets.cli.output import emit, json_option, show
+
+
+@click.command()
+@json_option
+def clean(as_json: bool) -> None:
+    """Remove what dead runs left in the storage: no reader has ever seen it."""
+    from sf_assets.pipeline.org import load_orgs
+    from sf_assets.storage.leftovers import remove_leftovers
+
+    rows, document = [], []
+    for org in load_orgs():
+        for found in remove_leftovers(org.kept_lake, datetime.now(UTC)):
+            note = str(found.busy) if found.busy else ""
+            megabytes = round(found.bytes / 1e6, 1)
+            rows.append((org.name, found.slug, found.files, megabytes, found.slices, note))
+            document.append({"org": org.name, **asdict(found), "busy": note or None})
+    if as_json:
+        emit({"ok": True, "objects": document})
+    else:
+        columns = ("org", "object", "files", "MB", "replaced slices", "")
+        show("Removed", columns, rows)

@@ -1,0 +1,100 @@
+"""A census: Ids and cursors of all records that the org has, in files of a folder of its own."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from sf_assets.errors import SalesforceError
+from sf_assets.pipeline.describes import Described
+from sf_assets.pipeline.extract import Extractor, Order
+from sf_assets.pipeline.org import Org
+from sf_assets.salesforce.records import to_batch
+from sf_assets.storage.lake import Lake
+from sf_assets.storage.scan import scan
+from sf_assets.storage.slices import Slice
+from sf_assets.storage.store import Store
+from sf_assets.warehouse.cast import cast
+from sf_assets.warehouse.columns import Column, Kind
+from sf_assets.windows import ALWAYS
+
+IDS_A_QUERY = 400
+"""So many Ids fit into an address, with the rest of the query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """One census of an object.
+
+    Attributes:
+        lake: A lake of its own, which is thrown away.
+        piece: The slice in it.
+    """
+
+    lake: Lake
+    piece: Slice
+
+    @property
+    def began(self) -> datetime:
+        """The org's time before it was read."""
+        return self.piece.read_at
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """Id and `cursor` of every record; the cursor is null for an object without one."""
+        for frame in scan(self.lake.store, self.piece):
+            yield _typed(frame, self.piece.cursor)
+
+
+def take_census(org: Org, item: Described, folder: Path) -> Census:
+    """Ask the org for the Ids and cursors of all records that the object's query selects.
+
+    Args:
+        org: The org.
+        item: The object.
+        folder: Where the files go; it holds nothing else.
+
+    Raises:
+        SalesforceError: The org refuses.
+    """
+    lake = Lake(Store(f"file://{folder}"), org.client.org_id)
+    ((_, counted),) = org.client.rest.query_each({"n": item.query.count(None, None)})
+    rows = None if counted.error else int(counted.body["totalSize"])
+    window = ALWAYS if item.cursor else None
+    extractor = Extractor(org, lake=lake)
+    try:
+        piece = extractor.extract(Order(_keys_of(item), window, rows))
+    finally:
+        extractor.close()
+    if piece is None:
+        raise SalesforceError(f"the census of {item.info.name} brought nothing")
+    return Census(lake, piece)
+
+
+def ask_again(org: Org, item: Described, ids: Iterable[Sequence[str]]) -> Iterator[pl.DataFrame]:
+    """Id and `cursor` of those of some records that the org has.
+
+    Args:
+        org: The org.
+        item: The object.
+        ids: Ids, in batches of at most `IDS_A_QUERY`.
+    """
+    keys = _keys_of(item)
+    for batch in ids:
+        for page in org.client.rest.pages(keys.query.of_records(batch)):
+            records = to_batch(page["records"], keys.query.fields, keys.columns, keys.stamps)
+            frame = pl.DataFrame(records).with_columns(pl.lit("").alias("_slice"))
+            yield _typed(frame, item.cursor)
+
+
+def _keys_of(item: Described) -> Described:
+    names = ("Id", item.cursor) if item.cursor else ("Id",)
+    return replace(item, query=item.query.only(names))
+
+
+def _typed(frame: pl.DataFrame, cursor: str | None) -> pl.DataFrame:
+    if cursor is None:
+        return frame.select("Id", pl.lit(None, pl.Datetime("us", "UTC")).alias("cursor"))
+    typed, _ = cast(frame, [Column(cursor, Kind.TIMESTAMP)])
+    return typed.select("Id", pl.col(cursor).alias("cursor"))

@@ -1,0 +1,157 @@
+"""Deletions for good: asked of the org by `getDeleted` while that reaches back far enough.
+
+What `getDeleted` tells is only a hint: it lists what lies in the recycle bin, too. A record is held
+for gone when the org no longer has it under its Id.
+"""
+
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from sf_assets.errors import SfAssetsError
+from sf_assets.pipeline.census import ask_again
+from sf_assets.pipeline.describes import Described
+from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.reconcile import compared, copy_silver, cut
+from sf_assets.pipeline.repair import Repair, commit_deletions
+from sf_assets.storage.lake import Inventory
+from sf_assets.storage.slices import Kind, Slice
+from sf_assets.warehouse.compare import GONE, PURGED, comparison
+from sf_assets.windows import BEGIN, Coverage, Window, parse_compact
+
+log = logging.getLogger(__name__)
+
+ASKED_EVERY = timedelta(hours=1)
+SWEPT_EVERY = timedelta(days=1)
+"""Of an object for which `getDeleted` does not serve: it is not replicateable, say."""
+
+_REACH = timedelta(days=14)
+"""`getDeleted` forgets after 15 to 30 days (api.md §2.5, §6)."""
+
+_OVERLAP = timedelta(minutes=10)
+
+
+@dataclass(slots=True)
+class Deletions:
+    """What a tick has to find out about deletions.
+
+    Attributes:
+        told: Ids that the org lists as deleted, with the window that was asked for, by object.
+        none: Windows in which the org lists no deletion.
+        sweeps: Objects of which all Ids must be looked at.
+    """
+
+    told: dict[str, tuple[Window, Sequence[str]]] = field(default_factory=dict)
+    none: dict[str, list[Window]] = field(default_factory=dict)
+    sweeps: set[str] = field(default_factory=set)
+
+    @property
+    def slugs(self) -> set[str]:
+        """Objects that there is work for."""
+        return self.told.keys() | self.sweeps
+
+
+def look_for_deletions(
+    org: Org, items: Mapping[str, Described], inventory: Inventory, end: datetime
+) -> Deletions:
+    """Ask which records were deleted since that was last known; 25 objects to a call, hourly.
+
+    Args:
+        org: The org.
+        items: The objects; those without a cursor are read whole anyway.
+        inventory: What raw has.
+        end: Where windows end.
+    """
+    found = Deletions()
+    asked: dict[str, Window] = {}
+    for slug, item in items.items():
+        since = _known_until(slug, inventory)
+        if item.cursor is None or since is None:
+            continue
+        if item.info.replicateable and not item.query.where and end - since <= _REACH:
+            if end - since >= ASKED_EVERY:
+                asked[slug] = Window(since - _OVERLAP, end)
+        elif end - since >= SWEPT_EVERY:
+            found.sweeps.add(slug)
+    names = {items[slug].info.name: slug for slug in asked}
+    windows = {name: asked[slug] for name, slug in names.items()}
+    for name, answer in org.client.rest.deleted(windows):
+        slug = names[name]
+        if isinstance(answer, SfAssetsError):
+            log.info("%s: deletions are not told: %s", name, answer)
+            found.sweeps.add(slug)
+        elif answer.covered > asked[slug].start:
+            window = Window(_begin(slug, inventory, asked[slug]), answer.covered)
+            if answer.ids:
+                found.told[slug] = (window, answer.ids)
+            else:
+                found.none[slug] = [window]
+    return found
+
+
+def record_told(org: Org, item: Described, window: Window, answer: Sequence[str]) -> Slice | None:
+    """Find out which of the records that the org lists as deleted are gone for good.
+
+    To be called with the object's lock held.
+
+    Returns:
+        The slice that says so; None when none is gone that silver holds for there.
+    """
+    began = org.client.now()
+    with tempfile.TemporaryDirectory(prefix="sf-assets-") as folder:
+        copy_silver(org, item, Path(folder), pl.DataFrame({"Id": answer}, {"Id": pl.String}))
+        with comparison(Path(folder), began, None) as judged:
+            judged.judge(ask_again(org, item, cut(list(answer))))
+            if judged.counts().keys() & {GONE, PURGED}:
+                gone = judged.ids((GONE, PURGED))
+                return commit_deletions(org, item, gone, window, began)
+    org.lake.proofs.add({}, {item.spec.slug: [window]}, began)
+    return None
+
+
+def sweep(org: Org, item: Described) -> list[Slice]:
+    """Look at all Ids of an object, and record those that are gone.
+
+    To be called with the object's lock held.
+
+    Raises:
+        SuspiciousDeletionsError: More seems to be gone than is believed.
+        SalesforceError: The org refuses.
+    """
+    with compared(org, item, None) as (judged, began):
+        made = list(Repair(org).record_gone(item, judged, began))
+    if not made:
+        org.lake.proofs.add({}, {item.spec.slug: [Window(BEGIN, began)]}, began)
+    return made
+
+
+def _known_until(slug: str, inventory: Inventory) -> datetime | None:
+    """Until when all deletions are known; None while nothing was extracted.
+
+    What was deleted before the first reading was never in silver.
+    """
+    first = _first_reading(slug, inventory)
+    if first is None:
+        return None
+    known = inventory.deletions.get(slug, Coverage()) | Coverage([Window(BEGIN, first)])
+    return known.watermark
+
+
+def _begin(slug: str, inventory: Inventory, asked: Window) -> datetime:
+    """Where the window of an answer begins: the first one says of all the time before, too."""
+    known = inventory.deletions.get(slug, Coverage())
+    return asked.start if known.watermark > BEGIN else BEGIN
+
+
+def _first_reading(slug: str, inventory: Inventory) -> datetime | None:
+    read = [
+        parse_compact(ref.id.partition("-")[0])
+        for ref in inventory.refs.get(slug, [])
+        if ref.kind in {Kind.EXPORT, Kind.COMPACTED}
+    ]
+    return min(read, default=None)

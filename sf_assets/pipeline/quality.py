@@ -1,0 +1,181 @@
+"""The declared checks of silver, and what its checks come to: scores, and what to fix."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from sf_assets.catalog import Catalog
+from sf_assets.expectations import SILVER_CHECKS, SILVER_REMEDIES
+from sf_assets.pipeline.checks import Facts, Finding
+from sf_assets.pipeline.describes import KeptDescribes
+from sf_assets.pipeline.org import Org
+from sf_assets.quality import Expectation, Severity
+from sf_assets.storage.lake import Lake
+from sf_assets.warehouse import scores
+from sf_assets.warehouse.checks import Silver
+from sf_assets.warehouse.merge import transaction
+from sf_assets.warehouse.quality import Answer, Asker, Subject
+
+
+def check_declared(
+    org: Org, lake: Lake, wanted: Mapping[str, Sequence[Expectation]]
+) -> Iterator[Finding]:
+    """Ask declared checks of silver.
+
+    Args:
+        org: The org; it is not asked anything.
+        lake: Its raw layer, which has the describes.
+        wanted: The checks to ask, by lower-cased object name.
+
+    Raises:
+        WarehouseError: The warehouse is locked.
+    """
+    if not org.warehouse.path.exists():
+        yield from (_no_table(slug, check) for slug in wanted for check in wanted[slug])
+        return
+    kept = KeptDescribes(lake)
+    prefixes = {slug: i.key_prefix for slug in kept.names if (i := kept.info(slug))}
+    known = {slug: prefix for slug, prefix in prefixes.items() if prefix}
+    with org.warehouse.connect(read_only=True) as connection:
+        silver = Silver(connection, org.schema)
+        asker = Asker(connection, org.schema, org.now())
+        earlier = scores.readings(connection, lake.org_id, wanted)
+        for slug, checks in wanted.items():
+            if slug not in silver:
+                yield from (_no_table(slug, check) for check in checks)
+                continue
+            rows = silver.rows(slug)
+            subject = Subject(slug, kept.info(slug), known, earlier.get(slug, ()))
+            for check in checks:
+                yield _finding(slug, check, asker.ask(check, subject), rows)
+
+
+def _no_table(slug: str, check: Expectation) -> Finding:
+    return _finding(slug, check, Answer(passed=False, reason="there is no table yet"), 0)
+
+
+def _finding(slug: str, check: Expectation, answer: Answer, rows: int) -> Finding:
+    facts: Facts = {"live rows": rows, **answer.facts}
+    if answer.offenders is not None:
+        facts["offenders"] = answer.offenders
+        facts["share"] = round(answer.offenders / rows, 6) if rows else 0.0
+    if answer.ids:
+        facts["ids"] = ", ".join(answer.ids)
+    if answer.reason:
+        facts["reason"] = answer.reason
+    if answer.sql:
+        facts["sql"] = answer.sql
+    return Finding(
+        slug,
+        check.name,
+        answer.passed,
+        severe=check.severe,
+        facts=facts,
+        offenders=answer.offenders,
+        ids=answer.ids,
+        reason=answer.reason,
+    )
+
+
+def record(org: Org, lake: Lake, findings: Collection[Finding]) -> None:
+    """Keep what checks of silver found; of objects without a table there is nothing to keep.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    if not findings or not org.warehouse.path.exists():
+        return
+    gates = _blocking(org.catalog)
+    now = datetime.now(UTC)  # not by the org's clock, which is known in some runs and not in others
+    with org.writing(lake.org_id) as connection, transaction(connection):
+        silver = Silver(connection, org.schema)
+        rows = {f.slug: silver.rows(f.slug) for f in findings if f.slug in silver}
+        kept = [
+            scores.Kept(
+                checked_at=now,
+                org_id=lake.org_id,
+                object=found.slug,
+                check=found.name,
+                severity=Severity.ERROR if found.severe else Severity.WARN,
+                blocking=(found.slug, found.name) in gates,
+                passed=found.passed,
+                offenders=found.offenders,
+                rows=rows[found.slug],
+                ids=found.ids,
+                reason=found.reason,
+            )
+            for found in findings
+            if found.slug in rows
+        ]
+        if kept:
+            scores.keep(connection, kept)
+
+
+def closed_gates(org: Org) -> set[tuple[str, str]]:
+    """Blocking checks that did not pass, or were never asked, of objects that are in silver.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    gates = _blocking(org.catalog)
+    if not gates or not org.warehouse.path.exists():
+        return set()
+    with org.warehouse.connect(read_only=True) as connection:
+        silver = Silver(connection, org.schema)
+        gates = {(slug, name) for slug, name in gates if slug in silver}
+        return scores.not_passed(connection, org.kept_lake.org_id, gates)
+
+
+def late_tables(org: Org) -> set[str]:
+    """Gold tables that were due and not built, because a blocking check did not pass.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    if not org.warehouse.path.exists():
+        return set()
+    with org.warehouse.connect(read_only=True) as connection:
+        return scores.late_tables(connection, org.kept_lake.org_id)
+
+
+def mark_late(org: Org, table: str, *, late: bool) -> None:
+    """Note that a gold table is due and not built, or that it is built now.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    org_id = org.kept_lake.org_id
+    with org.writing(org_id) as connection, transaction(connection):
+        scores.mark_late(connection, org_id, table, late=late)
+
+
+def score(org: Org, lake: Lake) -> list[scores.Score]:
+    """Score the org's objects anew, keep the scores, and list what to fix in `ops.to_fix`.
+
+    Returns:
+        The scores, overall first; none where nothing was checked yet.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    now = datetime.now(UTC)
+    with org.writing(lake.org_id) as connection, transaction(connection):
+        return scores.score(connection, lake.org_id, now, _remedies(org.catalog))
+
+
+def _blocking(catalog: Catalog) -> set[tuple[str, str]]:
+    return {
+        (spec.slug, check.name)
+        for spec in catalog.objects.values()
+        for check in spec.expectations
+        if check.blocking
+    }
+
+
+def _remedies(catalog: Catalog) -> dict[tuple[str, str], str]:
+    """What to do when a check does not pass, for every check of silver there is."""
+    every = {name: SILVER_REMEDIES.get(name, asks) for name, asks in SILVER_CHECKS.items()}
+    found: dict[tuple[str, str], str] = {}
+    for spec in catalog.objects.values():
+        found |= {(spec.slug, name): remedy for name, remedy in every.items()}
+        found |= {(spec.slug, check.name): check.remedy for check in spec.expectations}
+    return found

@@ -1,0 +1,44 @@
+"""What the org last told of its API calls, kept in raw for runs that have not asked it yet.
+
+So a run on a budget that is used up knows it without a call, and the schedule knows its pace.
+"""
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeInt, ValidationError
+
+from sf_assets.salesforce.budget import Budget
+from sf_assets.storage.lake import Lake
+
+
+class Told(BaseModel):
+    """The org's count of its API calls.
+
+    Attributes:
+        used: In the 24 hours before.
+        allowed: In 24 hours.
+        at: When it said so, by its own time.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    used: NonNegativeInt
+    allowed: NonNegativeInt
+    at: AwareDatetime
+
+
+def last_told(lake: Lake) -> Told | None:
+    """What was kept last; None where nothing is, or nothing readable."""
+    try:
+        return Told.model_validate_json(lake.store.get(_path(lake)))
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def keep_told(lake: Lake, budget: Budget) -> None:
+    """Keep what the org has told a session."""
+    if budget.calls and budget.told_at:
+        told = Told(used=budget.calls.used, allowed=budget.calls.allowed, at=budget.told_at)
+        lake.store.put(_path(lake), told.model_dump_json().encode())
+
+
+def _path(lake: Lake) -> str:
+    return f"{lake.org_id}/budget.json"

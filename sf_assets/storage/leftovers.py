@@ -1,0 +1,83 @@
+"""What dead runs left behind: files of no manifest, slices whose place others have taken."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from sf_assets.errors import BusyError
+from sf_assets.storage.compaction import remove_replaced
+from sf_assets.storage.lake import Lake
+from sf_assets.storage.locks import locked
+from sf_assets.storage.store import Entry
+
+OLD = timedelta(days=1)
+"""Younger files are left alone: a run by REST has no note in the journal."""
+
+_PART = re.compile(r"(?P<slice>\d{8}T\d{6}Z-[0-9a-f]{8})-p\d+-c\d+\.parquet")
+_STAGED = re.compile(r"#\d+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What was removed of one object.
+
+    Attributes:
+        slug: Lower-cased object name.
+        files: Files that no manifest names.
+        bytes: Their size.
+        slices: Slices whose place others had taken.
+        busy: Who is at work on the object, so that nothing was removed; else None.
+    """
+
+    slug: str
+    files: int = 0
+    bytes: int = 0
+    slices: int = 0
+    busy: BusyError | None = None
+
+
+def remove_leftovers(lake: Lake, now: datetime) -> Iterator[Removed]:
+    """Remove what no reader can ever see, object by object.
+
+    Args:
+        lake: The raw layer.
+        now: The present, by which ages are judged.
+    """
+    slugs = {e.path.split("/")[2] for e in lake.store.list(f"{lake.org_id}/raw")}
+    for slug in sorted(slugs | lake.refs().keys()):
+        try:
+            with locked(lake.store, lake.lock_folder(slug), slug):
+                replaced = remove_replaced(lake, slug, now)
+                orphans = list(_orphans(lake, slug, now))
+                lake.store.delete([entry.path for entry in orphans])
+        except BusyError as busy:
+            yield Removed(slug, busy=busy)
+            continue
+        yield Removed(slug, len(orphans), sum(entry.size for entry in orphans), replaced)
+    _remove_staged(lake, now)
+
+
+def _orphans(lake: Lake, slug: str, now: datetime) -> Iterator[Entry]:
+    """Old files that belong to no slice, and to none that is being read."""
+    files = [e for e in lake.store.list(lake.raw_folder(slug)) if now - e.modified > OLD]
+    named = {p.path for piece in lake.read(lake.refs(slug).get(slug, [])) for p in piece.parts}
+    drafts = {draft.id for draft in lake.drafts(slug)}
+    for entry in files:
+        ours = _PART.fullmatch(entry.path.rpartition("/")[2])
+        if ours and entry.path not in named and ours["slice"] not in drafts:
+            yield entry
+
+
+def _remove_staged(lake: Lake, now: datetime) -> None:
+    """Files that a killed process was writing into a local folder; listings pass them over."""
+    if not lake.store.url.startswith("file:"):
+        return
+    root = Path(unquote(urlsplit(lake.store.url).path)) / lake.org_id
+    for path in root.rglob("*#*"):
+        if _STAGED.search(path.name):
+            age = now - datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            if age > OLD:
+                path.unlink(missing_ok=True)

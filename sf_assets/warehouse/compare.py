@@ -1,0 +1,207 @@
+"""The records of an org, by Id and cursor, against those of silver: which differ, and how.
+
+Both sides are files. The warehouse is open only while silver's keys are copied; the comparison is
+made in a database of its own, which spills to a folder.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from sf_assets.warehouse.duckdb import MEMORY_LIMIT, text_literal
+
+_KEYS = "silver.parquet"
+
+# How a record differs.
+MISSING = "missing"  # only the org has it
+OUTDATED = "outdated"  # the org has a newer version
+AHEAD = "ahead"  # silver has a newer version
+BACK = "back"  # silver holds it for gone
+GONE = "gone"  # only silver has it, live
+PURGED = "purged"  # only silver has it, as deleted
+
+DIFFERENT = frozenset({MISSING, OUTDATED, AHEAD, BACK, GONE})
+"""What makes the two sides unequal; that a deleted record was purged does not."""
+
+SUSPECT = DIFFERENT | {PURGED}
+"""What is asked again before it is believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What both sides have of one UTC day of the present cursor.
+
+    Attributes:
+        day: The day; None for an object without a cursor.
+        org: Records of the org.
+        silver: Records of silver.
+        digests_equal: Whether Ids and cursors are the same on both sides.
+    """
+
+    day: date | None
+    org: int
+    silver: int
+    digests_equal: bool
+
+
+def copy_keys(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    folder: Path,
+    *,
+    flagged: bool,
+    only: pl.DataFrame | None = None,
+) -> None:
+    """Copy Id, cursor, read time and deletion marks of a silver table into a folder.
+
+    Args:
+        connection: Open on the warehouse.
+        table: The table, as SQL writes it.
+        folder: Where to.
+        flagged: Whether the object has `IsDeleted`.
+        only: Ids to copy; None for all.
+    """
+    binned = "coalesce(IsDeleted, false)" if flagged else "false"
+    target = text_literal(str(folder / _KEYS))
+    chosen = table
+    if only is not None:
+        connection.register("chosen", only)
+        chosen = f"{table} SEMI JOIN chosen USING (Id)"
+    connection.execute(
+        f"COPY (SELECT Id, _cursor AS cursor, _read_at AS read_at, _deleted AS deleted, "
+        f"{binned} AS binned FROM {chosen}) TO {target} (FORMAT parquet)"
+    )
+
+
+class Comparison:
+    """One comparison of an object.
+
+    Args:
+        folder: Where silver's keys were copied to, and where there is room to spill.
+        began: The org was read after this; younger rows of silver are not judged.
+        horizon: Records whose cursor in the org lies behind it are not judged; None for an object
+            without a cursor.
+    """
+
+    def __init__(self, folder: Path, began: datetime, horizon: datetime | None) -> None:
+        self._database = duckdb.connect(
+            config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(folder / "spill")}
+        )
+        self._run = self._database.execute
+        self._run("SET TimeZone = 'UTC'")
+        self._run("SET preserve_insertion_order = false")
+        self._folder = folder
+        self._began = began
+        self._horizon = horizon
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._database.close()
+
+    def judge(self, org: Iterable[pl.DataFrame]) -> int:
+        """Compare; how many records differ, purged ones included.
+
+        Args:
+            org: What the org has: frames of Id and `cursor`, a UTC time or null.
+        """
+        self._fill("org", "Id VARCHAR, cursor TIMESTAMPTZ", org)
+        self._judge()
+        return sum(n for what, n in self.counts().items() if what in SUSPECT)
+
+    def amend(self, again: Iterable[pl.DataFrame]) -> None:
+        """Compare again, with another answer of the org about the records that differ.
+
+        What differs for the first time now is taken for equal: it was not asked again.
+        """
+        kinds = {"kinds": sorted(SUSPECT)}
+        self._run("CREATE TABLE suspects AS SELECT Id FROM judged WHERE what = ANY($kinds)", kinds)
+        self._fill("again", "Id VARCHAR, cursor TIMESTAMPTZ", again)
+        self._run("DELETE FROM org WHERE Id IN (FROM suspects)")
+        self._run("INSERT INTO org FROM again WHERE Id IN (FROM suspects)")
+        self._judge()
+        self._run(
+            "UPDATE judged SET what = 'equal' WHERE what = ANY($kinds) "
+            "AND Id NOT IN (FROM suspects)",
+            kinds,
+        )
+
+    def _judge(self) -> None:
+        keys = text_literal(str(self._folder / _KEYS))
+        judged = "coalesce(o.cursor < $horizon, true)" if self._horizon else "true"
+        horizon = {"horizon": self._horizon} if self._horizon else {}
+        self._run(
+            f"""
+            CREATE OR REPLACE TABLE judged AS
+            SELECT coalesce(o.Id, s.Id) AS Id, o.cursor AS org_cursor, s.cursor AS cursor, CASE
+                WHEN s.Id IS NULL THEN '{MISSING}'
+                WHEN s.read_at >= $began AND (o.Id IS NULL OR o.cursor <> s.cursor) THEN 'young'
+                WHEN o.Id IS NULL AND s.deleted THEN 'known'
+                WHEN o.Id IS NULL AND s.binned THEN '{PURGED}'
+                WHEN o.Id IS NULL THEN '{GONE}'
+                WHEN s.deleted THEN '{BACK}'
+                WHEN o.cursor > s.cursor THEN '{OUTDATED}'
+                WHEN o.cursor < s.cursor THEN '{AHEAD}'
+                ELSE 'equal' END AS what
+            FROM org o FULL JOIN read_parquet({keys}) s ON o.Id = s.Id
+            WHERE {judged}
+            """,
+            {"began": self._began} | horizon,
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Records by how they differ."""
+        return dict(self._run("SELECT what, count(*) FROM judged GROUP BY 1").fetchall())
+
+    def ids(self, kinds: Iterable[str]) -> Iterator[pl.DataFrame]:
+        """Ids and `org_cursor` of the records that differ in one of these ways, in batches."""
+        reader = self._database.sql(
+            "SELECT Id, org_cursor FROM judged WHERE what = ANY($kinds) ORDER BY org_cursor, Id",
+            params={"kinds": list(kinds)},
+        ).to_arrow_reader(1000)
+        for batch in reader:
+            frame = pl.from_arrow(batch)
+            assert isinstance(frame, pl.DataFrame)  # noqa: S101 (for the type checker)
+            yield frame
+
+    def days(self) -> list[Day]:
+        """Both sides by day of the cursor, as they were judged."""
+        there = f"what NOT IN ('{GONE}', '{PURGED}', 'known', 'young')"
+        ours = f"what NOT IN ('{MISSING}', '{BACK}', '{PURGED}', 'known', 'young')"
+        digest = "bit_xor(hash(Id, {0}))"
+        rows = self._run(
+            f"""
+            SELECT day, sum(org)::BIGINT, sum(silver)::BIGINT, bit_xor(a) = bit_xor(b) FROM (
+                SELECT org_cursor::DATE AS day, count(*) AS org, 0 AS silver,
+                    {digest.format("org_cursor")} AS a, 0::UBIGINT AS b
+                FROM judged WHERE {there} GROUP BY 1
+                UNION ALL
+                SELECT CASE WHEN $dated THEN cursor::DATE END, 0, count(*), 0,
+                    {digest.format("CASE WHEN $dated THEN cursor END")}
+                FROM judged WHERE {ours} GROUP BY 1
+            ) GROUP BY 1 ORDER BY 1 NULLS FIRST
+            """,
+            {"dated": self._horizon is not None},
+        ).fetchall()
+        return [Day(*row) for row in rows]
+
+    def _fill(self, table: str, columns: str, frames: Iterable[pl.DataFrame]) -> None:
+        self._run(f"CREATE OR REPLACE TABLE {table} ({columns})")
+        for frame in frames:
+            self._database.register("batch", frame)
+            self._run(f"INSERT INTO {table} BY NAME FROM batch")
+            self._database.unregister("batch")
+
+
+@contextmanager
+def comparison(folder: Path, began: datetime, horizon: datetime | None) -> Iterator[Comparison]:
+    """A comparison, forgotten when the block ends."""
+    made = Comparison(folder, began, horizon)
+    try:
+        yield made
+    finally:
+        made.close()

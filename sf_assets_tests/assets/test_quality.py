@@ -1,0 +1,446 @@
+"""Declared checks as a user of Dagster and of the command line meets them, on a faulty org."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from sf_assets.assets import commands
+from sf_assets.assets.objects import TICK_TAG
+from sf_assets.assets.running import Runner
+from sf_assets.catalog import load_catalog
+from sf_assets.definitions import defs
+from sf_assets.emulator.server import Emulator
+from sf_assets_tests.conftest import Workspace
+
+TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
+SILVER = dg.AssetKey(["silver", "account"])
+CHECKS: list[dict[str, Any]] = [
+    {"unique": "Name"},
+    {"not_null": ["Name", "Website"]},
+    {"in_picklist": "Industry"},
+    {"matches": {"Website": "https?://.+"}},
+    {"between": {"NumberOfEmployees": [0, 1_000_000]}, "severity": "error"},
+    {"references": "ParentId"},
+    {"rows": {"change": "20%"}},
+    {"fresh": "2h"},
+    {"not_null": "Nope__c"},
+]
+GATE = {"unique": "Name", "severity": "error", "blocking": True}
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+class Shop:
+    """A workspace with a gold table of accounts and one of leads, and its org.
+
+    Attributes:
+        workspace: The workspace.
+        org: The org.
+    """
+
+    def __init__(self, workspace: Workspace, org: Emulator) -> None:
+        self.workspace = workspace
+        self.org = org
+        gold = workspace.folder / "gold"
+        gold.mkdir()
+        for name in ("account", "lead"):
+            query = f"SELECT count(*) AS n FROM silver.{name}\n"
+            (gold / f"{name}s.sql").write_text(query, encoding="utf-8")
+
+    def declare(self, *checks: dict[str, Any]) -> None:
+        """Write the catalogue, with these checks of Account."""
+        self.workspace.catalogue(
+            {"Account": {"checks": list(checks)}, "Lead": None}, start="2026-10-01", gold="gold"
+        )
+
+    def account(self, **values: Any) -> str:
+        """A new account."""
+        return str(self.org.org.records.insert("Account", values))
+
+    def accounts(self, table: str) -> int:
+        (row,) = self.workspace.rows(f"SELECT count(*) FROM {table}")
+        return int(row[0])
+
+    def gold(self, table: str) -> int | None:
+        """What a gold table counts; None when it is not built."""
+        there = "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'gold' AND table_name = "
+        if self.workspace.rows(f"{there}'{table}'") == [(0,)]:
+            return None
+        (row,) = self.workspace.rows(f"SELECT n FROM gold.{table}")
+        return int(row[0])
+
+    def refresh(self) -> Runner:
+        """`sf-assets refresh`, in this process; nothing is remembered between two of them."""
+        self.org.advance(60)
+        with dg.DagsterInstance.ephemeral() as instance:
+            runner = Runner(instance)
+            commands.refresh(runner, load_catalog(self.workspace.folder / "catalog.yaml"), [])
+        return runner
+
+
+@pytest.fixture
+def shop(own_workspace: Workspace, living_org: Emulator, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    for name, value in own_workspace.env.items():
+        monkeypatch.setenv(name, value)
+    return Shop(own_workspace, living_org)
+
+
+def tick(instance: dg.DagsterInstance, *names: str) -> dg.ExecuteInProcessResult:
+    keys = [dg.AssetKey([layer, name]) for layer in ("raw", "silver") for name in names]
+    return materialize(instance, *keys, partition=TODAY, **{TICK_TAG: "true"})
+
+
+def materialize(
+    instance: dg.DagsterInstance, *keys: dg.AssetKey, partition: str | None = None, **tags: str
+) -> dg.ExecuteInProcessResult:
+    return (
+        defs()
+        .resolve_implicit_global_asset_job_def()
+        .execute_in_process(
+            instance=instance,
+            asset_selection=list(keys),
+            partition_key=partition,
+            tags=tags,
+            raise_on_error=False,
+        )
+    )
+
+
+def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    return {e.check_name: e for e in result.get_asset_check_evaluations() if e.asset_key == SILVER}
+
+
+def facts(evaluation: Any) -> dict[str, Any]:
+    return {name: value.value for name, value in evaluation.metadata.items()}
+
+
+def plant(shop: Shop) -> dict[str, set[str]]:
+    """Accounts that offend, by the check that must find them."""
+    gone = shop.account(Name="gone", Website="https://gone.example")
+    orphan = shop.account(Name="orphan", Website="http://x", ParentId=gone)
+    shop.org.org.records.delete("Account", gone)
+    with shop.org.org.records.transaction() as change:
+        change.update("Account", [{"Id": orphan, "ParentId": gone}], system=True)
+    return {
+        "unique_Name": {
+            shop.account(Name="Twice & Co", Website="https://a"),
+            shop.account(Name="Twice & Co", Website="https://b"),
+        },
+        "matches_Website": {shop.account(Name="odd site", Website="ftp://x")},
+        "between_NumberOfEmployees": {
+            shop.account(Name="minus", Website="http://m", NumberOfEmployees=-5)
+        },
+        "in_picklist_Industry": {
+            shop.account(Name="trade", Website="http://t", Industry="Alchemy")
+        },
+        "not_null_Website": {shop.account(Name="no site")},
+        "references_ParentId": {orphan},
+    }
+
+
+def test_every_declared_check_is_an_asset_check_on_silver(shop: Shop) -> None:
+    shop.declare(*CHECKS, {**GATE, "unique": ["Name", "Phone"]})
+    graph = defs().resolve_asset_graph()
+    mine = {k.name: graph.get(k) for k in graph.asset_check_keys if k.asset_key == SILVER}
+    assert mine.keys() >= {
+        "unique_Name", "not_null_Name", "not_null_Website", "in_picklist_Industry",
+        "matches_Website", "between_NumberOfEmployees", "references_ParentId", "rows", "fresh",
+        "not_null_Nope__c", "unique_Name_Phone", "ids",
+    }  # fmt: skip
+    assert [name for name, node in mine.items() if node.blocking] == ["unique_Name_Phone"]
+    assert mine["unique_Name"].description == "No two live rows have the same Name."
+
+
+def test_planted_offenders_are_found_within_the_step_that_loads_them(
+    shop: Shop, instance: dg.DagsterInstance
+) -> None:
+    shop.declare(*CHECKS)
+    planted = plant(shop)
+    shop.org.advance(60)
+    result = tick(instance, "account")
+    assert result.success, "a check that does not pass is no failure of the step"
+    found = evaluations(result)
+    for name, ids in planted.items():
+        evaluation = found[name]
+        assert not evaluation.passed, name
+        offending = {row[0] for row in shop.workspace.rows(facts(evaluation)["sql"])}
+        assert offending & set().union(*planted.values()) == ids, name
+        assert facts(evaluation)["offenders"] == len(offending)
+        named = facts(evaluation)["ids"].split(", ")
+        assert named == sorted(offending)[:10]
+    assert found["not_null_Name"].passed
+    assert found["fresh"].passed
+    assert found["rows"].passed
+    assert found["between_NumberOfEmployees"].severity is dg.AssetCheckSeverity.ERROR
+    assert found["unique_Name"].severity is dg.AssetCheckSeverity.WARN
+    assert facts(found["between_NumberOfEmployees"])["share"] == pytest.approx(
+        1 / shop.accounts("silver.account_live"), abs=1e-6
+    )
+
+
+def test_a_field_that_describe_does_not_know_fails_its_check_alone(
+    shop: Shop, instance: dg.DagsterInstance
+) -> None:
+    shop.declare(*CHECKS)
+    result = tick(instance, "account")
+    assert result.success
+    assert facts(evaluations(result)["not_null_Nope__c"])["reason"].startswith(
+        "describe knows no field Nope__c"
+    )
+    assert len(evaluations(result)) == 10 + 4
+
+
+def test_no_value_of_a_record_is_told(shop: Shop, instance: dg.DagsterInstance) -> None:
+    shop.declare(*CHECKS)
+    for _ in range(2):
+        shop.account(Name="S3cret Name", Website="S3cret site", Industry="S3cret trade")
+    shop.org.advance(60)
+    result = tick(instance, "account")
+    declared = [e for name, e in evaluations(result).items() if name != "picklists"]
+    assert "S3cret" not in str([facts(e) for e in declared])
+    assert shop.workspace.rows("SELECT count(*) FROM ops.quality WHERE reason LIKE '%S3cret%'") == [
+        (0,)
+    ]
+
+
+def test_checks_run_alone_and_every_morning(shop: Shop, instance: dg.DagsterInstance) -> None:
+    shop.declare(*CHECKS)
+    tick(instance, "account")
+    alone = (
+        defs()
+        .resolve_implicit_global_asset_job_def()
+        .get_subset(asset_check_selection={dg.AssetCheckKey(SILVER, "unique_Name")})
+        .execute_in_process(instance=instance)
+    )
+    assert list(evaluations(alone)) == ["unique_Name"]
+    morning = defs().resolve_job_def("daily_checks").execute_in_process(instance=instance)
+    assert len(evaluations(morning)) == 10 + 4
+    times = shop.workspace.rows(
+        "SELECT \"check\", count(*) FROM ops.quality WHERE object = 'account' GROUP BY 1"
+    )
+    assert dict(times) == dict.fromkeys(evaluations(morning), 2) | {"unique_Name": 3}
+
+
+@pytest.mark.slow
+def test_a_blocking_check_keeps_gold_until_it_passes(
+    shop: Shop, instance: dg.DagsterInstance
+) -> None:
+    tables = ("accounts", "leads", "daily")
+    accounts, leads, daily = (dg.AssetKey(["gold", name]) for name in tables)
+    (shop.workspace.folder / "gold" / "daily.sql").write_text(
+        "SELECT $day::DATE AS day, count(*) AS n FROM raw.account, silver.account GROUP BY 1"
+    )
+    shop.declare({"unique": "AccountNumber", "severity": "error", "blocking": True})
+    first = dg.evaluate_automation_conditions(defs(), instance)
+    assert tick(instance, "account", "lead").success
+    second = dg.evaluate_automation_conditions(defs(), instance, cursor=first.cursor)
+    assert (second.get_num_requested(accounts), second.get_num_requested(leads)) == (1, 1)
+    assert second.get_num_requested(daily) > 0
+    _, two = (shop.account(Name=name, AccountNumber="7") for name in ("a", "b"))
+    shop.org.advance(60)
+    result = tick(instance, "account", "lead")
+    assert not result.success, "a failed blocking check is never reported green"
+    assert SILVER in {e.asset_key for e in result.get_asset_materialization_events()}
+    third = dg.evaluate_automation_conditions(defs(), instance, cursor=second.cursor)
+    assert (third.get_num_requested(accounts), third.get_num_requested(daily)) == (0, 0)
+    # A later tick that has nothing to do with it changes nothing.
+    shop.org.org.records.insert("Lead", {"LastName": "new", "Company": "c"})
+    shop.org.advance(60)
+    assert tick(instance, "lead").success
+    fourth = dg.evaluate_automation_conditions(defs(), instance, cursor=third.cursor)
+    assert (fourth.get_num_requested(accounts), fourth.get_num_requested(leads)) == (0, 1)
+    shop.org.org.records.update("Account", two, {"AccountNumber": "8"})
+    shop.org.advance(60)
+    assert tick(instance, "account").success
+    fifth = dg.evaluate_automation_conditions(defs(), instance, cursor=fourth.cursor)
+    assert fifth.get_num_requested(accounts) == 1
+    assert fifth.get_num_requested(daily) > 0
+
+
+def test_gold_is_not_forgotten_when_the_check_passes_by_itself_later(
+    shop: Shop, instance: dg.DagsterInstance
+) -> None:
+    """The record was changed outside of the object: the checks of the morning set gold free."""
+    accounts = dg.AssetKey(["gold", "accounts"])
+    shop.declare({"references": "ParentId", "severity": "error", "blocking": True})
+    first = dg.evaluate_automation_conditions(defs(), instance)
+    plant(shop)
+    shop.org.advance(60)
+    assert not tick(instance, "account").success
+    second = dg.evaluate_automation_conditions(defs(), instance, cursor=first.cursor)
+    assert second.get_num_requested(accounts) == 0
+    shop.declare({"not_null": "Name", "severity": "error", "blocking": True})
+    third = dg.evaluate_automation_conditions(defs(), instance, cursor=second.cursor)
+    assert third.get_num_requested(accounts) == 0, "the new check was not asked yet"
+    defs().resolve_job_def("daily_checks").execute_in_process(
+        instance=instance, raise_on_error=False
+    )
+    fourth = dg.evaluate_automation_conditions(defs(), instance, cursor=third.cursor)
+    assert fourth.get_num_requested(accounts) == 1
+
+
+@pytest.mark.slow
+def test_refresh_does_not_build_gold_on_what_a_blocking_check_refuses(shop: Shop) -> None:
+    shop.declare({"unique": "AccountNumber", "severity": "error", "blocking": True})
+    assert shop.refresh().report.errors == {}
+    before = shop.gold("accounts")
+    leads = shop.gold("leads")
+    assert before == shop.accounts("silver.account_live")
+    two = [shop.account(Name=name, AccountNumber="7") for name in ("a", "b")]
+    shop.org.org.records.insert("Lead", {"LastName": "new", "Company": "c"})
+    refused = shop.refresh().report
+    assert "unique_AccountNumber" in refused.errors["gold/accounts"]
+    assert "ops.to_fix" in refused.errors["gold/accounts"]
+    assert (shop.gold("accounts"), shop.gold("leads")) == (before, (leads or 0) + 1)
+    assert shop.accounts("silver.account_live") == (before or 0) + 2
+    # Nothing has changed, and still nobody is told that all is well.
+    assert "gold/accounts" in shop.refresh().report.errors
+    assert shop.gold("accounts") == before
+    shop.org.org.records.update("Account", two[0], {"AccountNumber": "8"})
+    assert shop.refresh().report.errors == {}
+    assert shop.gold("accounts") == (before or 0) + 2
+
+
+@pytest.mark.slow
+def test_refresh_builds_gold_late_when_the_catalogue_no_longer_asks(shop: Shop) -> None:
+    shop.declare(GATE, {"not_null": "Name"})
+    for _ in range(2):
+        shop.account(Name="Twice")
+    assert "gold/accounts" in shop.refresh().report.errors
+    assert shop.gold("accounts") is None
+    assert shop.gold("leads") is not None
+    shop.declare({**GATE, "blocking": False})
+    assert shop.refresh().report.errors == {}
+    assert shop.gold("accounts") == shop.accounts("silver.account_live")
+    shop.account(Name="another")
+    shop.declare(GATE)
+    shop.refresh()
+    held = shop.gold("accounts")
+    shop.declare()
+    assert shop.refresh().report.errors == {}
+    assert shop.gold("accounts") == (held or 0) + 1
+    assert shop.workspace.rows("SELECT * FROM ops.gold_late") == []
+
+
+def test_references_are_asked_once_all_objects_are_loaded(shop: Shop) -> None:
+    gate = {"references": "AccountId", "severity": "error", "blocking": True}
+    objects = {"Contact": {"checks": [gate]}, "Account": {"grain": "monthly"}, "Lead": None}
+    shop.workspace.catalogue(objects, start="2026-10-01", gold="gold")
+    report = shop.refresh().report
+    assert report.errors == {}
+    outcomes = {(c["asset"], c["check"]): c["passed"] for c in report.checks}
+    assert outcomes["silver/contact", "references_AccountId"]
+    answers = "SELECT passed, reason FROM ops.quality WHERE \"check\" = 'references_AccountId' "
+    assert shop.workspace.rows(f"{answers} ORDER BY checked_at") == [
+        (False, "AccountId leads to Account, which silver has not"), (True, ""),
+    ]  # fmt: skip
+
+
+def test_scores_are_kept_plotted_and_explained(shop: Shop) -> None:
+    shop.declare({"unique": "AccountNumber", "severity": "error"}, {"not_null": "AccountNumber"})
+    for number in ("7", "7", "8", "9"):
+        shop.account(Name=f"number {number}", AccountNumber=number)
+    report = shop.refresh().report
+    metadata = report.materialized["ops", "quality"]
+    rows = shop.accounts("silver.account_live")
+    (missing,) = shop.workspace.rows(
+        "SELECT count(*) FROM silver.account_live WHERE AccountNumber IS NULL"
+    )[0]
+    shares = {
+        (c, s): 1 - (0 if passed else min((n or 0) / rows, 1) if n is not None else 1)
+        for c, s, passed, n in shop.workspace.rows(
+            'SELECT "check", severity, passed, offenders FROM ops.quality '
+            "WHERE object = 'account'"
+        )
+    }
+    assert shares["unique_AccountNumber", "error"] == pytest.approx(1 - 2 / rows)
+    assert shares["not_null_AccountNumber", "warn"] == pytest.approx(1 - missing / rows)
+    weights = {"error": 3, "warn": 1}
+    expected = sum(v * weights[s] for (_, s), v in shares.items()) / sum(
+        weights[s] for _, s in shares
+    )
+    assert metadata["score/account"] == pytest.approx(100 * expected)
+    overall = (metadata["score/account"] + metadata["score/lead"]) / 2
+    assert metadata["score"] == pytest.approx(overall)
+    assert all(isinstance(metadata[name], float) for name in ("score", "score/account"))
+    scored = dict(shop.workspace.rows("SELECT object, score FROM ops.quality_scores"))
+    assert scored == {
+        None: metadata["score"], "account": metadata["score/account"],
+        "lead": metadata["score/lead"],
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_what_to_fix_is_listed_worst_first_since_it_was_first_seen(shop: Shop) -> None:
+    shop.declare(
+        {"not_null": "Nope__c"},
+        {"unique": "AccountNumber", "severity": "error"},
+        {"not_null": "AccountNumber"},
+    )
+    shop.refresh()
+    query = (
+        'SELECT "check", offenders, ids, first_seen, checked_at, what_to_do FROM ops.to_fix '
+        "WHERE object = 'account' AND \"check\" LIKE '%\\_\\_%' ESCAPE '\\' "
+        "OR \"check\" LIKE '%AccountNumber' ORDER BY place"
+    )
+    assert [row[0] for row in shop.workspace.rows(query)] == [
+        "not_null_Nope__c", "not_null_AccountNumber",
+    ]  # fmt: skip
+    ids = {shop.account(Name="n", AccountNumber="7") for _ in range(2)}
+    shop.refresh()
+    shop.account(Name="n", AccountNumber="8")
+    shop.refresh()
+    worst, unknown, missing = shop.workspace.rows(query)
+    assert (worst[0], worst[1], set(worst[2])) == ("unique_AccountNumber", 2, ids)
+    assert "merge these records" in worst[5]
+    assert unknown[:3] == ("not_null_Nope__c", None, [])
+    assert unknown[5] == "describe knows no field Nope__c; correct it in the catalogue"
+    assert missing[3] < worst[3] < worst[4] == missing[4]
+    for account in ids:
+        shop.org.org.records.update("Account", account, {"AccountNumber": account})
+    shop.refresh()
+    assert "unique_AccountNumber" not in [row[0] for row in shop.workspace.rows(query)]
+
+
+@pytest.mark.slow
+def test_the_row_count_is_compared_with_the_objects_own_history(shop: Shop) -> None:
+    shop.declare({"rows": {"change": "20%"}, "severity": "error"})
+    for number in range(5):
+        shop.account(Name=f"reading {number}")
+        report = shop.refresh().report
+        assert [c["passed"] for c in report.checks if c["check"] == "rows"] == [True]
+    for number in range(shop.accounts("silver.account_live") // 4 + 2):
+        shop.account(Name=f"mass load {number}")
+    (check,) = [c for c in shop.refresh().report.checks if c["check"] == "rows"]
+    assert not check["passed"]
+    counts = [int(row[0]) for row in shop.workspace.rows(READINGS)]
+    usual = sorted(counts[:5])[2]
+    assert check["facts"]["median of earlier readings"] == usual
+    assert check["facts"]["change"] == f"{(counts[5] - usual) / usual:+.2%}"
+
+
+READINGS = "SELECT rows FROM ops.quality WHERE \"check\" = 'rows' ORDER BY checked_at"
+
+
+def test_the_score_is_built_when_checks_ran(shop: Shop, instance: dg.DagsterInstance) -> None:
+    shop.declare({"unique": "Name"})
+    key = dg.AssetKey(["ops", "quality"])
+    first = dg.evaluate_automation_conditions(defs(), instance)
+    assert first.get_num_requested(key) == 0
+    tick(instance, "account", "lead")
+    second = dg.evaluate_automation_conditions(defs(), instance, cursor=first.cursor)
+    assert second.get_num_requested(key) == 1
+    assert materialize(instance, key).success
+    third = dg.evaluate_automation_conditions(defs(), instance, cursor=second.cursor)
+    assert third.get_num_requested(key) == 0
+    defs().resolve_job_def("daily_checks").execute_in_process(instance=instance)
+    fourth = dg.evaluate_automation_conditions(defs(), instance, cursor=third.cursor)
+    assert fourth.get_num_requested(key) == 1
+    assert defs().resolve_asset_graph().get(key).group_name == "ops"

@@ -1,0 +1,141 @@
+"""Deletions for good reach silver by ticks alone, and nothing else is ever marked."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sf_assets.emulator.clock import Clock
+from sf_assets.emulator.server import Emulator
+from sf_assets.pipeline.plan import plan_tick
+from sf_assets_tests.conftest import FAST, Workspace
+from sf_assets_tests.equality import differences
+
+OBJECTS = ("Account", "Contact", "Case", "OpportunityHistory")
+HOUR, DAY = 3600, 86_400
+
+
+@pytest.fixture
+def org() -> Iterator[Emulator]:
+    clock = Clock(datetime(2026, 11, 20, 15, 30, tzinfo=UTC), frozen=True)
+    with Emulator(scale=0.02, seed=11, settings=FAST, clock=clock) as emulator:
+        emulator.advance(600)
+        yield emulator
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, org: Emulator) -> Workspace:
+    workspace = Workspace(tmp_path, org.environment)
+    workspace.catalogue(dict.fromkeys(OBJECTS))
+    workspace.tick()
+    org.advance(60)
+    return workspace
+
+
+def ticked(workspace: Workspace, org: Emulator) -> None:
+    """A tick after which everything is equal."""
+    for done in workspace.tick().values():
+        assert done.error is None, done.slug
+    for name in OBJECTS:
+        assert differences(org, workspace, name) == []
+
+
+def calls_of_a_tick(workspace: Workspace) -> int:
+    here = workspace.org()
+    before = here.client.budget.made
+    plan_tick(here, here.catalog.select([]))
+    return here.client.budget.made - before
+
+
+def test_a_hard_deletion_is_found_within_the_hour(workspace: Workspace, org: Emulator) -> None:
+    case = workspace.rows("SELECT min(Id) FROM silver.case_live")[0][0]
+    org.records.delete("Case", case)
+    org.records.purge("Case", case)
+    org.advance(HOUR + 60)
+    ticked(workspace, org)
+    kinds = dict(workspace.rows("SELECT kind, count(*) FROM ops.slices GROUP BY 1"))
+    assert kinds["deletions"] == 1
+    org.advance(HOUR + 60)
+    assert workspace.tick() == {}
+
+
+def test_what_lies_in_the_recycle_bin_is_no_hard_deletion(
+    workspace: Workspace, org: Emulator
+) -> None:
+    case = workspace.rows("SELECT min(Id) FROM silver.case_live")[0][0]
+    org.records.delete("Case", case)
+    org.advance(HOUR + 60)
+    ticked(workspace, org)
+    org.records.undelete("Case", case)
+    org.advance(HOUR + 60)
+    ticked(workspace, org)
+    assert workspace.rows("SELECT count(*) FROM silver.case WHERE _deleted") == [(0,)]
+
+
+def test_deletions_are_asked_once_an_hour_for_many_objects_at_once(
+    workspace: Workspace, org: Emulator
+) -> None:
+    idle = calls_of_a_tick(workspace)
+    org.advance(HOUR + 60)
+    assert calls_of_a_tick(workspace) == idle + 2  # describes are asked for once an hour, too
+    workspace.tick()
+    assert calls_of_a_tick(workspace) <= idle
+
+
+def test_an_object_that_is_not_replicateable_is_swept_once_a_day(
+    workspace: Workspace, org: Emulator
+) -> None:
+    gone = workspace.rows("SELECT min(Id) FROM silver.opportunityhistory")[0][0]
+    org.records.purge("OpportunityHistory", gone)
+    org.advance(DAY + HOUR)
+    ticked(workspace, org)
+    assert workspace.rows("SELECT Id FROM silver.opportunityhistory WHERE _deleted") == [(gone,)]
+    org.advance(HOUR)
+    assert "opportunityhistory" not in workspace.tick()
+
+
+def test_an_outage_beyond_the_reach_of_get_deleted_is_made_good_by_a_sweep(
+    workspace: Workspace, org: Emulator
+) -> None:
+    case = workspace.rows("SELECT min(Id) FROM silver.case_live")[0][0]
+    org.records.delete("Case", case)
+    org.records.purge("Case", case)
+    org.advance(40 * DAY)
+    ticked(workspace, org)
+    org.advance(2 * HOUR)
+    assert "case" not in workspace.tick()
+
+
+def test_a_merge_and_a_cascade_reach_silver(workspace: Workspace, org: Emulator) -> None:
+    account = workspace.rows(
+        "SELECT AccountId FROM silver.contact_live WHERE AccountId IS NOT NULL LIMIT 1"
+    )[0][0]
+    org.records.delete("Account", account)
+    org.advance(60)
+    ticked(workspace, org)
+    orphans = f"SELECT count(*) FROM silver.contact_live WHERE AccountId = '{account}'"
+    theirs = org.store.rows(
+        f"SELECT count(*) FROM Contact WHERE AccountId = '{account}' AND NOT IsDeleted"
+    )
+    assert workspace.rows(orphans) == theirs
+
+
+def test_rows_that_leave_a_filter_are_noticed_by_the_sweep(tmp_path: Path, org: Emulator) -> None:
+    workspace = Workspace(tmp_path / "filtered", org.environment)
+    workspace.folder.mkdir()
+    (workspace.folder / "case.soql").write_text(
+        "SELECT Id, Subject, Priority, SystemModstamp, IsDeleted FROM Case WHERE Priority != 'Low'"
+    )
+    workspace.catalogue({"Case": {"soql": "case.soql"}})
+    workspace.tick()
+    case = workspace.rows("SELECT min(Id) FROM silver.case_live")[0][0]
+    org.advance(60)
+    org.records.update("Case", case, {"Priority": "Low"})
+    org.advance(DAY + HOUR)
+    workspace.tick()
+    assert workspace.rows("SELECT Id FROM silver.case WHERE _deleted") == [(case,)]
+    org.records.update("Case", case, {"Priority": "High"})
+    org.advance(HOUR)
+    workspace.tick()
+    assert workspace.rows("SELECT Id FROM silver.case WHERE _deleted") == []

@@ -1,0 +1,136 @@
+"""What is kept of checks: apart for each org; the latest outcomes count, withdrawn ones do not."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from sf_assets.quality import Severity
+from sf_assets.warehouse.duckdb import Warehouse
+from sf_assets.warehouse.scores import (
+    LAST_READINGS,
+    Kept,
+    keep,
+    late_tables,
+    mark_late,
+    not_passed,
+    readings,
+    score,
+)
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+UK, US = "00D0000000000UK", "00D0000000000US"
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with Warehouse(f"duckdb:///{tmp_path}/w.duckdb").connect() as connection:
+        yield connection
+
+
+def kept(  # noqa: PLR0917 (read like a row)
+    org: str, name: str, check: str, offenders: int | None, rows: int = 100, hours: int = 0,
+    severity: Severity = Severity.WARN, *, passed: bool | None = None,
+) -> Kept:  # fmt: skip
+    return Kept(
+        NOW + timedelta(hours=hours), org, name, check, severity, blocking=False,
+        passed=not offenders if passed is None else passed, offenders=offenders, rows=rows,
+        ids=("001",) if offenders else (), reason="",
+    )  # fmt: skip
+
+
+REMEDIES = {("account", "a"): "do a", ("account", "b"): "do b", ("lead", "c"): "do c"}
+
+
+def test_orgs_are_kept_apart(connection: duckdb.DuckDBPyConnection) -> None:
+    keep(connection, [kept(UK, "account", "a", 50), kept(US, "account", "a", 10, rows=1000)])
+    (uk, _), (us, _) = (score(connection, org, NOW, REMEDIES) for org in (UK, US))
+    assert (uk.score, us.score) == (50.0, 99.0)
+    listed = connection.execute("SELECT org_id, offenders, place FROM ops.to_fix ORDER BY 1")
+    assert listed.fetchall() == [(UK, 50, 1), (US, 10, 1)]
+    assert readings(connection, UK, ["account"]) == {"account": [100]}
+    assert readings(connection, US, ["account", "lead"]) == {"account": [1000]}
+    mark_late(connection, UK, "t", late=True)
+    assert (late_tables(connection, UK), late_tables(connection, US)) == ({"t"}, set())
+
+
+def test_a_score_weighs_the_latest_outcomes_by_severity(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    keep(
+        connection,
+        [
+            kept(UK, "account", "a", 100, severity=Severity.ERROR),
+            kept(UK, "account", "a", 20, hours=1, severity=Severity.ERROR),
+            kept(UK, "account", "b", None, hours=1, passed=False),
+            kept(UK, "account", "withdrawn", 100, hours=1),
+            kept(UK, "lead", "c", 0, rows=7),
+        ],
+    )
+    overall, account, lead = score(connection, UK, NOW, REMEDIES)
+    assert account.score == pytest.approx(100 * (3 * 0.8 + 1 * 0) / 4)
+    assert lead.score == 100
+    assert overall.score == pytest.approx((account.score + lead.score) / 2)
+    assert (overall.object, overall.checks, overall.failed, overall.rows) == (None, 3, 2, 107)
+    assert (account.checks, account.failed, account.rows) == (2, 2, 100)
+    history = connection.execute("SELECT count(*) FROM ops.quality_scores").fetchone()
+    assert history == (3,)
+
+
+def test_a_table_without_rows_and_an_org_without_checks_can_be_scored(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    assert score(connection, UK, NOW, REMEDIES) == []
+    keep(connection, [kept(UK, "lead", "c", 0, rows=0)])
+    assert [one.score for one in score(connection, UK, NOW, REMEDIES)] == [100.0, 100.0]
+
+
+def test_more_offending_values_than_rows_are_all_of_the_rows(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    keep(connection, [kept(UK, "lead", "c", 30, rows=10)])
+    assert [one.score for one in score(connection, UK, NOW, REMEDIES)] == [0.0, 0.0]
+
+
+def test_first_seen_is_since_it_last_passed(connection: duckdb.DuckDBPyConnection) -> None:
+    keep(connection, [kept(UK, "lead", "c", n, hours=h) for h, n in enumerate((4, 0, 5, 6))])
+    score(connection, UK, NOW, REMEDIES)
+    row = connection.execute("SELECT first_seen, checked_at, what_to_do FROM ops.to_fix").fetchone()
+    assert row == (NOW + timedelta(hours=2), NOW + timedelta(hours=3), "do c")
+
+
+def test_readings_are_the_last_ones_and_one_for_each_run(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    hours = range(LAST_READINGS + 5)
+    keep(
+        connection,
+        [kept(UK, "lead", name, 0, rows=hour, hours=hour) for hour in hours for name in "cd"],
+    )
+    assert readings(connection, UK, ["lead"]) == {"lead": list(reversed(hours))[:LAST_READINGS]}
+
+
+def test_a_check_that_was_never_asked_has_not_passed(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    keep(
+        connection,
+        [
+            kept(UK, "account", "a", 5), kept(UK, "account", "a", 0, hours=1),
+            kept(UK, "account", "b", 0), kept(UK, "account", "b", 5, hours=1),
+            kept(US, "lead", "c", 0),
+        ],
+    )  # fmt: skip
+    assert not_passed(connection, UK, REMEDIES) == {("account", "b"), ("lead", "c")}
+
+
+def test_a_warehouse_of_before_there_were_such_tables_has_nothing(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    for table in ("quality", "gold_late"):
+        connection.execute(f"DROP TABLE ops.{table}")
+    assert readings(connection, UK, ["lead"]) == {}
+    assert not_passed(connection, UK, {("lead", "c")}) == {("lead", "c")}
+    assert late_tables(connection, UK) == set()
