@@ -33,6 +33,7 @@ class ObjectSpec(BaseModel):
         start: First partition; the first one holds everything before it, too.
         fields: API names to export; None for all that the user may read.
         exclude: API names not to export.
+        history: Whether every version read is kept in the warehouse, as `silver.<object>_history`.
         soql: File with the query that replaces the generated one.
         owners: Dagster owners: `team:name` or an e-mail address.
         tags: Dagster tags.
@@ -46,6 +47,7 @@ class ObjectSpec(BaseModel):
     start: date
     fields: tuple[ApiName, ...] | None = None
     exclude: tuple[ApiName, ...] = ()
+    history: bool = False
     soql: Path | None = None
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = {}

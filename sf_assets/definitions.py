@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
-from sf_assets.assets.automation import daily_checks, rebuild_gold, tick
+from sf_assets.assets.automation import daily_checks, derived, rebuild_gold, tick
 from sf_assets.assets.gold import gold_asset, gold_tables
 from sf_assets.assets.objects import group_objects, object_assets
 from sf_assets.assets.quality import quality
@@ -37,7 +37,7 @@ def _definitions() -> dg.Definitions:
     parts = [daily_checks()]
     for group in group_objects(catalog):
         assets = object_assets(group, warehouse_kind)
-        parts += [dg.Definitions(assets=[assets]), tick(group, assets)]
+        parts += [dg.Definitions(assets=[assets]), tick(group, assets), derived(group, assets)]
     for org in orgs if tables else ():
         parts += [
             dg.Definitions(assets=[gold_asset(catalog, table, org) for table in tables]),

@@ -12,6 +12,12 @@ CURSORS = ("SystemModstamp", "LastModifiedDate")
 
 _NOT_EXPORTABLE = frozenset({"address", "location", "base64", "junctionIdList", "complexvalue"})
 
+_STAMPS_AND_KEYS = frozenset(
+    {"Id", "IsDeleted", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById"}
+    | set(CURSORS)
+)
+_OF_WHOEVER_ASKS = frozenset({"LastViewedDate", "LastReferencedDate"})  # says nothing of the record
+
 
 def _values(entries: Any) -> Any:
     """Values of picklist entries; those no longer active stay in old records."""
@@ -37,6 +43,9 @@ class FieldInfo(BaseModel):
     scale: int = 0
     nillable: bool = True
     calculated: bool = False
+    createable: bool = True
+    updateable: bool = True
+    numbered: Annotated[bool, Field(alias="autoNumber")] = False
     filterable: bool = True
     restricted: Annotated[bool, Field(alias="restrictedPicklist")] = False
     picklist: Annotated[
@@ -91,6 +100,19 @@ class ObjectInfo(BaseModel):
         return found
 
     @property
+    def derived(self) -> tuple[str, ...]:
+        """Fields that the org works out from other records or the date, and no stamp tells when.
+
+        Formulas and roll-ups are marked as calculated. Others, such as `Campaign.NumberOfLeads` or
+        `LastActivityDate`, are those that nobody can write, in an object that can be written.
+        """
+        return tuple(
+            f.name
+            for f in self.exportable
+            if f.calculated or (self.updateable and _is_worked_out(f))
+        )
+
+    @property
     def soft_deletes(self) -> bool:
         """Whether a deleted row stays for a while, marked `IsDeleted`."""
         return self.field("IsDeleted") is not None
@@ -106,6 +128,11 @@ class ObjectInfo(BaseModel):
     def default_grain(self) -> Grain:
         """The grain to suggest for it."""
         return Grain.DAILY if self.cursor else Grain.NONE
+
+
+def _is_worked_out(field: FieldInfo) -> bool:
+    written = field.createable or field.updateable or field.numbered
+    return not written and field.name not in _STAMPS_AND_KEYS | _OF_WHOEVER_ASKS
 
 
 def parse_describe(document: Mapping[str, Any]) -> ObjectInfo:

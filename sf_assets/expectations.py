@@ -5,6 +5,11 @@ RAW_CHECKS = {
     "coverage": "The windows extracted leave no gap before the watermark.",
     "freshness": "The watermark is recent; an idle object is fresh, too.",
 }
+ORG_CHECKS = {
+    "derived": "A sample of rows says what the org says, also where no stamp tells of a change.",
+}
+"""Of silver, asked of the org at the cost of calls: once a day, not whenever a table is loaded."""
+
 SILVER_CHECKS = {
     "ids": "Every row has an Id, and no two the same.",
     "rejects": "Every value could be typed by the org's describe.",

@@ -1,10 +1,10 @@
-"""What runs by itself: the tick every five minutes, gold when silver changed, checks once a day."""
+"""What runs by itself: ticks, gold when silver changed, derived fields and checks once a day."""
 
 from collections.abc import Sequence
 
 import dagster as dg
 
-from sf_assets.assets.objects import TICK_TAG, Group
+from sf_assets.assets.objects import DERIVED_TAG, TICK_TAG, Group
 from sf_assets.assets.partitions import open_key
 from sf_assets.errors import ConfigError, LimitExceededError
 from sf_assets.naming import gold_name
@@ -90,6 +90,28 @@ def tick_request(group: Group, slugs: Sequence[str]) -> dg.RunRequest | None:
         partition_key=open_key(group.grain),
         tags={TICK_TAG: "true"},
     )
+
+
+def derived(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
+    """Once a day, before the checks: read derived fields again where they have drifted."""
+    job = dg.define_asset_job(
+        f"derived_{group.name}",
+        selection=dg.AssetSelection.assets(assets).without_checks(),
+        tags={DERIVED_TAG: "drifted"},
+        description="Read formulas, roll-ups and parents' fields again where they have drifted.",
+    )
+
+    @dg.schedule(
+        name=f"derived_at_5_{group.name}",
+        cron_schedule="0 5 * * *",
+        execution_timezone="UTC",
+        job=job,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def derived_at_5() -> dg.RunRequest:
+        return dg.RunRequest(partition_key=open_key(group.grain))
+
+    return dg.Definitions(jobs=[job], schedules=[derived_at_5])
 
 
 def rebuild_gold(org: str) -> dg.Definitions:

@@ -7,7 +7,7 @@ import dagster as dg
 
 from sf_assets.assets.automation import tick_request
 from sf_assets.assets.gold import gold_tables
-from sf_assets.assets.objects import WINDOW_TAG, Group, group_objects
+from sf_assets.assets.objects import DERIVED_TAG, WINDOW_TAG, Group, group_objects
 from sf_assets.assets.partitions import open_key
 from sf_assets.assets.quality import quality_key
 from sf_assets.assets.running import Runner
@@ -106,6 +106,26 @@ def plan(
                 whole.orders |= part.orders
                 whole.failed |= part.failed
         yield org, whole.costs(org.lake), whole
+
+
+def refresh_derived(runner: Runner, catalog: Catalog, names: Iterable[str]) -> None:
+    """Read derived fields of all rows again, and build the gold tables whose sources changed.
+
+    Args:
+        runner: Where the runs go.
+        catalog: The catalogue.
+        names: Which objects; all of them when none is named.
+
+    Raises:
+        SfAssetsError: The org or the storage cannot be reached at all.
+    """
+    slugs = {spec.slug for spec in catalog.select(names)}
+    for group in group_objects(catalog):
+        wanted = [slug for slug in group.specs if slug in slugs]
+        if wanted:
+            keys = [key(slug) for slug in wanted for key in (group.raw_key, group.silver_key)]
+            runner.run(keys, {DERIVED_TAG: "all"}, open_key(group.grain))
+    _build_on_silver(runner, catalog)
 
 
 def _window(group: Group, first: date, last: date) -> str:

@@ -9,7 +9,7 @@ import dagster as dg
 
 from sf_assets.assets.partitions import partitions_def
 from sf_assets.catalog import Catalog, ObjectSpec
-from sf_assets.expectations import RAW_CHECKS, SILVER_CHECKS
+from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.naming import ONLY, raw_name, silver_name
 from sf_assets.windows import Grain
 
@@ -18,6 +18,10 @@ TICK_TAG = "sf_assets/tick"
 
 WINDOW_TAG = "sf_assets/window"
 """Tag of runs whose window it says, `<start>/<end>`; of all others the partitions say it."""
+
+DERIVED_TAG = "sf_assets/derived"
+"""Tag of runs that read only the fields which change without a stamp: `drifted` for the objects
+where a sample shows drift or whose turn it is, `all` for every one selected."""
 
 WAITS = "waits for the budget"
 """Name of the fact, in an observation of a raw asset, that tells why its rest is not read yet."""
@@ -107,7 +111,8 @@ def object_assets(group: Group, warehouse_kind: str) -> dg.AssetsDefinition:
         ]
         checks += [dg.AssetCheckSpec(n, asset=raw, description=d) for n, d in RAW_CHECKS.items()]
         checks += [
-            dg.AssetCheckSpec(n, asset=silver, description=d) for n, d in SILVER_CHECKS.items()
+            dg.AssetCheckSpec(n, asset=silver, description=d)
+            for n, d in (SILVER_CHECKS | ORG_CHECKS).items()
         ]
         checks += [
             dg.AssetCheckSpec(c.name, asset=silver, description=c.asks, blocking=c.blocking)

@@ -1,17 +1,18 @@
 """What the objects' step does: plan, extract, load, check; an object that fails fails alone."""
 
 from collections.abc import Collection, Iterator
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 
-from sf_assets.assets.objects import TICK_TAG, WAITS, WINDOW_TAG, Events, Group
+from sf_assets.assets.objects import DERIVED_TAG, TICK_TAG, WAITS, WINDOW_TAG, Events, Group
 from sf_assets.assets.partitions import keys_touched, window_of
 from sf_assets.errors import SfAssetsError
-from sf_assets.expectations import RAW_CHECKS, SILVER_CHECKS
+from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.pipeline.checks import Finding, check_raw, check_silver
+from sf_assets.pipeline.derived import check_derived, plan_derived
 from sf_assets.pipeline.estimate import Estimate
 from sf_assets.pipeline.load import Loaded, load, record_failures
 from sf_assets.pipeline.org import Org, load_org
@@ -56,6 +57,7 @@ class _Step:
         self.errors: dict[str, SfAssetsError] = {}
         self.waiting: dict[str, SfAssetsError] = {}
         self._tick = TICK_TAG in context.run.tags
+        self._derived = context.run.tags.get(DERIVED_TAG)
         self._asked_window = context.run.tags.get(WINDOW_TAG)
         partitioned = context.has_partition_key or context.has_partition_key_range
         self._asked_keys = list(context.partition_keys) if partitioned else []
@@ -72,7 +74,10 @@ class _Step:
 
     def extract(self) -> Events:
         """Extract the raw assets; an object's silver follows as soon as its raw is there."""
-        plan = self._plan()
+        with self._planned() as plan:
+            yield from self._carry_out(plan)
+
+    def _carry_out(self, plan: Plan) -> Events:
         costs = plan.costs(self._lake) if plan.asked else {}
         with closing(execute(self._org, plan)) as results:
             for extracted in results:
@@ -93,6 +98,12 @@ class _Step:
         key = self._group.raw_key(extracted.slug)
         self._context.log_event(dg.AssetObservation(key, metadata={WAITS: str(error)}))
 
+    def _planned(self) -> AbstractContextManager[Plan]:
+        if self._derived is None:
+            return nullcontext(self._plan())
+        specs = [self._group.specs[slug] for slug in self.raw]
+        return plan_derived(self._org, specs, everything=self._derived != "drifted")
+
     def _plan(self) -> Plan:
         specs = [self._group.specs[slug] for slug in self.raw]
         if self._tick:
@@ -107,7 +118,10 @@ class _Step:
         return plan_backfill(self._org, specs, window)
 
     def load_others(self) -> Events:
-        """Load the silver assets whose raw was not touched: a tick's only if they lag behind."""
+        """Load the silver assets whose raw was not touched; quietly where nothing was asked of it.
+
+        A tick, or a reading of derived fields, tells only of those that lagged behind.
+        """
         for slug in self.silver:
             if slug not in self._touched:
                 yield from self._load(slug)
@@ -118,7 +132,7 @@ class _Step:
         except SfAssetsError as error:
             self.errors[slug] = error
             return
-        if loaded.slices or not self._tick:
+        if loaded.slices or not (self._tick or self._derived):
             self._touched.add(slug)
             key = self._group.silver_key(slug)
             yield dg.MaterializeResult(asset_key=key, metadata=_silver_metadata(key, loaded))
@@ -154,6 +168,9 @@ class _Step:
             yield from check_raw(self._lake, slugs, self._org.now())
         if slugs and not SILVER_CHECKS.keys().isdisjoint(names):
             yield from check_silver(self._org, self._lake, slugs)
+        if slugs and not (self.raw or self.silver) and not ORG_CHECKS.keys().isdisjoint(names):
+            yield from check_derived(self._org, [self._group.specs[slug] for slug in slugs])
+
         declared = {
             slug: [c for c in self._group.specs[slug].expectations if (slug, c.name) in wanted]
             for slug in slugs
@@ -181,7 +198,7 @@ class _Step:
         """
         key = self._group.raw_key(extracted.slug)
         if not self._context.instance.is_ephemeral:
-            windows = [piece.window for piece in extracted.slices]
+            windows = [piece.window for piece in extracted.slices if piece.kind.covers]
             for touched in keys_touched(self._group.grain, self._group.start, windows):
                 if touched not in self._asked_keys:
                     self._context.log_event(dg.AssetMaterialization(key, partition=touched))

@@ -24,13 +24,19 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.command()
+@click.option(
+    "--derived",
+    is_flag=True,
+    help="Instead of a tick, read the formulas, roll-ups and parents' fields of all rows again.",
+)
 @object_option
 @json_option
-def refresh(objects: tuple[str, ...], as_json: bool) -> None:
+def refresh(derived: bool, objects: tuple[str, ...], as_json: bool) -> None:
     """One incremental tick: what changed becomes raw, silver and gold."""
     from sf_assets.assets import commands
 
-    _run(lambda runner, catalog: commands.refresh(runner, catalog, objects), as_json=as_json)
+    command = commands.refresh_derived if derived else commands.refresh
+    _run(lambda runner, catalog: command(runner, catalog, objects), as_json=as_json)
 
 
 @click.command()

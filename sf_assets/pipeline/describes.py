@@ -38,6 +38,12 @@ class Described:
         return tuple(column_name(field) for field in self.query.fields)
 
     @property
+    def derived(self) -> tuple[str, ...]:
+        """Those of the query's fields that change without a stamp: derived ones, and parents'."""
+        derived = set(self.info.derived)
+        return tuple(f for f in self.query.fields if f in derived or "." in f)
+
+    @property
     def stamps(self) -> frozenset[str]:
         """Those of the columns that are datetimes."""
         return frozenset(f.name for f in self.info.fields if f.type == "datetime")

@@ -112,7 +112,8 @@ class Extractor:
         """Read a window and commit it as a slice.
 
         Returns:
-            The slice; None for a snapshot that is the same as the one before, and is not kept.
+            The slice; None for a snapshot that is the same as the one before, and for fields read
+            again that say nothing new: those are not kept.
 
         Raises:
             SalesforceError: The org refused or failed; what can be resumed is in the journal.
@@ -260,6 +261,8 @@ class Extractor:
             self._lake.store.delete([part.path for w in written for part in w.parts])
             proven = {draft.object.lower(): [draft.window]}
             self._lake.proofs.add(proven, {}, draft.read_at)
+            return None
+        if draft.kind is Kind.FIELDS and not counts.written:
             return None
         piece = draft.model_copy(
             update={

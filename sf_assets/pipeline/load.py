@@ -15,6 +15,7 @@ from sf_assets.storage.scan import scan
 from sf_assets.storage.slices import Slice
 from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.columns import Column
+from sf_assets.warehouse.history import histories, must_rebuild
 from sf_assets.warehouse.ledger import Outcome
 from sf_assets.warehouse.merge import merge, merged_slices, record_replacements
 from sf_assets.warehouse.merge import rebuild as merge_anew
@@ -56,7 +57,10 @@ def load(org: Org, lake: Lake, slug: str) -> Loaded:
         slices, taken_over = _pending(lake, slug, connection)
         record_replacements(connection, slug, taken_over)
         columns = _columns(lake, slug, slices)
-        table = Table(connection, org.schema, slug)
+        table = _table(org, connection, slug)
+        if table.history and must_rebuild(table, lake.org_id, slices):
+            log.info("%s: the history is built from raw", slug)
+            return _rebuild(org, lake, table)
         if changed := table.conflicts(columns.values()):
             log.warning("%s: %s changed type; typed anew from raw", slug, ", ".join(changed))
             return _rebuild(org, lake, table)
@@ -76,7 +80,15 @@ def rebuild(org: Org, lake: Lake, slug: str) -> Loaded:
         StorageError: A slice cannot be read.
     """
     with org.writing(lake.org_id) as connection:
-        return _rebuild(org, lake, Table(connection, org.schema, slug))
+        return _rebuild(org, lake, _table(org, connection, slug))
+
+
+def _table(org: Org, connection: duckdb.DuckDBPyConnection, slug: str) -> Table:
+    return Table(connection, org.schema, slug, history=slug in _with_history(org))
+
+
+def _with_history(org: Org) -> set[str]:
+    return {spec.slug for spec in org.catalog.objects.values() if spec.history}
 
 
 def _pending(
@@ -134,7 +146,7 @@ def record_failures(org: Org, org_id: str, errors: Mapping[str, SfAssetsError]) 
 
 
 def behind(org: Org, lake: Lake) -> set[str]:
-    """Objects of which silver lacks slices, as when the warehouse was locked the last time.
+    """Objects of which silver lacks slices, as when the warehouse was locked, or the history.
 
     Raises:
         WarehouseError: The warehouse is locked or refuses.
@@ -144,4 +156,6 @@ def behind(org: Org, lake: Lake) -> set[str]:
         return set(refs)
     with org.warehouse.connect(read_only=True) as connection:
         merged = merged_slices(connection, lake.org_id, refs)
-    return {slug for slug in refs if {r.id for r in refs[slug]} - merged.get(slug, set())}
+        unkept = _with_history(org) - histories(connection, lake.org_id)
+    lacking = {slug for slug in refs if {r.id for r in refs[slug]} - merged.get(slug, set())}
+    return lacking | unkept & refs.keys()

@@ -36,6 +36,9 @@ CREATE TABLE IF NOT EXISTS ops.slices (
     rows_org BIGINT, rows_pages BIGINT, rows_parsed BIGINT, rows_known BIGINT, calls BIGINT,
     bytes BIGINT, seconds DOUBLE, merge VARCHAR
 );
+CREATE TABLE IF NOT EXISTS ops.histories (
+    org_id VARCHAR, object VARCHAR, PRIMARY KEY (org_id, object)
+);
 CREATE TABLE IF NOT EXISTS ops.failures (
     org_id VARCHAR, object VARCHAR, failed_at TIMESTAMPTZ, error VARCHAR
 );

@@ -12,6 +12,7 @@ import polars as pl
 
 from sf_assets.errors import CountMismatchError
 from sf_assets.storage.slices import Kind, Slice
+from sf_assets.warehouse import history
 from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.duckdb import quoted
 from sf_assets.warehouse.ledger import Outcome
@@ -62,6 +63,7 @@ def merge(
 
     Versions come first, patches last: what a patch changes it tells by cursor and read time of each
     row, so it does not matter whether it was merged before, and a row that came late is patched.
+    Where the history is kept all of it is one transaction, and no slice may come late.
 
     Args:
         table: The silver table.
@@ -73,9 +75,10 @@ def merge(
         CountMismatchError: A slice does not hold the rows that its manifest says.
         duckdb.Error: The warehouse refused; what was committed before stays.
     """
-    for batch in _batches(slices):
+    batches = list(_batches(slices))
+    for some in [batches] if table.history and batches else [[batch] for batch in batches]:
         with transaction(table.connection):
-            outcome = _merge_batch(table, batch, columns, read)
+            outcome = _merge_batches(table, slices[0].org_id, some, columns, read)
         yield outcome
 
 
@@ -95,15 +98,14 @@ def rebuild(
         CountMismatchError: A slice does not hold the rows that its manifest says.
         duckdb.Error: The warehouse refused.
     """
-    total = Outcome()
     with transaction(table.connection):
         table.drop()
+        if table.history:
+            history.drop(table)
         table.connection.execute(
             "DELETE FROM ops.slices WHERE org_id = ? AND object = ?", [org_id, table.slug]
         )
-        for batch in _batches(slices):
-            total += _merge_batch(table, batch, columns, read)
-    return total
+        return _merge_batches(table, org_id, _batches(slices), columns, read)
 
 
 def _batches(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
@@ -117,6 +119,25 @@ def _batches(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
                 batch = []
             batch.append(piece)
         yield batch
+
+
+def _merge_batches(
+    table: Table,
+    org_id: str,
+    batches: Iterable[list[Slice]],
+    columns: Mapping[str, Column],
+    read: Reader,
+) -> Outcome:
+    total = Outcome()
+    if table.history:
+        history.begin(table)
+    for batch in batches:
+        total += _merge_batch(table, batch, columns, read)
+    if table.history:
+        history.finish(table, org_id)
+    else:
+        history.stop(table, org_id)
+    return total
 
 
 def _merge_batch(
@@ -140,7 +161,11 @@ def _merge_versions(
     names = [*actual, *PROVENANCE]
     make_stage(table, staged, names)
     room = [table] if first_load else [table, staged]
+    if table.history:
+        room.append(history.room(table, actual.values()))
     rows_in = sum(fill(staged, room, actual, piece, read(piece)) for piece in slices)
+    if table.history:
+        history.add(table, staged, slices)
     stale = drop_older(staged)
     if first_load:
         outcome = Outcome(rows_in, inserted=rows_in - stale, stale=stale)

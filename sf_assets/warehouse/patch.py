@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from sf_assets.errors import CountMismatchError
 from sf_assets.storage.slices import Kind, Slice
+from sf_assets.warehouse import history
 from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.duckdb import quoted
 from sf_assets.warehouse.ledger import Outcome
@@ -52,6 +53,8 @@ def _delete(table: Table, piece: Slice, _columns: Mapping[str, Column], read: Re
             f"slice {piece.id} of {piece.object} holds {rows} Ids, and its manifest says "
             f"{piece.counts.written}; restore its files, or remove its manifest and run again"
         )
+    if table.history:
+        history.end(table, piece, "Id IN (SELECT Id FROM temp.gone)")
     ((updated,),) = run(
         f"UPDATE {table.name} t SET _deleted = true FROM gone g "
         "WHERE t.Id = g.Id AND NOT t._deleted AND t._read_at < ?",
@@ -66,9 +69,14 @@ def _amend(table: Table, piece: Slice, columns: Mapping[str, Column], read: Read
     actual = table.ensure([columns[name] for name in piece.columns if name in columns])
     staged = Table(table.connection, TEMPORARY, "staged")
     make_stage(table, staged, [*actual, *PROVENANCE])
-    rows = fill(staged, [table, staged], actual, piece, read(piece))
+    room = [table, staged]
+    if table.history:
+        room.append(history.room(table, actual.values()))
+    rows = fill(staged, room, actual, piece, read(piece))
     stale = drop_older(staged)
     names = [quoted(n) for n in actual if n not in {"Id", piece.cursor}]
+    if table.history:
+        history.amend(table, piece, staged, names)
     differs = " OR ".join(f"t.{n} IS DISTINCT FROM s.{n}" for n in names) or "false"
     run(
         f"CREATE OR REPLACE TEMP TABLE amended AS SELECT s.*, {differs} AS differs "

@@ -32,11 +32,13 @@ class Table:
         connection: Open for writing, inside a transaction.
         schema: `silver`, or `silver_<org>`.
         slug: Lower-cased object name.
+        history: Whether all versions are kept, too.
     """
 
     connection: duckdb.DuckDBPyConnection
     schema: str
     slug: str
+    history: bool = False
 
     @property
     def name(self) -> str:

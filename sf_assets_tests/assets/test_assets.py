@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from sf_assets.assets.objects import TICK_TAG
+from sf_assets.assets.objects import DERIVED_TAG, TICK_TAG
 from sf_assets.assets.partitions import keys_touched, window_of
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
@@ -90,6 +90,7 @@ def test_every_object_has_its_assets_and_checks() -> None:
     assert checks == {
         ("raw", "ledger"), ("raw", "coverage"), ("raw", "freshness"), ("silver", "ids"),
         ("silver", "rejects"), ("silver", "references"), ("silver", "picklists"),
+        ("silver", "derived"),
     }  # fmt: skip
 
 
@@ -206,8 +207,41 @@ def test_checks_can_be_run_alone(instance: dg.DagsterInstance) -> None:
         for e in result.get_asset_check_evaluations()
     }
     assert found["silver/account", "ids"]
+    assert found["silver/account", "derived"]
     assert found["raw/account", "ledger"]
     assert materialized(result) == set()
+
+
+def test_derived_fields_are_read_again_by_a_tag_and_tell_nothing_where_nothing_drifted(
+    loaded: Workspace, living_org: Emulator, instance: dg.DagsterInstance
+) -> None:
+    loaded.catalogue(dict.fromkeys(["Account", "Showcase__c"]), start="2026-10-01")
+    keys = [f"{layer}/{name}" for layer in ("raw", "silver") for name in ("account", "showcase__c")]
+    tick = run(instance, *keys, partition=TODAY, **{TICK_TAG: "true"})
+    checks = {e.check_name for e in tick.get_asset_check_evaluations()}
+    assert "ids" in checks
+    assert "derived" not in checks, "it costs calls, and a tick must not"
+    ((parent,),) = loaded.rows("SELECT max(Account__c) FROM silver.showcase__c_live")
+    living_org.org.records.update("Account", parent, {"Name": "renamed"})
+    reread = run(instance, *keys, partition=TODAY, **{DERIVED_TAG: "all"})
+    assert reread.success
+    assert materialized(reread) == {"raw/showcase__c", "silver/showcase__c"}
+    again = run(instance, *keys, partition=TODAY, **{DERIVED_TAG: "all"})
+    assert again.success
+    assert materialized(again) == set()
+
+
+@pytest.mark.usefixtures("loaded")
+def test_derived_fields_are_read_again_every_day() -> None:
+    repository = defs().get_repository_def()
+    schedule = repository.get_schedule_def("derived_at_5_objects_daily_20261001")
+    with dg.build_schedule_context(
+        scheduled_execution_time=datetime.now(UTC), repository_def=repository
+    ) as context:
+        (request,) = schedule.evaluate_tick(context).run_requests or ()
+    assert request.partition_key == TODAY
+    job = defs().resolve_job_def(schedule.job_name)
+    assert job.tags[DERIVED_TAG] == "drifted"
 
 
 def test_gold_is_rebuilt_when_what_it_reads_changed_also_when_another_object_failed(

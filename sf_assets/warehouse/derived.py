@@ -1,0 +1,144 @@
+"""What silver says in some columns, set aside, so that the org's answers can be held against it.
+
+A copy, because the warehouse is not to be held while the org is asked; a file, because it may be of
+any size.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from sf_assets.warehouse.cast import cast, needs
+from sf_assets.warehouse.columns import Column
+from sf_assets.warehouse.duckdb import quoted, text_literal
+from sf_assets.warehouse.tables import Table
+
+_MEMORY_LIMIT = "512MB"
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Columns of the rows of one silver table.
+
+    Attributes:
+        path: The Parquet file.
+        columns: The columns: Id, cursor, and those to compare.
+        cursor: Name of the cursor.
+        rows: How many rows there are.
+    """
+
+    path: Path
+    columns: Mapping[str, Column]
+    cursor: str
+    rows: int
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Names of the columns to compare."""
+        return tuple(name for name in self.columns if name not in {"Id", self.cursor})
+
+    def ids(self) -> list[str]:
+        """Ids of all rows; to be asked of a sample."""
+        with _engine(self.path.parent) as run:
+            return [row[0] for row in run.execute(f"SELECT Id FROM {self._held}").fetchall()]
+
+    def drift(self, texts: pl.DataFrame) -> tuple[int, dict[str, int]]:
+        """Hold rows that the org told against ours.
+
+        Args:
+            texts: The rows, all text, with all of the columns.
+
+        Returns:
+            How many rows are of the very version that we have; and how many of those differ, by
+            column.
+        """
+        counts = [f"count(*) FILTER ({_differs(name)})" for name in self.compared]
+        with self._against(texts) as (run, both):
+            ((rows, *differing),) = run.execute(
+                f"SELECT count(*), {', '.join(counts)} FROM {both}"
+            ).fetchall()
+        return rows, dict(zip(self.compared, differing, strict=True))
+
+    def unlike(self, rows: pa.Table) -> pa.Table:
+        """Those of the org's rows that are of a version that we have, and say something else."""
+        differs = " OR ".join(map(_differs, self.compared))
+        with self._against(pl.DataFrame(rows)) as (run, both):
+            found = run.execute(f"SELECT n FROM {both} WHERE {differs} ORDER BY n").fetchnumpy()
+        return rows.take(pa.array(found["n"]))
+
+    @contextmanager
+    def _against(self, texts: pl.DataFrame) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        """An engine, and what to select from: rows that both sides have, as `told` and `held`."""
+        with _engine(self.path.parent) as run:
+            run.register("batch", self._typed(texts))
+            run.execute("CREATE TEMP TABLE told AS FROM batch")  # of known size: the smaller side
+            yield run, (f"told JOIN {self._held} USING (Id, _cursor)")
+
+    @property
+    def _held(self) -> str:
+        return f"read_parquet({text_literal(str(self.path))}) AS held"
+
+    def _typed(self, texts: pl.DataFrame) -> pl.DataFrame:
+        """The rows as silver would hold them, and their numbers `n`."""
+        texts = texts.select(pl.col(self.columns).str.replace_all("\x00", "", literal=True))
+        columns = dict(self.columns)
+        tight = set()
+        for name, need in needs(texts, columns.values()).items():
+            columns[name] = columns[name].resized(*need)
+            if not columns[name].fits(*need):
+                tight.add(name)
+        rows, _ = cast(texts.with_columns(_slice=pl.lit("")), columns.values(), tight)
+        told = rows.select("Id", pl.col(self.cursor).alias("_cursor"), *self.compared)
+        return told.with_row_index("n")
+
+
+def set_aside(
+    table: Table, columns: Mapping[str, Column], cursor: str, path: Path, sample: int | None = None
+) -> Aside:
+    """Copy columns of a silver table.
+
+    A column that the table has not, or has of another type, is null: every value differs from it.
+
+    Args:
+        table: The silver table, which must be there.
+        columns: As described: Id, cursor, and those to compare.
+        cursor: Name of the cursor.
+        path: The file to write.
+        sample: So many live rows taken at random; None for all rows.
+    """
+    types = table.types().keys() - set(table.conflicts(columns.values()))
+    chosen = ", ".join(
+        quoted(name) if name in types else f"NULL::{column.sql} AS {quoted(name)}"
+        for name, column in columns.items()
+        if name not in {"Id", cursor}
+    )
+    query = f"SELECT Id, _cursor, {chosen} FROM {table.name} WHERE NOT _deleted"
+    if sample is not None:
+        live = quoted(table.schema, f"{table.slug}_live")
+        query = f"FROM (SELECT Id, _cursor, {chosen} FROM {live}) USING SAMPLE {sample} ROWS"
+    ((rows,),) = table.connection.execute(
+        f"COPY ({query}) TO {text_literal(str(path))} (FORMAT parquet)"
+    ).fetchall()
+    return Aside(path, columns, cursor, rows)
+
+
+def _differs(name: str) -> str:
+    return f"told.{quoted(name)} IS DISTINCT FROM held.{quoted(name)}"
+
+
+@contextmanager
+def _engine(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": _MEMORY_LIMIT,
+        "temp_directory": str(folder),
+    }
+    connection = duckdb.connect(config=config)
+    try:
+        yield connection
+    finally:
+        connection.close()

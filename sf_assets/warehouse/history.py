@@ -1,0 +1,215 @@
+"""Every version of a record that was ever read, and when it was valid: `<object>_history`.
+
+The view is worked out from `<object>_versions`, in which rows are ordered as versions of a record
+are. A patch adds a row there: what it was read to say, beside what the version of that stamp said;
+or, where the record is gone for good, the end. What it says follows from all that was read before
+it, so slices must be merged in the order of reading; where one comes late, silver is rebuilt.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import duckdb
+
+from sf_assets.storage.slices import Kind, Slice
+from sf_assets.warehouse.columns import Column
+from sf_assets.warehouse.duckdb import quoted
+from sf_assets.warehouse.tables import PROVENANCE, Table
+
+_ORDER = "_cursor, _read_at, _patch, _slice"
+_NEWEST_FIRST = "_cursor DESC, _read_at DESC, _patch DESC, _slice DESC"
+_TOUCHED = "temp.touched"
+
+
+def histories(connection: duckdb.DuckDBPyConnection, org_id: str) -> set[str]:
+    """Objects whose history is complete: kept since their first slice."""
+    rows = connection.execute("SELECT object FROM ops.histories WHERE org_id = ?", [org_id])
+    return {row[0] for row in rows.fetchall()}
+
+
+def must_rebuild(table: Table, org_id: str, slices: Iterable[Slice]) -> bool:
+    """Whether the history cannot just be added to: it is not complete, or slices come late.
+
+    Args:
+        table: The silver table.
+        org_id: Whose slices.
+        slices: Those to merge; patches among them that were merged before do not count.
+    """
+    run = table.connection.execute
+    rows = run(
+        "SELECT slice, kind FROM ops.slices WHERE org_id = ? AND object = ?", [org_id, table.slug]
+    ).fetchall()
+    merged = {slice_id for slice_id, _ in rows}
+    if not merged:
+        return False
+    if table.slug not in histories(table.connection, org_id):
+        return True
+    first = min(((s.read_at, s.id) for s in slices if s.id not in merged), default=None)
+    if first is None:
+        return False
+    # What a compacted slice holds was merged under other names, and is older than its own.
+    later = run(
+        "SELECT 1 FROM ops.slices WHERE org_id = ? AND object = ? AND kind <> ? "
+        "AND (read_at > ? OR (read_at = ? AND slice > ?)) LIMIT 1",
+        [org_id, table.slug, Kind.COMPACTED, first[0], *first],
+    ).fetchone()
+    return later is not None
+
+
+def begin(table: Table) -> None:
+    """Prepare a merge. The rows of one merge are tidied together, when all of them are there."""
+    table.connection.execute(f"CREATE OR REPLACE TEMP TABLE {_TOUCHED} (Id VARCHAR)")
+
+
+def finish(table: Table, org_id: str) -> None:
+    """Drop the rows that say what the one before says, and make the view."""
+    run = table.connection.execute
+    run("INSERT OR IGNORE INTO ops.histories VALUES (?, ?)", [org_id, table.slug])
+    versions = _versions(table)
+    columns = [name for name in versions.types() if name != "_patch"]
+    if not columns:
+        return
+    content = f"hash({', '.join(map(quoted, columns))}, _deleted)"
+    run(
+        f"DELETE FROM {versions.name} WHERE rowid IN (SELECT r FROM ("
+        f"SELECT v.rowid AS r, {content} AS said, lag({content}) OVER "
+        f"(PARTITION BY Id ORDER BY {_ORDER}) AS said_before "
+        f"FROM {versions.name} v SEMI JOIN {_TOUCHED} USING (Id)) WHERE said = said_before)"
+    )
+    run(_view(table, versions))
+
+
+def stop(table: Table, org_id: str) -> None:
+    """Note that from here on the history lacks something; it stays as it is."""
+    table.connection.execute(
+        "DELETE FROM ops.histories WHERE org_id = ? AND object = ?", [org_id, table.slug]
+    )
+
+
+def drop(table: Table) -> None:
+    """Remove the history, which is to be built anew."""
+    table.connection.execute(f"DROP VIEW IF EXISTS {_name(table)}")
+    table.connection.execute(f"DROP TABLE IF EXISTS {_versions(table).name}")
+
+
+def room(table: Table, columns: Iterable[Column]) -> Table:
+    """The table of versions, made if need be, with the columns that the silver table has."""
+    versions = _versions(table)
+    if not versions.types():
+        table.connection.execute(
+            f"CREATE TABLE {versions.name} AS SELECT *, false AS _patch FROM {table.name} LIMIT 0"
+        )
+    versions.ensure(list(columns))
+    return versions
+
+
+def add(table: Table, staged: Table, slices: Sequence[Slice]) -> None:
+    """Take up staged versions, all of them, and the ends of the records that snapshots lack.
+
+    Args:
+        table: The silver table.
+        staged: The table with the rows, before any is dropped.
+        slices: Where they come from.
+    """
+    run = table.connection.execute
+    versions = _versions(table)
+    run(f"INSERT INTO {versions.name} BY NAME SELECT *, false AS _patch FROM {staged.name}")
+    run(f"INSERT INTO {_TOUCHED} SELECT Id FROM {staged.name}")
+    for piece in sorted(slices, key=lambda piece: (piece.read_at, piece.id)):
+        if piece.kind is Kind.SNAPSHOT:
+            # A slice id is made of a time and hexadecimal digits.
+            there = f"SELECT Id FROM {versions.name} WHERE _slice = '{piece.id}' AND NOT _patch"
+            end(table, piece, f"Id NOT IN ({there})")
+
+
+def end(table: Table, piece: Slice, gone: str) -> None:
+    """Note that records are gone for good, unless they were read after that was found out.
+
+    Args:
+        table: The silver table.
+        piece: The slice that says so.
+        gone: Condition on their Ids.
+    """
+    versions = _versions(table)
+    if not versions.types():
+        return
+    _forget(versions, piece)
+    table.connection.execute(
+        f"INSERT INTO {versions.name} BY NAME SELECT Id, _cursor, $read_at AS _read_at, "
+        "$slice AS _slice, true AS _deleted, true AS _patch "
+        f"FROM ({_newest(versions)} WHERE _read_at <= $read_at {_FIRST}) "
+        f"WHERE NOT _deleted AND (_patch OR _read_at < $read_at) AND {gone}",
+        {"read_at": piece.read_at, "slice": piece.id},
+    )
+    _touch(versions, piece)
+
+
+def amend(table: Table, piece: Slice, staged: Table, names: Sequence[str]) -> None:
+    """Note what columns said when they were read again.
+
+    Args:
+        table: The silver table.
+        piece: The patch.
+        staged: The table with its rows.
+        names: The columns, as SQL writes them.
+    """
+    versions = _versions(table)
+    _forget(versions, piece)
+    replaced = [*(f"s.{n} AS {n}" for n in names), "s._read_at AS _read_at", "s._slice AS _slice"]
+    table.connection.execute(
+        f"INSERT INTO {versions.name} BY NAME SELECT v.* REPLACE ({', '.join(replaced)}, "
+        f"true AS _patch) FROM {staged.name} s JOIN ({_newest(versions)} "
+        f"SEMI JOIN {staged.name} USING (Id) WHERE _read_at <= $read_at {_FIRST}) v "
+        "ON v.Id = s.Id AND v._cursor = s._cursor AND NOT v._deleted",
+        {"read_at": piece.read_at},
+    )
+    _touch(versions, piece)
+
+
+_FIRST = f"QUALIFY row_number() OVER (PARTITION BY Id ORDER BY {_NEWEST_FIRST}) = 1"
+
+
+def _newest(versions: Table) -> str:
+    return f"SELECT * FROM {versions.name}"
+
+
+def _forget(versions: Table, piece: Slice) -> None:
+    """Remove what a patch said that is merged again."""
+    versions.connection.execute(
+        f"DELETE FROM {versions.name} WHERE _slice = ? AND _patch", [piece.id]
+    )
+
+
+def _touch(versions: Table, piece: Slice) -> None:
+    versions.connection.execute(
+        f"INSERT INTO {_TOUCHED} SELECT Id FROM {versions.name} WHERE _slice = ? AND _patch",
+        [piece.id],
+    )
+
+
+def _versions(table: Table) -> Table:
+    return Table(table.connection, table.schema, f"{table.slug}_versions")
+
+
+def _name(table: Table) -> str:
+    return quoted(table.schema, f"{table.slug}_history")
+
+
+def _view(table: Table, versions: Table) -> str:
+    """The statement that makes the view.
+
+    A version is valid from its cursor; one that was read again under the same cursor and said
+    something else, and an end, from when it was read: at the latest when the next one begins.
+    """
+    own = ", ".join(name for name in PROVENANCE if name != "_deleted")
+    mine = f"PARTITION BY Id ORDER BY {_ORDER}"
+    return (
+        f"CREATE OR REPLACE VIEW {_name(table)} AS WITH seen AS ("
+        "SELECT *, CASE WHEN _patch OR row_number() OVER "
+        f"(PARTITION BY Id, _cursor ORDER BY {_ORDER}) > 1 THEN _read_at ELSE _cursor END AS _from "
+        f"FROM {versions.name}), begun AS ("
+        f"SELECT *, least(_from, min(_from) OVER ({mine} ROWS BETWEEN 1 FOLLOWING AND "
+        "UNBOUNDED FOLLOWING)) AS valid_from FROM seen), ended AS ("
+        f"SELECT *, lead(valid_from) OVER ({mine}) AS valid_to FROM begun) "
+        f"SELECT * EXCLUDE (_patch, _deleted, _from, {own}), {own} FROM ended "
+        "WHERE NOT _deleted AND (valid_to IS NULL OR valid_from < valid_to)"
+    )
