@@ -7,6 +7,7 @@ RAW_CHECKS = {
 }
 ORG_CHECKS = {
     "derived": "A sample of rows says what the org says, also where no stamp tells of a change.",
+    "reconciled": "The org, silver and raw, replayed, hold the same records in the same versions.",
 }
 """Of silver, asked of the org at the cost of calls: once a day, not whenever a table is loaded."""
 
@@ -16,10 +17,12 @@ SILVER_CHECKS = {
     "references": "Every reference leads to a record, where its object is in silver.",
     "picklists": "Every picklist value is one that describe lists.",
 }
-SILVER_REMEDIES = {
+REMEDIES = {
     "ids": "make the table anew from raw: sf-assets rebuild",
     "rejects": "see silver.<object>_rejects, and correct these values in Salesforce",
     "references": "point the fields at records that are there, or undelete those",
     "picklists": "correct these values, or add them to their picklists",
+    "derived": "read these fields again: sf-assets refresh --derived",
+    "reconciled": "see which records differ, and repair them: sf-assets reconcile --repair",
 }
 """What to do when a check of silver does not pass."""

@@ -12,10 +12,11 @@ from sf_assets.assets.partitions import keys_touched, window_of
 from sf_assets.errors import SfAssetsError
 from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.pipeline.checks import Finding, check_raw, check_silver
-from sf_assets.pipeline.derived import check_derived, plan_derived
+from sf_assets.pipeline.derived import plan_derived
 from sf_assets.pipeline.estimate import Estimate
 from sf_assets.pipeline.load import Loaded, load, record_failures
 from sf_assets.pipeline.org import Org, load_org
+from sf_assets.pipeline.org_checks import check_org
 from sf_assets.pipeline.plan import Plan, plan_backfill, plan_tick
 from sf_assets.pipeline.quality import check_declared, record
 from sf_assets.pipeline.sync import Extracted, execute
@@ -169,8 +170,7 @@ class _Step:
         if slugs and not SILVER_CHECKS.keys().isdisjoint(names):
             yield from check_silver(self._org, self._lake, slugs)
         if slugs and not (self.raw or self.silver) and not ORG_CHECKS.keys().isdisjoint(names):
-            yield from check_derived(self._org, [self._group.specs[slug] for slug in slugs])
-
+            yield from check_org(self._org, [self._group.specs[slug] for slug in slugs], names)
         declared = {
             slug: [c for c in self._group.specs[slug].expectations if (slug, c.name) in wanted]
             for slug in slugs

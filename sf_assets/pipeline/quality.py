@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sf_assets.catalog import Catalog
-from sf_assets.expectations import SILVER_CHECKS, SILVER_REMEDIES
+from sf_assets.expectations import ORG_CHECKS, REMEDIES, SILVER_CHECKS
 from sf_assets.pipeline.checks import Facts, Finding
 from sf_assets.pipeline.describes import KeptDescribes
 from sf_assets.pipeline.org import Org
@@ -173,7 +173,7 @@ def _blocking(catalog: Catalog) -> set[tuple[str, str]]:
 
 def _remedies(catalog: Catalog) -> dict[tuple[str, str], str]:
     """What to do when a check does not pass, for every check of silver there is."""
-    every = {name: SILVER_REMEDIES.get(name, asks) for name, asks in SILVER_CHECKS.items()}
+    every = {name: REMEDIES.get(name, asks) for name, asks in (SILVER_CHECKS | ORG_CHECKS).items()}
     found: dict[tuple[str, str], str] = {}
     for spec in catalog.objects.values():
         found |= {(spec.slug, name): remedy for name, remedy in every.items()}
