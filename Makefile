@@ -41,5 +41,8 @@ bench: setup  ## Measure; results under bench/results/
 bench-crash: setup  ## Kill the pipeline 200 times; every table must equal the org each time
 	$(BIN)/python -m bench.crash
 
+bench-chaos: setup  ## An hour of an org's life with faults in every twentieth answer
+	$(BIN)/python -m bench.chaos
+
 clean:  ## Remove what the demo and the benchmarks left
 	rm -rf .demo .bench

@@ -8,7 +8,7 @@ import pytest
 
 from sf_assets.catalog import load_catalog
 from sf_assets.errors import ConfigError
-from sf_assets.expectations import RAW_CHECKS, SILVER_CHECKS, SILVER_REMEDIES
+from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, REMEDIES, SILVER_CHECKS
 from sf_assets.quality import WORDS, Between, Expectation, Fresh, Matches, RowCount, Severity
 
 
@@ -127,4 +127,4 @@ def test_no_declared_check_can_have_the_name_of_a_built_in_one() -> None:
 
 
 def test_there_is_something_to_do_about_each_built_in_check() -> None:
-    assert SILVER_REMEDIES.keys() <= SILVER_CHECKS.keys()
+    assert REMEDIES.keys() == (SILVER_CHECKS | ORG_CHECKS).keys()

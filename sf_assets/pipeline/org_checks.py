@@ -21,7 +21,14 @@ def check_org(org: Org, specs: Collection[ObjectSpec], names: Collection[str]) -
         yield from check_derived(org, specs)
     if "reconciled" in names:
         for found in reconcile(org, specs):
-            yield Finding(found.slug, "reconciled", found.equal, severe=True, facts=_facts(found))
+            yield Finding(
+                found.slug,
+                "reconciled",
+                found.equal,
+                severe=found.error is None,
+                facts=_facts(found),
+                reason=str(found.error) if found.error else "",
+            )
 
 
 def _facts(found: Reconciled) -> Facts:
