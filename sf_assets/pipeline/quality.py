@@ -157,6 +157,8 @@ def score(org: Org, lake: Lake) -> list[scores.Score]:
     Raises:
         WarehouseError: The warehouse is locked or refuses.
     """
+    if not org.warehouse.path.exists():
+        return []
     now = datetime.now(UTC)
     with org.writing(lake.org_id) as connection, transaction(connection):
         return scores.score(connection, lake.org_id, now, _remedies(org.catalog))
