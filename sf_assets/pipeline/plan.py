@@ -67,8 +67,8 @@ def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
         SfAssetsError: The org or the storage cannot be reached at all.
     """
     described, plan = _begin(org, specs)
-    lake = org.lake
-    refs, covered = lake.refs(), lake.coverage()
+    found = org.lake.inventory()
+    refs, covered = found.refs, found.coverage
     gaps: list[_Gap] = []
     for slug, item in described.items():
         if item.cursor is None:
