@@ -63,7 +63,7 @@ def export(folder: Path, *, silver: bool) -> None:
     extractor.close()
     stored = sum(part.bytes for part in piece.parts)
     say(
-        seconds=watch.seconds, raw_seconds=raw, rows=job.rows, peak_mb=peak_mb(),
+        seconds=watch.seconds, cpu=watch.cpu, rows=job.rows, peak_mb=peak_mb(), raw_seconds=raw,
         files=len(piece.parts), stored_mb=stored // 10**6,
     )  # fmt: skip
 
@@ -138,7 +138,7 @@ def reference(folder: Path) -> None:
         queue.put(pa.Table.from_batches(held))
     queue.put(None)
     thread.join()
-    say(seconds=watch.seconds, rows=rows, peak_mb=peak_mb())
+    say(seconds=watch.seconds, cpu=watch.cpu, rows=rows, peak_mb=peak_mb())
 
 
 if __name__ == "__main__":

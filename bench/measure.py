@@ -60,11 +60,17 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
+        self._used = time.process_time()
 
     @property
     def seconds(self) -> float:
         """Seconds so far."""
         return time.perf_counter() - self._start
+
+    @property
+    def cpu(self) -> float:
+        """Processor seconds of this process so far: others who are at work stretch them less."""
+        return time.process_time() - self._used
 
 
 def interleaved(*runs: Callable[[], Result], pairs: int) -> tuple[list[Result], ...]:

@@ -61,17 +61,15 @@ def emulator(*options: str) -> Iterator[Running]:
 @contextlib.contextmanager
 def _process(module: list[str]) -> Iterator[tuple[int, Iterator[str]]]:
     """A module in a child process: its id, and the lines it prints."""
-    process = subprocess.Popen(  # noqa: S603 (our own program)
-        [sys.executable, "-m", *module], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        yield process.pid, iter(process.stdout)
-    except StopIteration:
-        raise SystemExit("the org of the benchmark did not start") from None
-    finally:
-        process.terminate()
-        process.wait()
+    command = [sys.executable, "-m", *module]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        try:
+            assert process.stdout is not None
+            yield process.pid, iter(process.stdout)
+        except StopIteration:
+            raise SystemExit("the org of the benchmark did not start") from None
+        finally:
+            process.terminate()
 
 
 def main(rows: int, page_rows: int) -> None:

@@ -65,7 +65,13 @@ def download(folder: Path, rows: int) -> None:
                 f"CREATE TABLE opportunity AS SELECT * FROM read_csv('{files}/*.csv', header=true)"
             )
             (count,) = connection.execute("SELECT count(*) FROM opportunity").fetchall()[0]
-    say(seconds=watch.seconds, download_seconds=downloaded, rows=count, peak_mb=peak_mb())
+    say(
+        seconds=watch.seconds,
+        cpu=watch.cpu,
+        download_seconds=downloaded,
+        rows=count,
+        peak_mb=peak_mb(),
+    )
 
 
 def records(_folder: Path, rows: int) -> None:
@@ -74,7 +80,7 @@ def records(_folder: Path, rows: int) -> None:
     watch = Stopwatch()
     texts = (page["records"] for page in _pages(bulk.get_query_results, job))
     count = _tap(row for text in texts for row in csv.DictReader(io.StringIO(text)))
-    say(seconds=watch.seconds, rows=count, peak_mb=peak_mb())
+    say(seconds=watch.seconds, cpu=watch.cpu, rows=count, peak_mb=peak_mb())
 
 
 def rest(_folder: Path, rows: int) -> None:
@@ -82,7 +88,7 @@ def rest(_folder: Path, rows: int) -> None:
     client = connect()
     watch = Stopwatch()
     count = _tap(client.query_all_iter(query(rows)))
-    say(seconds=watch.seconds, rows=count, peak_mb=peak_mb())
+    say(seconds=watch.seconds, cpu=watch.cpu, rows=count, peak_mb=peak_mb())
 
 
 def _complete(rows: int) -> tuple[Any, str]:

@@ -22,6 +22,7 @@ RECENT_SLICES = 48
 RECENT_PROOFS = 32
 """Coverage manifests that are not yet made one."""
 
+_ROOT = Path(__file__).parents[1]
 _PASSES = timedelta(minutes=5)
 
 
@@ -34,7 +35,7 @@ def measure(folder: Path, objects: int, changed: int, repeats: int) -> Result:
         env = dict(org.env) | settings(folder, names)
         env |= {"SF_ASSETS_LAG_SECONDS": "0", "DAGSTER_HOME": str(folder / "dagster")}
         (folder / "dagster").mkdir()
-        shutil.copy("dagster.yaml", folder / "dagster")
+        shutil.copy(_ROOT / "dagster.yaml", folder / "dagster")
         child("bench.tick", "first", env=env)
         aged = child("bench.tick", "age", str(RECENT_SLICES), str(RECENT_PROOFS), env=env)
         idle, busy = [], []

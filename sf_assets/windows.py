@@ -1,6 +1,7 @@
 """Time as the pipeline sees it: half-open UTC windows, coverage, watermark, partition grains."""
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -10,6 +11,7 @@ BEGIN = datetime.min.replace(tzinfo=UTC)
 """Minus infinity: before every stamp an org can hold."""
 
 _COMPACT = "%Y%m%dT%H%M%SZ"
+_FORM = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _LENGTH = len("20261121T100000Z")
 
 
@@ -41,7 +43,11 @@ def parse_compact(text: str) -> datetime:
     Raises:
         ValueError: The text is not of that form.
     """
-    return BEGIN if text == "begin" else datetime.strptime(text, _COMPACT).replace(tzinfo=UTC)
+    if text == "begin":
+        return BEGIN
+    if not _FORM.fullmatch(text):
+        raise ValueError(f"{text!r} does not match the form 20261121T100000Z")
+    return datetime.fromisoformat(text)  # many times as fast as strptime; listings are long
 
 
 @dataclass(frozen=True, order=True, slots=True)

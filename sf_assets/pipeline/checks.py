@@ -58,7 +58,8 @@ def check_raw(lake: Lake, slugs: Iterable[str], now: datetime) -> Iterator[Findi
         slugs: Which objects.
         now: The org's present, or ours when the org is not asked.
     """
-    refs, covered = lake.refs(), lake.coverage()
+    found = lake.inventory()
+    refs, covered = found.refs, found.coverage
     for slug in slugs:
         mine = sorted(refs.get(slug, []), key=lambda ref: ref.id)
         yield _ledger(slug, list(lake.read(mine[-_LATEST:])), len(mine))

@@ -104,11 +104,11 @@ def write_page(
         if not chunk.num_rows:
             continue
         _note_cursor(written, chunk, layout.cursor)
-        dictionary = repetitive(chunk)
+        dictionary, nul = repetitive(chunk), _may_hold_nul(chunk)
         for label, rows in _cut(chunk, layout):
             name = f"{layout.slice_id}-p{page:05d}-c{number:03d}.parquet"
             path = f"{layout.folder}/date={label}/{name}"
-            written.parts.append(_put(store, path, rows, dictionary, label))
+            written.parts.append(_put(store, path, rows, dictionary, label, nul=nul))
     return written
 
 
@@ -174,7 +174,9 @@ def repetitive(chunk: pa.Table) -> list[str]:
     return [n for n in sample.column_names if pc.count_distinct(sample[n]).as_py() <= few]
 
 
-def _put(store: Store, path: str, rows: pa.Table, dictionary: list[str], label: str) -> Part:
+def _put(
+    store: Store, path: str, rows: pa.Table, dictionary: list[str], label: str, *, nul: bool
+) -> Part:
     sink = pa.BufferOutputStream()
     pq.write_table(
         rows, sink, compression="zstd", use_dictionary=dictionary, write_statistics=["Id"]
@@ -187,12 +189,15 @@ def _put(store: Store, path: str, rows: pa.Table, dictionary: list[str], label: 
         bytes=data.nbytes,
         sha256=hashlib.sha256(data).hexdigest(),
         label=label,
-        nul=_may_hold_nul(rows),
+        nul=nul,
     )
 
 
 def _may_hold_nul(rows: pa.Table) -> bool:
-    """Whether there is a NUL in the texts, found by a look at their bytes as one piece."""
+    """Whether there is a NUL in the texts, found by a look at their bytes as one piece.
+
+    Of a slice of a table these are the bytes of all of it.
+    """
     texts = [column for column in rows.columns if pa.types.is_string(column.type)]
     bodies = [chunk.buffers()[2] for column in texts for chunk in column.chunks]
     return any(body and not np.frombuffer(body, np.uint8).all() for body in bodies)
