@@ -5,6 +5,8 @@ import re
 from sf_assets.emulator.auth import OAuth
 from sf_assets.emulator.bulk import BulkQuery
 from sf_assets.emulator.composite import CompositeResources
+from sf_assets.emulator.control import PATH as CONTROL_PATH
+from sf_assets.emulator.control import Control
 from sf_assets.emulator.describe import DescribeResources
 from sf_assets.emulator.errors import ApiError, not_found
 from sf_assets.emulator.limit_resources import LimitResources
@@ -42,6 +44,10 @@ class App:
                 Route("GET", "/services/data", self._versions),
             ]
         )
+        control = Control(org)
+        self._control = Router(
+            [Route("POST", CONTROL_PATH, control.order), Route("GET", CONTROL_PATH, control.state)]
+        )
         self._identity = Router(
             [
                 Route("GET", "/services/oauth2/userinfo", oauth.user_info),
@@ -58,6 +64,8 @@ class App:
                 return self._resource(request, match[1], match[2] or "")
             if request.path.startswith(("/services/oauth2/userinfo", "/id/")):
                 return self._who(request)
+            if self.org.settings.faults and request.path == CONTROL_PATH:
+                return self._control.answer(request)
             return self._open.answer(request)
         except ApiError as error:
             return error_reply(error)

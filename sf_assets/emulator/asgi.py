@@ -14,6 +14,7 @@ from starlette.requests import Request as HttpRequest
 
 from sf_assets.emulator.breakage import broken_headers, cut, reset
 from sf_assets.emulator.clock import Clock
+from sf_assets.emulator.control import PATH as CONTROL_PATH
 from sf_assets.emulator.errors import ApiError
 from sf_assets.emulator.faults import PATH as FAULTS_PATH
 from sf_assets.emulator.faults import Faults, reply_of
@@ -54,7 +55,7 @@ class Asgi:
         except ClientDisconnect:
             return
         fault = None
-        if self._faults is not None and request.path != FAULTS_PATH:
+        if self._faults is not None and request.path not in (FAULTS_PATH, CONTROL_PATH):
             fault = self._faults.hit(request)
         request = request.at(fault=fault)
         if fault is not None:

@@ -55,8 +55,9 @@ class DescribeResources:
         return sobject
 
     def _unless_modified(self, request: Request, name: str) -> Reply:
-        text = self._documents(name, request.version, request.origin)
-        modified = self._org.schema_modified
+        admin = self._org.admin
+        modified = admin.modified_at(name) if name else admin.modified
+        text = self._documents(name, request.version, request.origin, modified)
         headers = {
             "Last-Modified": format_datetime(modified, usegmt=True),
             "ETag": f'"{zlib.crc32(text.encode()):08x}"',
@@ -65,7 +66,8 @@ class DescribeResources:
             return Reply(304, "", None, headers)
         return Reply(200, text, headers=headers)
 
-    def _text(self, name: str, version: str, origin: str) -> str:
+    def _text(self, name: str, version: str, origin: str, modified: datetime) -> str:
+        del modified  # only tells what is kept from what has to be written anew
         request = Request("GET", "", version=version, origin=origin)
         if name:
             return to_json(_rebased(self.require(name).document, request))
@@ -81,7 +83,7 @@ class DescribeResources:
         if stamp is None or name_field(sobject) is None:
             return []
         rows = self._org.store.rows(
-            f'SELECT "Id" FROM {quoted(sobject.name)} ORDER BY {quoted(stamp.name)} DESC, "Id"'
+            f'SELECT "Id" FROM {sobject.rows_sql} ORDER BY {quoted(stamp.name)} DESC, "Id"'
             f" LIMIT {_RECENT}"
         )
         url = f"{request.base}/sobjects/{sobject.name}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from sf_assets.emulator.administrator import Administrator
 from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.cursors import Cursors
 from sf_assets.emulator.ids import id_at
@@ -38,6 +39,10 @@ class User:
 class Org:
     """One org.
 
+    Attributes:
+        schema: Its objects, as its user sees them.
+        admin: Changes them, and what the user sees.
+
     Args:
         schema: Its objects.
         store: Its records; they are all loaded.
@@ -49,7 +54,9 @@ class Org:
     def __init__(
         self, schema: Schema, store: Store, clock: Clock, settings: Settings, seed: int = 0
     ) -> None:
-        self.schema = schema
+        # Of its own: what an administrator does here must not reach other orgs.
+        everything = Schema(schema)
+        self.schema = Schema(everything, whole=everything)
         self.store = store
         self.clock = clock
         self.settings = settings
@@ -58,12 +65,17 @@ class Org:
         self.name = self._organization_name()
         self.user = self._user()
         self.sessions = Sessions(self.id, clock, settings.token_seconds)
-        self.records = Records(schema, store, clock, self.user.id)
+        self.records = Records(everything, store, clock, self.user.id)
         self.limits = Limits(store, clock, settings.daily_api_requests, settings.daily_query_jobs)
         self.counts = RecordCounts(clock, self._live_rows)
         self.cursors = Cursors(store)
         self.jobs = Jobs(store, clock, self.limits, settings)
-        self.schema_modified = self._schema_modified()
+        self.admin = Administrator(everything, self.schema, store, clock, self._last_modified())
+
+    @property
+    def schema_modified(self) -> datetime:
+        """When any describe was changed last."""
+        return self.admin.modified
 
     def compile(self, text: str, *, all_rows: bool = False) -> Plan:
         """Understand a query at the org's present time.
@@ -91,9 +103,15 @@ class Org:
         """Rows of an object's table, deleted ones included."""
         return int(self.store.rows(f"SELECT count(*) FROM {quoted(object_name)}")[0][0])
 
+    def advance(self, seconds: float) -> None:
+        """Move the clock on; what was held until then is committed."""
+        self.clock.advance(seconds)
+        self.records.commit_due()
+
     def close(self) -> None:
         """Keep the counts with the org, and end everything that runs or is open."""
         self.limits.save()
+        self.records.close()
         self.jobs.close()
         self.cursors.close()
 
@@ -143,7 +161,7 @@ class Org:
         name = " ".join(part for part in (first, last) if part)
         return User(user_id, username, name, email or username, profile)
 
-    def _schema_modified(self) -> datetime:
+    def _last_modified(self) -> datetime:
         """When the describes last changed: remembered with the org, by their checksum."""
         documents = [dict(o.document) for o in self.schema]
         checksum = hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()

@@ -28,7 +28,7 @@ class ReplicationResources:
                      if sobject.field(n))  # fmt: skip
         live = ' AND "IsDeleted" IS NOT TRUE' if sobject.field("IsDeleted") else ""
         rows = self._org.store.rows(
-            f'SELECT "Id" FROM {quoted(sobject.name)}'
+            f'SELECT "Id" FROM {sobject.rows_sql}'
             f" WHERE {quoted(stamp)} >= $start AND {quoted(stamp)} < $end{live}",
             span,
         )
@@ -47,7 +47,7 @@ class ReplicationResources:
         if stamp is not None:
             column = quoted(stamp)
             parts.append(
-                f'SELECT "Id", {column} FROM {quoted(sobject.name)}'
+                f'SELECT "Id", {column} FROM {sobject.rows_sql}'
                 f' WHERE "IsDeleted" AND {column} >= $start AND {column} < $end'
             )
         parameters = {**span, "object": sobject.name}

@@ -66,10 +66,15 @@ class SObject:
     Attributes:
         document: The full describe document.
         formulas: Expressions of its calculated fields, by field name.
+        hidden_rows: Condition on its stored columns, as SQL, that rows meet which the user does
+            not see; None when he sees all.
+        unrestricted: The object as the org itself knows it, when the user sees less of it.
     """
 
     document: Mapping[str, Any]
     formulas: Mapping[str, str]
+    hidden_rows: str | None = None
+    unrestricted: "SObject | None" = None
 
     @property
     def name(self) -> str:
@@ -81,6 +86,19 @@ class SObject:
         """First three characters of its records' Ids."""
         prefix: str | None = self.document["keyPrefix"]
         return prefix
+
+    @property
+    def whole(self) -> "SObject":
+        """The object as the org itself knows it, which is how formulas see it."""
+        return self.unrestricted or self
+
+    @property
+    def rows_sql(self) -> str:
+        """What to read its records from, in SQL: its table, or the rows that the user sees."""
+        table = '"' + self.name + '"'
+        if self.hidden_rows is None:
+            return table
+        return f"(SELECT *, rowid FROM {table} WHERE NOT ({self.hidden_rows}))"
 
     @cached_property
     def fields(self) -> Mapping[str, Field]:
@@ -101,10 +119,16 @@ class SObject:
 
 
 class Schema:
-    """All objects of an org, found by name in any case."""
+    """All objects of an org, found by name in any case.
 
-    def __init__(self, objects: Iterable[SObject]) -> None:
-        self._objects = {o.name.lower(): o for o in objects}
+    Args:
+        objects: The objects.
+        whole: The objects as the org itself knows them, when these are what the user sees.
+    """
+
+    def __init__(self, objects: Iterable[SObject], whole: "Schema | None" = None) -> None:
+        self.whole = whole or self
+        self.set_all(objects)
 
     def __iter__(self) -> Iterator[SObject]:
         return iter(self._objects.values())
@@ -112,3 +136,15 @@ class Schema:
     def get(self, name: str) -> SObject | None:
         """The object of that name, whatever its case, or None."""
         return self._objects.get(name.lower())
+
+    def set_all(self, objects: Iterable[SObject]) -> None:
+        """Have these objects in place of all others; who reads meanwhile has the old or the new."""
+        self._objects = {o.name.lower(): o for o in objects}
+
+    def put(self, sobject: SObject) -> None:
+        """Have an object, in place of the one of that name if there is one."""
+        self._objects = {**self._objects, sobject.name.lower(): sobject}
+
+    def remove(self, name: str) -> None:
+        """Have an object no longer."""
+        self._objects = {n: o for n, o in self._objects.items() if n != name.lower()}

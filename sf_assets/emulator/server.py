@@ -14,6 +14,7 @@ from typing import Any, Self
 import pyarrow as pa
 import uvicorn
 
+from sf_assets.emulator.administrator import Administrator
 from sf_assets.emulator.app import App
 from sf_assets.emulator.asgi import Asgi
 from sf_assets.emulator.clock import Clock
@@ -121,6 +122,11 @@ class Emulator:
         return self.org.records
 
     @property
+    def admin(self) -> Administrator:
+        """Changes fields, objects, permissions and sharing while the org runs."""
+        return self.org.admin
+
+    @property
     def url(self) -> str:
         """Address of the org, which is its login address too."""
         return f"http://{self._host}:{self._port}"
@@ -165,8 +171,8 @@ class Emulator:
         self._resources.close()
 
     def advance(self, seconds: float) -> None:
-        """Move the org's clock on."""
-        self.clock.advance(seconds)
+        """Move the org's clock on; what was held until then is committed."""
+        self.org.advance(seconds)
 
     def __enter__(self) -> Self:
         self.start()

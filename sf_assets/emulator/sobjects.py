@@ -125,7 +125,7 @@ class SObjectResources:
         deleted = '"IsDeleted" IS TRUE' if sobject.field("IsDeleted") else "false"
         rows = self._org.rows(
             request,
-            f'SELECT "Id", {deleted} FROM {quoted(sobject.name)} WHERE starts_with("Id", $id)',
+            f'SELECT "Id", {deleted} FROM {sobject.rows_sql} WHERE starts_with("Id", $id)',
             {"id": record_id},
         )
         if not rows:

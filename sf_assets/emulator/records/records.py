@@ -1,27 +1,28 @@
 """The org's records for whoever changes them from Python: tests, and the life of the org."""
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from random import Random
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sf_assets.emulator.clock import Clock
+from sf_assets.emulator.errors import ApiError
 from sf_assets.emulator.ids import HISTORY_PREFIX, INSTANCE, IdSequence
-from sf_assets.emulator.records.tables import Row
+from sf_assets.emulator.records.held import Held
+from sf_assets.emulator.records.tables import Row, Tables
 from sf_assets.emulator.records.transaction import Transaction
+from sf_assets.emulator.records.writer import Writer
 from sf_assets.emulator.schema import Schema
 from sf_assets.emulator.store import Store, quoted
 
 _BIN_DAYS = 15
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 
-class Records:
+class Records(Writer):
     """Creates, changes and removes records, each call in a transaction of its own.
-
-    What is written here is written in the name of the org: fields that users cannot set may be
-    set, everything else is checked as it is for them.
 
     Args:
         schema: All objects.
@@ -31,69 +32,19 @@ class Records:
     """
 
     def __init__(self, schema: Schema, store: Store, clock: Clock, user_id: str) -> None:
-        self._schema = schema
+        super().__init__(schema)
         self._store = store
         self._clock = clock
         self._user_id = user_id
         self._sequences: dict[str, IdSequence] = {}
+        self._held: list[Held] = []
         self._lock = threading.Lock()
-
-    def insert(
-        self, object_name: str, values: Mapping[str, Any], user_id: str | None = None
-    ) -> str:
-        """Create a record.
-
-        Returns:
-            Its Id.
-
-        Raises:
-            ApiError: If it is refused.
-        """
-        outcome = self.run(lambda t: t.insert(object_name, [values], system=True)[0], user_id)
-        return str(outcome.accepted().id)
-
-    def update(self, object_name: str, record_id: str, values: Mapping[str, Any]) -> None:
-        """Change a record.
-
-        Raises:
-            ApiError: If the change is refused.
-        """
-        row = {**values, "Id": record_id}
-        self.run(lambda t: t.update(object_name, [row], system=True)[0]).accepted()
-
-    def delete(self, object_name: str, record_id: str) -> None:
-        """Put a record into the recycle bin.
-
-        Raises:
-            ApiError: If it may not be deleted.
-        """
-        self.run(lambda t: t.delete(object_name, [record_id])[0]).accepted()
-
-    def undelete(self, object_name: str, record_id: str) -> None:
-        """Take a record out of the recycle bin.
-
-        Raises:
-            ApiError: If it is not there.
-        """
-        self.run(lambda t: t.undelete(object_name, [record_id]))
-
-    def purge(self, object_name: str, record_id: str) -> None:
-        """Remove a record for good, deleted before or not."""
-        self.run(lambda t: t.purge(object_name, [record_id]))
-
-    def merge(self, object_name: str, master_id: str, loser_id: str) -> None:
-        """Merge a record into another.
-
-        Raises:
-            ApiError: If one of them is not there.
-        """
-        self.run(lambda t: t.merge(object_name, master_id, loser_id))
 
     def empty_recycle_bin(self, older_than_days: float = _BIN_DAYS) -> int:
         """Purge what was deleted long enough ago; the number of records chosen."""
         now = self._clock.stamp().replace(tzinfo=None)
         total = 0
-        for sobject in self._schema:
+        for sobject in self.schema:
             if sobject.field("IsDeleted") is None or sobject.field("SystemModstamp") is None:
                 continue
             rows = self._store.rows(
@@ -105,35 +56,6 @@ class Records:
             self.run(lambda t, name=sobject.name, ids=ids: t.purge(name, ids))  # type: ignore[misc]
             total += len(ids)
         return total
-
-    def sample(self, object_name: str, where_sql: str | None, rng: Random) -> Row | None:
-        """A random live record.
-
-        Args:
-            object_name: Its object.
-            where_sql: Condition on its stored columns, as SQL; None for any record.
-            rng: Chooses; the same state chooses the same record.
-
-        Returns:
-            Its stored values, None if there is none.
-        """
-        sobject = self._schema.get(object_name)
-        if sobject is None:
-            return None
-        conditions = [f"({where_sql})"] if where_sql else []
-        if sobject.field("IsDeleted") is not None:
-            conditions.append('"IsDeleted" IS NOT TRUE')
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        body = f"FROM {quoted(sobject.name)} {where}"
-        count = self._store.rows(f"SELECT count(*) {body}")[0][0]
-        if not count:
-            return None
-        with self._store.cursor() as cursor:
-            place = rng.randrange(count)
-            found = cursor.execute(f"SELECT * {body} ORDER BY rowid LIMIT 1 OFFSET {place}")
-            names = [d[0] for d in found.description]
-            rows = found.fetchall()
-        return dict(zip(names, rows[0], strict=True)) if rows else None
 
     def transaction(self, stamp: datetime | None = None, user_id: str | None = None) -> Transaction:
         """A transaction to be held open as long as one likes.
@@ -147,13 +69,57 @@ class Records:
             user_id: Who writes.
         """
         return Transaction(
-            self._schema,
+            self.schema,
             self._store.cursor(),
             self._store.writing,
             next_id=self.next_id,
             now=self._clock.now if stamp is None else lambda: stamp,
             user_id=user_id or self._user_id,
         )
+
+    def hold(
+        self,
+        seconds: float | None = None,
+        stamp: datetime | None = None,
+        user_id: str | None = None,
+    ) -> Held:
+        """Begin a transaction that stays open until it is committed.
+
+        Args:
+            seconds: After which `commit_due` commits it, by the org's clock; None for never.
+            stamp: Stamp of everything it writes; None for the time at which each statement runs.
+            user_id: Who writes.
+        """
+        due = None if seconds is None else self._clock.now() + timedelta(seconds=seconds)
+        held = Held(self.schema, self.transaction(stamp, user_id), due)
+        with self._lock:
+            self._held = [h for h in self._held if h.is_open] + [held]
+        return held
+
+    def commit_due(self) -> None:
+        """Commit what was held long enough; what clashes with somebody else's change is undone."""
+        now = self._clock.now()
+        with self._lock:
+            due = [h for h in self._held if h.due is not None and h.due <= now]
+            self._held = [h for h in self._held if h not in due]
+        for held in due:
+            if held.is_open:
+                try:
+                    held.commit()
+                except ApiError as error:
+                    _log.info("a late commit was refused: %s", error)
+
+    def close(self) -> None:
+        """Undo what is still held."""
+        with self._lock:
+            held, self._held = self._held, []
+        for one in held:
+            one.rollback()
+
+    def select(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        """Rows of a small statement: what is committed."""
+        with self._store.cursor() as cursor:
+            return Tables(cursor).select(sql, parameters)
 
     def run(self, work: Callable[[Transaction], _T], user_id: str | None = None) -> _T:
         """Do something in a transaction that no other writer comes between."""
@@ -169,7 +135,7 @@ class Records:
         return next(sequence)
 
     def _sequence(self, object_name: str) -> IdSequence:
-        sobject = self._schema.get(object_name)
+        sobject = self.schema.get(object_name)
         prefix = (sobject.key_prefix if sobject else None) or HISTORY_PREFIX
         # Ids born elsewhere, in records that were loaded, are of other instances.
         rows = self._store.rows(

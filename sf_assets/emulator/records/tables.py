@@ -38,15 +38,19 @@ class Tables:
         """Rows of a statement."""
         return self._connection.execute(sql, dict(parameters or {})).fetchall()
 
+    def select(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        """Rows of a statement, by column name."""
+        found = self._connection.execute(sql, dict(parameters or {}))
+        names = [d[0] for d in found.description]
+        return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+
     def rows(self, sobject: SObject, column: str, keys: Iterable[str]) -> list[Row]:
         """Whole rows whose column has one of the values."""
         sql = (
             f"SELECT * FROM {quoted(sobject.name)}"
             f" WHERE {quoted(column)} IN (SELECT unnest($keys)) ORDER BY rowid"
         )
-        found = self._connection.execute(sql, {"keys": list(keys)})
-        names = [d[0] for d in found.description]
-        return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+        return self.select(sql, {"keys": list(keys)})
 
     def insert(self, sobject: SObject, rows: Sequence[Row]) -> None:
         """Append rows."""

@@ -59,6 +59,9 @@ class Transaction:
         next_id: Makes new record Ids.
         now: The org's clock, or a fixed stamp.
         user_id: Who writes.
+
+    Attributes:
+        is_open: Whether it can still be committed.
     """
 
     def __init__(
@@ -80,7 +83,7 @@ class Transaction:
         self.now = self._stamp()
         self.tables = Tables(connection)
         self._removal = Removal(schema, self.tables)
-        self._is_open = True
+        self.is_open = True
         connection.execute("BEGIN").fetchall()
 
     def insert(
@@ -176,7 +179,7 @@ class Transaction:
 
     def rollback(self) -> None:
         """Undo everything."""
-        if self._is_open:
+        if self.is_open:
             self.connection.execute("ROLLBACK").fetchall()
             self._close()
 
@@ -189,7 +192,7 @@ class Transaction:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None and self._is_open:
+        if kind is None and self.is_open:
             self.commit()
         else:
             self.rollback()
@@ -275,7 +278,7 @@ class Transaction:
                 raise ApiError(400, "UNABLE_TO_LOCK_ROW", message) from None
 
     def _close(self) -> None:
-        self._is_open = False
+        self.is_open = False
         self.connection.close()
 
 

@@ -78,7 +78,7 @@ class Table:
     path: tuple[str, ...]
     alias: str
     key: str = ""
-    parents: "dict[str, Table]" = field(default_factory=dict)
+    parents: "dict[tuple[str | int, ...], Table]" = field(default_factory=dict)
     used: dict[str, None] = field(default_factory=dict)
 
     @property
@@ -150,9 +150,9 @@ class Scope:
 
     def from_sql(self) -> str:
         """`table AS t LEFT JOIN …` for the object and the parents used so far."""
-        parts = [f"{quoted(self.sobject.name)} AS {self.root.alias}"]
+        parts = [f"{self.sobject.rows_sql} AS {self.root.alias}"]
         for table in self.root.joined():
-            source = self._union(table) if table.polymorphic else quoted(table.targets[0].name)
+            source = self._union(table) if table.polymorphic else table.targets[0].rows_sql
             parts.append(f'LEFT JOIN {source} AS {table.alias} ON {table.alias}."Id" = {table.key}')
         return " ".join(parts)
 
@@ -163,17 +163,20 @@ class Scope:
             table = self._parent(table, name)
         return table
 
-    def _column(self, table: Table, path: tuple[str, ...]) -> Column:
+    def _column(self, table: Table, path: tuple[str, ...], *, system: bool = False) -> Column:
+        """The column at a path; `system` is what formulas see: everything, whoever asks."""
         if len(path) - 1 + len(table.path) > _MOST_PARENTS:
             raise LookupError(
                 "SOQL relationship queries may not have more than 5 levels of parents"
             )
         for name in path[:-1]:
-            table = self._parent(table, name)
-        return self._name_column(table, path[-1]) if table.polymorphic else self._own(table, path)
+            table = self._parent(table, name, system=system)
+        if table.polymorphic:
+            return self._name_column(table, path[-1])
+        return self._own(table, path, system=system)
 
-    def _own(self, table: Table, path: tuple[str, ...]) -> Column:
-        sobject = table.targets[0]
+    def _own(self, table: Table, path: tuple[str, ...], *, system: bool = False) -> Column:
+        sobject = table.targets[0].whole if system else table.targets[0]
         found = sobject.field(path[-1])
         if found is None:
             raise LookupError(_NO_FIELD.format(name=path[-1], entity=sobject.name))
@@ -185,7 +188,7 @@ class Scope:
         else:
             sql = ""
             parts = tuple(
-                (key, self._own(table, (part.name,)))
+                (key, self._own(table, (part.name,), system=system))
                 for key, part in compound_parts(sobject, found)
             )
         return Column(found, sobject.name, (*table.path, found.name), sql, parts)
@@ -202,15 +205,17 @@ class Scope:
         sql = f"{table.alias}.{quoted(canonical)}"
         return Column(Field(document), "Name", (*table.path, canonical), sql)
 
-    def _parent(self, table: Table, name: str) -> Table:
-        if (known := table.parents.get(name.lower())) is not None:
-            return known
-        reference = None if table.polymorphic else table.targets[0].parents.get(name.lower())
-        targets = (
-            [t for n in reference.reference_to if (t := self.schema.get(n))] if reference else []
-        )
+    def _parent(self, table: Table, name: str, *, system: bool = False) -> Table:
+        child = table.targets[0].whole if system else table.targets[0]
+        schema = self.schema.whole if system else self.schema
+        reference = None if table.polymorphic else child.parents.get(name.lower())
+        targets = [t for n in reference.reference_to if (t := schema.get(n))] if reference else []
         if reference is None or not targets:
             raise LookupError(_NO_PARENT.format(name=name))
+        # A formula may need another join than the user's own path: one that hides no rows.
+        key = (name.lower(), *map(id, targets))
+        if (known := table.parents.get(key)) is not None:
+            return known
         polymorphic = bool(reference.document["namePointing"]) or len(reference.reference_to) > 1
         parent = Table(
             targets,
@@ -219,7 +224,7 @@ class Scope:
             f"{self.prefix}_{1 + sum(1 for _ in self.root.joined())}",
             f"{table.alias}.{quoted(reference.name)}",
         )
-        table.parents[name.lower()] = parent
+        table.parents[key] = parent
         return parent
 
     def _union(self, table: Table) -> str:
@@ -247,7 +252,8 @@ class Scope:
 
         def replace(match: re.Match[str]) -> str:
             if match["path"]:
-                return self._column(table, tuple(match["path"].split("."))).sql
+                path = tuple(match["path"].split("."))
+                return self._column(table, path, system=True).sql
             if match["day"]:
                 return f"DATE '{self.now:%Y-%m-%d}'"
             if match["moment"]:

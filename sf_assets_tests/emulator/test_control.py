@@ -1,0 +1,126 @@
+"""Orders to the org over HTTP: transactions that are held open, the clock, sessions."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import requests
+
+from sf_assets.emulator.schema import Schema
+from sf_assets.emulator.server import Emulator
+from sf_assets.emulator.settings import Settings
+from sf_assets_tests.emulator.conftest import Api
+
+NAMES = "SELECT Name, SystemModstamp FROM Account WHERE Name = '{}'"
+
+
+@pytest.fixture(scope="module")
+def emulator(schema: Schema) -> Iterator[Emulator]:
+    """An org that takes orders."""
+    with Emulator(schema=schema, settings=Settings(job_seconds=0.02, faults=True)) as running:
+        yield running
+
+
+def order(api: Api, action: str, **more: Any) -> requests.Response:
+    return requests.post(
+        f"{api.emulator.url}/_control", json={"action": action, **more}, timeout=10
+    )
+
+
+def insert(name: str) -> list[dict[str, Any]]:
+    return [{"do": "insert", "object": "Account", "values": {"Name": name}}]
+
+
+def test_there_is_no_such_resource_without_the_option(schema: Schema) -> None:
+    with Emulator(schema=schema) as plain:
+        answer = requests.post(f"{plain.url}/_control", json={"action": "end_sessions"}, timeout=10)
+        assert answer.status_code == 404
+
+
+def test_a_late_commit_shows_an_old_stamp(api: Api) -> None:
+    answer = order(api, "hold", statements=insert("Old"), stamp="2026-01-31T10:00:00Z").json()
+    assert answer["ids"][0].startswith("001")
+    assert api.query(NAMES.format("Old")) == []
+    job = api.job(NAMES.format("Old"), "queryAll")
+    assert api("GET", f"/jobs/query/{job}/results").headers["Sforce-NumberOfRecords"] == "0"
+    state = requests.get(f"{api.emulator.url}/_control", timeout=10).json()
+    assert state["transactions"] == [answer["transaction"]]
+    assert order(api, "commit", transaction=answer["transaction"]).status_code == 200
+    assert api.query(NAMES.format("Old"))[0]["SystemModstamp"] == "2026-01-31T10:00:00.000+0000"
+    assert order(api, "commit", transaction=answer["transaction"]).status_code == 404
+
+
+def test_it_commits_by_itself_after_some_seconds(api: Api) -> None:
+    began = datetime.now(UTC).replace(microsecond=0)
+    order(api, "hold", statements=insert("Patient"), seconds=1.2)
+    assert api.query(NAMES.format("Patient")) == []
+    deadline = time.monotonic() + 10
+    while not (found := api.query(NAMES.format("Patient"))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    seen = datetime.now(UTC)
+    stamp = datetime.fromisoformat(str(found[0]["SystemModstamp"]))
+    assert began <= stamp < seen
+    assert (seen - stamp).total_seconds() > 1
+
+
+def test_it_commits_when_the_clock_moves_that_far(api: Api) -> None:
+    order(api, "hold", statements=insert("Moved"), seconds=3000)
+    order(api, "advance", seconds=2000)
+    assert api.query(NAMES.format("Moved")) == []
+    order(api, "advance", seconds=2000)
+    assert len(api.query(NAMES.format("Moved"))) == 1
+
+
+def test_every_statement(api: Api) -> None:
+    ids = order(api, "write", statements=[*insert("One"), *insert("Two"), *insert("Three")])
+    one, two, three = ids.json()["ids"]
+    held = order(
+        api,
+        "hold",
+        statements=[
+            {"do": "update", "object": "Account", "id": one, "values": {"Name": "Uno"}},
+            {"do": "merge", "object": "Account", "id": one, "loser": two},
+            {"do": "delete", "object": "Account", "id": three},
+            {"do": "undelete", "object": "Account", "id": three},
+            {"do": "purge", "object": "Account", "id": three},
+        ],
+    ).json()
+    soql = f"SELECT Name, IsDeleted, MasterRecordId FROM Account WHERE Id IN ('{one}','{two}','{three}') ORDER BY Name"  # noqa: E501
+    assert [r["Name"] for r in api.query(soql, "queryAll")] == ["One", "Three", "Two"]
+    order(api, "commit", transaction=held["transaction"])
+    found = api.query(soql, "queryAll")
+    assert [(r["Name"], r["IsDeleted"], r["MasterRecordId"]) for r in found] == [
+        ("Two", True, one), ("Uno", False, None)]  # fmt: skip
+
+
+def test_a_rollback_and_a_clash(api: Api) -> None:
+    undone = order(api, "hold", statements=insert("Never")).json()["transaction"]
+    order(api, "rollback", transaction=undone)
+    key = order(api, "write", statements=insert("Contended")).json()["ids"][0]
+    change = {"do": "update", "object": "Account", "id": key, "values": {"Name": "Mine"}}
+    held = order(api, "hold", statements=[change]).json()["transaction"]
+    theirs = api("PATCH", f"/sobjects/Account/{key}", json={"Name": "Theirs"})
+    assert theirs.json()[0]["errorCode"] == "UNABLE_TO_LOCK_ROW"
+    order(api, "commit", transaction=held)
+    assert api.query(NAMES.format("Never")) == []
+    assert len(api.query(NAMES.format("Mine"))) == 1
+
+
+def test_orders_that_make_no_sense(api: Api) -> None:
+    for wrong in ({"action": "explode"}, {}, {"action": "commit"}, {"action": "hold",
+                  "statements": [{"do": "sing", "object": "Account", "id": "x"}]}):  # fmt: skip
+        answer = requests.post(f"{api.emulator.url}/_control", json=wrong, timeout=10)
+        assert answer.json()[0]["errorCode"] == "JSON_PARSER_ERROR"
+    refused = order(api, "write", statements=[*insert("Half"), *insert("")])
+    assert refused.json()[0]["errorCode"] == "REQUIRED_FIELD_MISSING"
+    assert api.query(NAMES.format("Half")) == []
+
+
+def test_sessions_end(api: Api) -> None:
+    assert api("GET", "/limits").status_code == 200
+    order(api, "end_sessions")
+    assert api("GET", "/limits").json()[0]["errorCode"] == "INVALID_SESSION_ID"
+    api.http.headers["Authorization"] = f"Bearer {api.token()}"
+    assert api("GET", "/limits").status_code == 200
