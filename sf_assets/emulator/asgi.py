@@ -12,7 +12,7 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 
-from sf_assets.emulator.breakage import broken_headers, cut, reset
+from sf_assets.emulator.breakage import break_off, broken_headers, cut, stalled
 from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.control import PATH as CONTROL_PATH
 from sf_assets.emulator.errors import ApiError
@@ -66,8 +66,8 @@ class Asgi:
         if reply is None:
             reply = await run_in_threadpool(self._safely, request)
         await self._send(request, reply, send)
-        if fault is not None and fault.reset_after is not None:
-            reset(send)
+        if fault is not None and fault.breaks_off:
+            break_off(fault, send)
             while (await receive())["type"] != "http.disconnect":
                 pass
 
@@ -85,8 +85,9 @@ class Asgi:
 
     async def _send(self, request: Request, reply: Reply, send: Any) -> None:
         headers, chunks = await run_in_threadpool(_encoded, request, reply)
-        headers = {"Date": self._clock.http_date(), **headers}
         fault = request.fault
+        skew = 0.0 if fault is None else fault.date_skew
+        headers = {"Date": self._clock.http_date(skew), **headers}
         if fault is not None:
             headers = broken_headers(fault, headers)
             chunks = cut(fault, iter(chunks))
@@ -98,9 +99,11 @@ class Asgi:
             }
         )
         pieces = _at_once(chunks) if isinstance(chunks, list) else iterate_in_threadpool(chunks)
+        if fault is not None:
+            pieces = stalled(fault, pieces)
         async for piece in pieces:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-        if fault is None or fault.reset_after is None:
+        if fault is None or not fault.breaks_off:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -1,8 +1,9 @@
 """How a reply is broken on its way out."""
 
+import asyncio
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from sf_assets.emulator.fault import Fault
@@ -19,7 +20,9 @@ def broken_headers(fault: Fault, headers: dict[str, str]) -> dict[str, str]:
 
 def cut(fault: Fault, chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The body up to where the fault ends it."""
-    limits = [n for n in (fault.truncate_after, fault.reset_after) if n is not None]
+    limits = [
+        n for n in (fault.truncate_after, fault.reset_after, fault.close_after) if n is not None
+    ]
     if not limits:
         yield from chunks
         return
@@ -32,12 +35,30 @@ def cut(fault: Fault, chunks: Iterator[bytes]) -> Iterator[bytes]:
             return
 
 
-def reset(send: Any) -> None:
-    """Reset the connection below HTTP.
+async def stalled(fault: Fault, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The body with a long silence in it."""
+    left = fault.stall_after
+    async for piece in pieces:
+        if left is None or len(piece) <= left:
+            left = None if left is None else left - len(piece)
+            yield piece
+            continue
+        if left:
+            yield piece[:left]
+        await asyncio.sleep(fault.stall_seconds)
+        yield piece[left:]
+        left = None
+
+
+def break_off(fault: Fault, send: Any) -> None:
+    """End the connection below HTTP.
 
     ASGI has no word for it, so this takes the transport from uvicorn's end of `send`.
     """
     transport = send.__self__.transport
+    if fault.reset_after is None:
+        transport.close()
+        return
     connection = transport.get_extra_info("socket")
     # Closing with a linger time of 0 sends RST in place of FIN.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

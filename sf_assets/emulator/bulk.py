@@ -16,6 +16,7 @@ from sf_assets.emulator.errors import ApiError, malformed_json, not_found
 from sf_assets.emulator.jobs import DELIMITERS, LINE_ENDINGS, Job
 from sf_assets.emulator.messages import CSV, Reply, Request, empty, json_reply
 from sf_assets.emulator.org import Org
+from sf_assets.emulator.query import shifted
 
 _OPERATIONS = {"query": False, "queryAll": True}
 _LISTED = 1000
@@ -45,7 +46,7 @@ class BulkQuery:
         if float(request.version) < _FIRST_IN_ORDER:
             by_name = sorted(plan.outputs, key=lambda output: ".".join(output.path))
             plan = dataclasses.replace(plan, outputs=tuple(by_name))
-        self._check_limits()
+        self._count_job()
         job = self._org.jobs.submit(
             plan,
             operation=operation,
@@ -56,6 +57,7 @@ class BulkQuery:
             ending=(request.fault.job_state, request.fault.job_message)
             if request.fault
             else (None, None),
+            delay=request.fault.job_seconds if request.fault else 0.0,
         )
         return json_reply({**_short(job), **_format(job)})
 
@@ -103,8 +105,9 @@ class BulkQuery:
         job = self._completed(request, job_id)
         if job.result is None:
             raise not_found()
-        first = _offset(request.query.get("locator"), job.result.rows)
         count = self._page_rows(request)
+        first = shifted(request, _offset(request.query.get("locator"), job.result.rows), count)
+        first = min(first, job.result.rows)
         try:
             rows, size, chunks = job.result.page(first, count)
         except FileNotFoundError:
@@ -168,17 +171,22 @@ class BulkQuery:
             raise ApiError(400, "CLIENTINPUTERROR", f"Invalid value for maxRecords: {asked}")
         return int(asked)
 
-    def _check_limits(self) -> None:
+    def _count_job(self) -> None:
+        """Count a new job.
+
+        Raises:
+            ApiError: LIMIT_EXCEEDED when no job or no room for results is left.
+        """
         limits = self._org.limits
-        if not limits.query_jobs.remaining:
-            most = limits.query_jobs.maximum
-            message = f"Max bulk v2 query jobs ({most}) per 24 hrs has been reached"
-            raise ApiError(400, "LIMIT_EXCEEDED", message)
         if not limits.query_kilobytes.remaining:
             message = (
                 f"Max bulk v2 query result size stored ({limits.query_kilobytes.maximum}) kb per"
                 " 24 hrs has been exceeded"
             )
+            raise ApiError(400, "LIMIT_EXCEEDED", message)
+        if not limits.query_jobs.take():
+            most = limits.query_jobs.maximum
+            message = f"Max bulk v2 query jobs ({most}) per 24 hrs has been reached"
             raise ApiError(400, "LIMIT_EXCEEDED", message)
 
 

@@ -34,9 +34,9 @@ class Clock:
         """Move the clock on by some seconds."""
         self._base += timedelta(seconds=seconds)
 
-    def http_date(self) -> str:
-        """The present as an HTTP `Date` header."""
-        return format_datetime(self.now(), usegmt=True)
+    def http_date(self, skew: float = 0.0) -> str:
+        """The present as an HTTP `Date` header, some seconds ahead."""
+        return format_datetime(self.now() + timedelta(seconds=skew), usegmt=True)
 
 
 def iso(moment: datetime) -> str:

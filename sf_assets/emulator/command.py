@@ -70,6 +70,27 @@ def _rows(_context: click.Context, _option: click.Parameter, values: tuple[str, 
     metavar="N",
     help="Calls in 24 hours.",
 )
+@click.option(
+    "--daily-query-jobs",
+    default=_DEFAULTS.daily_query_jobs,
+    show_default=True,
+    metavar="N",
+    help="Bulk jobs in 24 hours.",
+)
+@click.option(
+    "--daily-query-kb",
+    default=_DEFAULTS.daily_query_kb,
+    show_default=True,
+    metavar="N",
+    help="Kilobytes of Bulk results in 24 hours.",
+)
+@click.option(
+    "--replication-days",
+    default=_DEFAULTS.replication_days,
+    show_default=True,
+    metavar="N",
+    help="How far back /updated and /deleted reach.",
+)
 @click.option("--username", default=_USER.username, show_default=True)
 @click.option("--password", default=_USER.password, show_default=True)
 @click.option("--security-token", default=_USER.security_token, show_default=True)
@@ -79,7 +100,7 @@ def _rows(_context: click.Context, _option: click.Parameter, values: tuple[str, 
 @click.option(
     "--clock-skew", default=0.0, metavar="SECONDS", help="How far the org's clock is off."
 )
-@click.option("--faults", is_flag=True, help="Serve /_faults, where failures can be ordered.")
+@click.option("--faults", is_flag=True, help="Serve /_faults and /_control.")
 @click.option("--env-file", type=_FILE, help="Write the credentials here once it is ready.")
 def emulator_command(env_file: Path | None, clock_skew: float, **options: Any) -> None:
     """Run a Salesforce org on this machine.
@@ -120,8 +141,9 @@ def _settings(options: dict[str, Any]) -> Settings:
         jwt_key=key.read_text(encoding="utf-8") if key else None,
     )
     behaviour = (
-        "token_seconds", "daily_api_requests", "job_seconds", "job_seconds_per_100k", "page_rows",
-        "result_pages", "faults",
+        "token_seconds", "daily_api_requests", "daily_query_jobs", "daily_query_kb",
+        "replication_days", "job_seconds", "job_seconds_per_100k", "page_rows", "result_pages",
+        "faults",
     )  # fmt: skip
     describes = options.pop("describes")
     is_folder = len(describes) == 1 and describes[0].is_dir()

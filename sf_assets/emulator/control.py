@@ -23,10 +23,11 @@ after `seconds`, which may be left out as `stamp` may.
 
 Fields, objects, permissions and sharing: see `administrator`.
 
-The clock and the sessions:
+The clock, the sessions, and what other clients use of the org's limits:
 
     {"action": "advance", "seconds": 3600}
     {"action": "end_sessions"}
+    {"action": "spend", "requests": 90000, "query_jobs": 9000, "query_kb": 900000000}
 """
 
 import threading
@@ -65,6 +66,7 @@ class Control:
             "commit": self._commit,
             "rollback": self._rollback,
             "advance": self._advance,
+            "spend": org.limits.spend,
             "end_sessions": org.sessions.revoke_all,
             **{name: getattr(org.admin, name) for name in _ADMINISTRATION},
         }

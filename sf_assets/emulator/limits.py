@@ -43,7 +43,6 @@ _UNUSED = {
     "PrivateConnectOutboundCalloutHourlyLimitMB": 0, "SingleEmail": 5000,
     "StreamingApiConcurrentClients": 20,
 }  # fmt: skip
-_STORAGE_KB = 1_000_000_000
 
 
 class Rolling:
@@ -61,7 +60,7 @@ class Rolling:
         self._name = f"usage.{name}"
         self._store = store
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._saved = time.monotonic()
         kept = json.loads(store.setting(self._name) or "{}")
         self._hours = {int(hour): int(count) for hour, count in kept.items()}
@@ -74,6 +73,14 @@ class Rolling:
             due = time.monotonic() - self._saved > _SAVE_SECONDS
         if due:
             self.save()
+
+    def take(self, count: int = 1) -> bool:
+        """Count some uses if so many are left; whether they were."""
+        with self._lock:
+            if self.remaining < count:
+                return False
+            self.add(count)
+            return True
 
     @property
     def used(self) -> int:
@@ -108,14 +115,21 @@ class Limits:
         clock: The org's clock.
         daily_api_requests: Calls in 24 hours.
         daily_query_jobs: Bulk query jobs in 24 hours.
+        daily_query_kb: Kilobytes of Bulk query results in 24 hours.
     """
 
     def __init__(
-        self, store: Store, clock: Clock, daily_api_requests: int, daily_query_jobs: int
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        daily_api_requests: int,
+        daily_query_jobs: int,
+        daily_query_kb: int,
     ) -> None:
         self.requests = Rolling("requests", store, clock, daily_api_requests)
         self.query_jobs = Rolling("query_jobs", store, clock, daily_query_jobs)
-        self.query_kilobytes = Rolling("query_kilobytes", store, clock, _STORAGE_KB)
+        self.query_kilobytes = Rolling("query_kilobytes", store, clock, daily_query_kb)
 
     def count_request(self, calls: int = 1) -> None:
         """Count a call.
@@ -123,9 +137,8 @@ class Limits:
         Raises:
             ApiError: REQUEST_LIMIT_EXCEEDED when none is left.
         """
-        if self.requests.remaining < calls:
+        if not self.requests.take(calls):
             raise ApiError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
-        self.requests.add(calls)
 
     def header(self) -> str:
         """`Sforce-Limit-Info` of a reply."""
@@ -142,6 +155,12 @@ class Limits:
             "PermissionSets": {**_entry(1500, 1500), "CreateCustom": _entry(1000, 1000)},
         }
         return dict(sorted(limits.items()))
+
+    def spend(self, requests: int = 0, query_jobs: int = 0, query_kb: int = 0) -> None:
+        """Use some up, as other clients of the org do."""
+        self.requests.add(requests)
+        self.query_jobs.add(query_jobs)
+        self.query_kilobytes.add(query_kb)
 
     def save(self) -> None:
         """Keep all counts with the org."""

@@ -10,6 +10,8 @@ from sf_assets.emulator.errors import ApiError
 from sf_assets.emulator.org import Org
 
 _log = logging.getLogger(__name__)
+# A transaction that is to be committed late should not be later than it was meant to be.
+_NAP = 0.2
 
 
 @contextmanager
@@ -28,7 +30,10 @@ def living(org: Org, seed: int, rate: float) -> Iterator[None]:
 
     def work() -> None:
         due = time.monotonic()
-        while not stopped.wait(max(0.0, due - time.monotonic())):
+        while not stopped.wait(min(_NAP, max(0.0, due - time.monotonic()))):
+            org.records.commit_due()
+            if time.monotonic() < due:
+                continue
             due += 1 / rate
             try:
                 life.step()

@@ -66,7 +66,13 @@ class Org:
         self.user = self._user()
         self.sessions = Sessions(self.id, clock, settings.token_seconds)
         self.records = Records(everything, store, clock, self.user.id)
-        self.limits = Limits(store, clock, settings.daily_api_requests, settings.daily_query_jobs)
+        self.limits = Limits(
+            store,
+            clock,
+            daily_api_requests=settings.daily_api_requests,
+            daily_query_jobs=settings.daily_query_jobs,
+            daily_query_kb=settings.daily_query_kb,
+        )
         self.counts = RecordCounts(clock, self._live_rows)
         self.cursors = Cursors(store)
         self.jobs = Jobs(store, clock, self.limits, settings)

@@ -29,13 +29,13 @@ class QueryResources:
         """`GET /queryAll?q=…`: with them."""
         return self._answer(request, all_rows=True)
 
-    def more(self, _request: Request, locator: str) -> Reply:
+    def more(self, request: Request, locator: str) -> Reply:
         """`GET /query/<locator>`: a further page, as often as it is asked for."""
         match = _LOCATOR.fullmatch(locator)
         if match is None:
             raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
         cursor = self._org.cursors.find(match[1])
-        first = int(match[2])
+        first = shifted(request, int(match[2]), cursor.batch)
         if first >= cursor.total:
             raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
         end = first + cursor.batch
@@ -90,6 +90,11 @@ class QueryResources:
             "sobjectType": plan.object_name,
         }
         return json_reply({"plans": [scan], "sourceQuery": text})
+
+
+def shifted(request: Request, first: int, count: int) -> int:
+    """The row at which a page begins, unless another page is sent on order."""
+    return max(0, first + request.fault.page_shift * count) if request.fault else first
 
 
 def _batch(request: Request) -> int:

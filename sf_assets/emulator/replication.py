@@ -10,7 +10,6 @@ from sf_assets.emulator.records.removal import deletion_stamp
 from sf_assets.emulator.schema import SObject
 from sf_assets.emulator.store import quoted
 
-_DAYS = 30
 _MOST = 600_000
 
 
@@ -19,6 +18,7 @@ class ReplicationResources:
 
     def __init__(self, org: Org) -> None:
         self._org = org
+        self._reach = timedelta(days=org.settings.replication_days)
 
     def updated(self, request: Request, object_name: str) -> Reply:
         """`GET /sobjects/X/updated?start=…&end=…`: Ids of live records."""
@@ -53,7 +53,7 @@ class ReplicationResources:
         parameters = {**span, "object": sobject.name}
         rows = self._org.store.rows(" UNION ALL ".join(parts) + " ORDER BY 2, 1", parameters)
         _check_number(len(rows))
-        earliest = self._org.clock.stamp() - timedelta(days=_DAYS)
+        earliest = self._org.clock.stamp() - self._reach
         document = {
             "deletedRecords": [{"id": key, "deletedDate": iso(when)} for key, when in rows],
             "earliestDateAvailable": iso(earliest.replace(second=0)),
@@ -76,7 +76,7 @@ class ReplicationResources:
             message = f"endDate: {end:%c} has to be later than startDate: {start:%c}"
             raise ApiError(400, "INVALID_REPLICATION_DATE", message)
         now = self._org.clock.now().replace(tzinfo=None)
-        if start < now - timedelta(days=_DAYS):
+        if start < now - self._reach:
             message = "startDate before org replication enabled date"
             raise ApiError(400, "INVALID_REPLICATION_DATE", message)
         return {"start": start, "end": end}

@@ -7,11 +7,13 @@ import socket
 import time
 import zlib
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
 import requests
 
+from sf_assets.emulator import faults
 from sf_assets.emulator.fault import Fault
 from sf_assets.emulator.schema import Schema
 from sf_assets.emulator.server import Emulator
@@ -190,3 +192,117 @@ def test_orders_from_python_and_their_list(order: Any, emulator: Emulator, api: 
     wrong = requests.post(f"{emulator.url}/_faults", json={"nonsense": 1}, timeout=10)
     assert wrong.status_code == 400
     assert json.loads(wrong.text)[0]["errorCode"] == "JSON_PARSER_ERROR"
+
+
+def test_a_connection_that_closes_short_of_its_length(
+    order: Any, emulator: Emulator, api: Api
+) -> None:
+    path = f"/jobs/query/{api.job('SELECT Id, Description FROM Account')}/results"
+    order({"path": "results", "close_after": 500})
+    head, _, body = raw(emulator, api, path, "Accept-Encoding: identity").partition(b"\r\n\r\n")
+    length = next(h for h in head.split(b"\r\n") if h.startswith(b"Content-Length: "))
+    assert int(length.split()[1]) > len(body) == 500
+    order({"path": "results", "close_after": 200})
+    with pytest.raises(requests.RequestException):
+        requests.get(api.base + path, headers=dict(api.http.headers), timeout=10)
+
+
+def test_a_body_that_stalls(order: Any, api: Api) -> None:
+    path = f"/jobs/query/{api.job('SELECT Id, Description FROM Account')}/results"
+    order({"path": "results", "stall_after": 1000, "stall_seconds": 0.6})
+    answer = api("GET", path, headers={"Accept-Encoding": "identity"}, stream=True)
+    started = time.monotonic()
+    assert len(answer.raw.read(1000)) == 1000
+    assert time.monotonic() - started < 0.5
+    assert len(answer.raw.read()) > 100_000
+    assert time.monotonic() - started >= 0.5
+    order({"path": "results", "stall_after": 0})
+    with pytest.raises(requests.RequestException):
+        requests.get(api.base + path, headers=dict(api.http.headers), timeout=0.5)
+
+
+@pytest.mark.parametrize("status", [420, 429, 502, 503])
+def test_a_page_for_people(order: Any, api: Api, status: int) -> None:
+    order({"path": "/limits", "status": status, "body": "<html>no</html>"})
+    answer = api("GET", "/limits")
+    assert (answer.status_code, answer.text) == (status, "<html>no</html>")
+    assert answer.headers["Content-Type"].startswith("text/html")
+
+
+def pages(api: Api, job: str) -> list[list[str]]:
+    """First cells of a result, page by page, as a client that follows locators reads it."""
+    found, locator = [], None
+    while locator != "null":
+        params = {"maxRecords": "200", **({"locator": locator} if locator else {})}
+        answer = api("GET", f"/jobs/query/{job}/results", params=params)
+        found.append(answer.text.splitlines()[1:])
+        locator = answer.headers["Sforce-Locator"]
+    return found
+
+
+def test_pages_that_are_repeated_or_missing(order: Any, api: Api) -> None:
+    job = api.job("SELECT Id FROM Account")
+    one, two, three = pages(api, job)
+    order({"path": "/results", "nth": 2, "page_shift": -1})
+    assert pages(api, job) == [one, one, two, three]
+    order({"path": "/results", "nth": 2, "page_shift": 1})
+    assert pages(api, job) == [one, three]
+    order({"path": "/results", "nth": 3, "page_shift": 1})
+    assert pages(api, job) == [one, two, []]
+    order({"path": "/results", "headers": {"Sforce-Locator": "null"}})
+    assert pages(api, job) == [one]
+
+
+def test_what_is_asked_for_decides(order: Any, api: Api) -> None:
+    refusal = {"status": 400, "code": "INVALIDENTITY", "message": "Entity 'Task' is not supported"}
+    order({"path": "/jobs/query$", "request_body": "FROM Task", "times": 0, **refusal})
+    job = {"operation": "query", "query": "SELECT Id FROM Task"}
+    for _ in range(2):
+        answer = api("POST", "/jobs/query", json=job)
+        assert answer.json()[0]["errorCode"] == "INVALIDENTITY"
+    assert api.job("SELECT Id FROM Account")
+    order({"path": "locator=", "status": 400, "code": "INVALID_QUERY_LOCATOR"})
+    assert pages(api, api.job("SELECT Id FROM Contact")) == [[]]
+
+
+def test_a_clock_that_is_off(order: Any, api: Api) -> None:
+    order({"date_skew": -600})
+    skewed, true = (parsedate_to_datetime(api("GET", "/limits").headers["Date"]) for _ in range(2))
+    assert 595 < (true - skewed).total_seconds() < 615
+
+
+def test_a_slow_job(order: Any, api: Api) -> None:
+    order({"method": "POST", "path": "/jobs/query$", "job_seconds": 0.7})
+    started = time.monotonic()
+    job = api.job("SELECT Id FROM Account")
+    assert time.monotonic() - started >= 0.7
+    assert api("GET", f"/jobs/query/{job}").json()["state"] == "JobComplete"
+
+
+def test_chaos_is_the_same_for_the_same_seed(order: Any, emulator: Emulator, api: Api) -> None:
+    url = f"{emulator.url}/_faults"
+
+    def statuses(seed: int) -> list[int]:
+        order({"path": "/limits", "times": 0, "probability": 0.2, "seed": seed, "status": 503})
+        found = [api("GET", "/limits").status_code for _ in range(60)]
+        requests.delete(url, timeout=10)
+        return found
+
+    first = statuses(1)
+    assert 3 < first.count(503) < 25
+    assert statuses(1) == first
+    assert statuses(2) != first
+    order({"path": "/limits", "times": 2, "probability": 0.3, "status": 503})
+    assert [api("GET", "/limits").status_code for _ in range(60)].count(503) == 2
+
+
+def test_every_order_in_the_docstring_is_one(emulator: Emulator, order: Any) -> None:
+    text = "\n".join(line for line in str(faults.__doc__).splitlines() if line.startswith("    "))
+    decoder, place, found = json.JSONDecoder(), 0, 0
+    while place < len(text.rstrip()):
+        place += len(text[place:]) - len(text[place:].lstrip())
+        document, place = decoder.raw_decode(text, place)
+        order(*(document if isinstance(document, list) else [document]))
+        found += 1
+    assert found >= 20
+    assert len(requests.get(f"{emulator.url}/_faults", timeout=10).json()) > found

@@ -10,6 +10,7 @@ import requests
 from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.schema import Schema
 from sf_assets.emulator.server import Emulator
+from sf_assets.emulator.settings import Settings
 from sf_assets_tests.emulator.conftest import Api
 
 START = datetime(2026, 1, 31, 10, 0, 30, tzinfo=UTC)
@@ -87,6 +88,23 @@ def test_spans_that_are_refused(api: Api, start: str, end: str) -> None:
         answer = ask(api, what, start, end)
         assert answer.status_code == 400
         assert answer.json()[0]["errorCode"] == "INVALID_REPLICATION_DATE"
+
+
+def test_a_shorter_reach(schema: Schema) -> None:
+    settings = Settings(replication_days=2)
+    with Emulator(schema=schema, clock=Clock(START, frozen=True), settings=settings) as emulator:
+        api = Api(emulator)
+        key = emulator.records.insert("Lead", {"LastName": "x", "Company": "y"})
+        emulator.records.purge("Lead", key)
+        emulator.advance(86400)
+        api = Api(emulator)
+        found = ask(api, "deleted", "2026-01-31T10:00:00Z", "2026-02-01T10:00:00Z").json()
+        assert [row["id"] for row in found["deletedRecords"]] == [key]
+        assert found["earliestDateAvailable"] == "2026-01-30T10:00:00.000+0000"
+        emulator.advance(2 * 86400)
+        api = Api(emulator)
+        late = ask(api, "deleted", "2026-01-31T10:00:00Z", "2026-02-01T10:00:00Z")
+        assert late.json()[0]["errorCode"] == "INVALID_REPLICATION_DATE"
 
 
 def test_objects_that_are_not_replicated(api: Api, schema: Schema) -> None:

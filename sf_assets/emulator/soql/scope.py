@@ -78,7 +78,7 @@ class Table:
     path: tuple[str, ...]
     alias: str
     key: str = ""
-    parents: "dict[tuple[str | int, ...], Table]" = field(default_factory=dict)
+    parents: "dict[tuple[object, ...], Table]" = field(default_factory=dict)
     used: dict[str, None] = field(default_factory=dict)
 
     @property

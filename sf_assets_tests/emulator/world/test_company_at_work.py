@@ -14,7 +14,7 @@ from sf_assets.emulator.records import Records
 from sf_assets.emulator.schema import Schema
 from sf_assets.emulator.store import Store
 from sf_assets.emulator.world import generate
-from sf_assets.emulator.world.life import Life, RecordWriter
+from sf_assets.emulator.world.life import OFFICE, Life, RecordWriter
 
 START = datetime(2026, 6, 1, 9, tzinfo=UTC)
 STEPS = 300
@@ -31,9 +31,9 @@ class Org:
         user = self.store.rows('SELECT min("Id") FROM "User"')[0][0]
         self.records = Records(schema, self.store, self.clock, user)
 
-    def live(self, seed: int, steps: int) -> list[str | None]:
+    def live(self, seed: int, steps: int, **more: Any) -> list[str | None]:
         """What happened in so many steps."""
-        life = Life(self.records, seed, rate=1)
+        life = Life(self.records, seed, rate=1, **more)
         happened = []
         for _ in range(steps):
             self.clock.advance(61)
@@ -54,7 +54,7 @@ def schema() -> Schema:
 def lived(schema: Schema) -> Iterator[tuple[Org, Counter[str | None]]]:
     """An org after a good day's work."""
     org = Org(schema)
-    yield org, Counter(org.live(seed=5, steps=STEPS))
+    yield org, Counter(org.live(seed=5, steps=STEPS, weights=OFFICE, late=0))
     org.store.close()
 
 
@@ -125,6 +125,7 @@ def test_the_same_seed_lives_the_same_life(schema: Schema) -> None:
 def test_nothing_happens_in_an_empty_org() -> None:
     nobody = create_autospec(RecordWriter, instance=True)
     nobody.sample.return_value = None
-    assert {Life(nobody, seed, rate=1).step() for seed in range(30)} == {None}
+    nobody.sample_ids.return_value = []
+    assert {Life(nobody, seed, rate=1, late=0).step() for seed in range(30)} == {None}
     for change in (nobody.insert, nobody.update, nobody.delete, nobody.undelete, nobody.merge):
         change.assert_not_called()
