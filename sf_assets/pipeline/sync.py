@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from time import monotonic
 
-from sf_assets.errors import SfAssetsError
+from sf_assets.errors import SalesforceError, SfAssetsError
 from sf_assets.pipeline.deletions import Deletions, record_told, sweep
 from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.extract import CancelledError, Extractor, Order
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.plan import Plan
 from sf_assets.pipeline.progress import report
+from sf_assets.pipeline.schema import back_fill, without_lost_fields
 from sf_assets.storage.compaction import compact_slices
 from sf_assets.storage.locks import locked
 from sf_assets.storage.slices import Slice
@@ -96,18 +97,31 @@ def _extract_object(org: Org, extractor: Extractor, slug: str, plan: Plan) -> Ex
 def _pieces(
     org: Org, extractor: Extractor, item: Described, orders: Sequence[Order]
 ) -> Iterator[Slice]:
-    """The slices of an object's orders as they are committed, jobs of ended runs first."""
+    """The slices of an object's orders as they are committed, jobs of ended runs first.
+
+    What rows in raw lack of the columns comes before the rows that have it.
+    """
     taken_up = []
     for draft in org.lake.drafts(item.spec.slug):
         if piece := extractor.resume(draft, item):
-            taken_up.append(piece.window)
+            taken_up += [piece.window] if piece.kind.covers else []
             yield piece
     done = Coverage(taken_up)
-    for order in orders:
-        if (order.window is None or not done.covers(order.window)) and (
-            piece := extractor.extract(order)
-        ):
+    refs = org.lake.refs(item.spec.slug).get(item.spec.slug, [])
+    back = back_fill(org.lake, item, refs)
+    for order in [back, *orders] if back else orders:
+        if order is not back and order.window is not None and done.covers(order.window):
+            continue
+        if piece := _extract(org, extractor, order):
             yield piece
+
+
+def _extract(org: Org, extractor: Extractor, order: Order) -> Slice | None:
+    """Extract an order; without the fields that are gone since the object was described."""
+    try:
+        return extractor.extract(order)
+    except SalesforceError as error:
+        return extractor.extract(without_lost_fields(org, order, error))
 
 
 def _deletions(org: Org, item: Described, deletions: Deletions) -> Iterator[Slice]:
