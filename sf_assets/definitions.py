@@ -9,6 +9,7 @@ from sf_assets.assets.automation import daily_checks, derived, rebuild_gold, tic
 from sf_assets.assets.gold import gold_asset, gold_tables
 from sf_assets.assets.objects import group_objects, object_assets
 from sf_assets.assets.quality import quality
+from sf_assets.assets.schema import schema_changes
 from sf_assets.catalog import load_catalog
 from sf_assets.naming import ONLY
 from sf_assets.settings import load_settings
@@ -38,6 +39,7 @@ def _definitions() -> dg.Definitions:
     for group in group_objects(catalog):
         assets = object_assets(group, warehouse_kind)
         parts += [dg.Definitions(assets=[assets]), tick(group, assets), derived(group, assets)]
+    parts += [schema_changes(org) for org in orgs]
     for org in orgs if tables else ():
         parts += [
             dg.Definitions(assets=[gold_asset(catalog, table, org) for table in tables]),

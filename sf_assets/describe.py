@@ -1,9 +1,10 @@
 """What the org says of an object, cut down to what the pipeline needs."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from sf_assets.windows import Grain
 
@@ -26,10 +27,29 @@ def _values(entries: Any) -> Any:
     return entries
 
 
+class Loss(BaseModel):
+    """That something which was there once cannot be seen any more.
+
+    Attributes:
+        since: When that was noticed, by the org's time.
+        user: Who could not see it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    since: AwareDatetime
+    user: str
+
+    def __str__(self) -> str:
+        return f"not visible to {self.user} since {self.since:%Y-%m-%d %H:%M:%S} UTC"
+
+
 class FieldInfo(BaseModel):
     """One field, by the attributes of its describe that we use; the others are dropped.
 
-    `gone` is ours: the field was there once, and raw may hold values of it.
+    Two are ours. `gone`: the field was there once, and raw may hold values of it. `since`: what was
+    read of it before that time may be another field's, or of another type; None when it has been
+    as it is for as long as we know the object.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -53,11 +73,16 @@ class FieldInfo(BaseModel):
     ] = ()
     reference_to: Annotated[tuple[str, ...], Field(alias="referenceTo")] = ()
     relationship: Annotated[str | None, Field(alias="relationshipName")] = None
-    gone: bool = False
+    gone: Loss | None = None
+    since: AwareDatetime | None = None
 
     def leads_to(self, relationship: str) -> bool:
         """Whether SOQL reaches a parent by this name, in any case, over this field."""
         return (self.relationship or "").lower() == relationship.lower()
+
+    def continues_as(self, later: "FieldInfo") -> bool:
+        """Whether values read of this field are values of that one, too."""
+        return (self.type, self.calculated) == (later.type, later.calculated)
 
     @property
     def exportable(self) -> bool:
@@ -66,7 +91,10 @@ class FieldInfo(BaseModel):
 
 
 class ObjectInfo(BaseModel):
-    """One object, by the attributes of its describe that we use."""
+    """One object, by the attributes of its describe that we use.
+
+    `gone` is ours: it was there once.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -77,6 +105,7 @@ class ObjectInfo(BaseModel):
     updateable: bool = True
     key_prefix: Annotated[str | None, Field(alias="keyPrefix")] = None
     fields: tuple[FieldInfo, ...] = ()
+    gone: Loss | None = None
 
     def field(self, name: str) -> FieldInfo | None:
         """The field of that name in any case, or None."""
@@ -117,12 +146,31 @@ class ObjectInfo(BaseModel):
         """Whether a deleted row stays for a while, marked `IsDeleted`."""
         return self.field("IsDeleted") is not None
 
-    def remembering(self, before: "ObjectInfo") -> "ObjectInfo":
-        """This describe with the fields of an older one that are gone from it, marked so."""
+    def lacking(self, before: "ObjectInfo") -> tuple[FieldInfo, ...]:
+        """Fields of an older describe that this one does not have."""
         names = {f.name.lower() for f in self.fields}
-        gone = [f for f in before.fields if f.name.lower() not in names]
-        lost = [f.model_copy(update={"gone": True}) for f in gone]
-        return self.model_copy(update={"fields": (*self.fields, *lost)})
+        return tuple(f for f in before.fields if f.name.lower() not in names)
+
+    def remembering(self, before: "ObjectInfo", now: datetime, user: str) -> "ObjectInfo":
+        """This describe with what an older one knows.
+
+        Fields that are gone from it are there, marked so. Fields that are new, back, or of another
+        type are so since now.
+
+        Args:
+            before: The describe before this one.
+            now: The org's present.
+            user: Who asked.
+        """
+        loss = Loss(since=now, user=user)
+        known = {f.name.lower(): f for f in before.fields if not f.gone}
+        there = [
+            f.model_copy(update={"since": old.since if old and old.continues_as(f) else now})
+            for f in self.fields
+            for old in [known.get(f.name.lower())]
+        ]
+        lost = [f.model_copy(update={"gone": f.gone or loss}) for f in self.lacking(before)]
+        return self.model_copy(update={"fields": (*there, *lost)})
 
     @property
     def default_grain(self) -> Grain:

@@ -16,6 +16,7 @@ SILVER_CHECKS = {
     "rejects": "Every value could be typed by the org's describe.",
     "references": "Every reference leads to a record, where its object is in silver.",
     "picklists": "Every picklist value is one that describe lists.",
+    "schema": "Every column's field is still there, and this user may read it.",
 }
 REMEDIES = {
     "ids": "make the table anew from raw: sf-assets rebuild",

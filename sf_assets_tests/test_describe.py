@@ -1,6 +1,7 @@
 """Describes, as orgs write them, cut down to what an export needs."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -104,20 +105,42 @@ def test_a_stamp_that_cannot_be_filtered_on_is_no_cursor() -> None:
 def test_a_field_that_the_org_dropped_is_remembered_but_not_asked_for() -> None:
     before = ObjectInfo(name="X", fields=(field("Id", "id"), field("Old__c", "double", scale=3)))
     now = ObjectInfo(name="X", fields=(field("Id", "id"), field("New__c")))
-    both = now.remembering(before)
+    noon, later = (datetime(2026, 11, 20, hour, tzinfo=UTC) for hour in (12, 13))
+    both = now.remembering(before, noon, "etl@example.com")
     assert [f.name for f in both.exportable] == ["Id", "New__c"]
     old = both.field("old__c")
     assert old is not None
-    assert (old.gone, old.type, old.scale) == (True, "double", 3)
+    assert (old.type, old.scale) == ("double", 3)
+    assert str(old.gone) == "not visible to etl@example.com since 2026-11-20 12:00:00 UTC"
     # Still known at the next describe, and no longer gone once the field is back.
-    assert now.remembering(both).field("Old__c") == old
-    assert before.remembering(both).exportable == before.fields
+    assert now.remembering(both, later, "someone.else@example.com").field("Old__c") == old
+    back = before.remembering(both, later, "etl@example.com")
+    assert [f.name for f in back.exportable] == ["Id", "Old__c"]
+
+
+def test_a_field_is_as_it_is_since_it_came_came_back_or_changed_type() -> None:
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    first = ObjectInfo(name="X", fields=(field("Id", "id"), field("A"), field("B", "double")))
+    then = ObjectInfo(name="X", fields=(field("Id", "id"), field("B"), field("C")))
+
+    def since(info: ObjectInfo) -> dict[str, datetime | None]:
+        return {f.name: f.since for f in info.fields if not f.gone}
+
+    second = then.remembering(first, noon, "u")
+    assert since(second) == {"Id": None, "B": noon, "C": noon}
+    labelled = then.model_copy(update={"fields": (*then.fields[:2], field("C", label="See"))})
+    third = labelled.remembering(second, noon + timedelta(hours=1), "u")
+    assert since(third) == {"Id": None, "B": noon, "C": noon}
+    back = first.remembering(third, noon + timedelta(hours=2), "u")
+    later = noon + timedelta(hours=2)
+    assert since(back) == {"Id": None, "A": later, "B": later}
 
 
 def test_a_field_renamed_in_case_only_is_not_taken_for_a_second_one() -> None:
     before = ObjectInfo(name="X", fields=(field("amount__c"),))
     now = ObjectInfo(name="X", fields=(field("Amount__c"),))
-    assert now.remembering(before).fields == now.fields
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    assert now.remembering(before, noon, "u").fields == now.fields
 
 
 def test_only_objects_with_a_mark_for_deletion_keep_deleted_rows_for_a_while() -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sf_assets"
-BASE = {"catalog", "describe", "errors", "expectations", "naming", "quality", "settings", "windows"}
+BASE = {
+    "catalog", "changes", "describe", "errors", "expectations", "naming", "quality", "settings",
+    "windows",
+}  # fmt: skip
 ALLOWED = {
     "salesforce": BASE | {"salesforce"},
     "storage": BASE | {"storage"},

@@ -139,6 +139,17 @@ def _check_table(silver: Silver, slug: str, info: ObjectInfo | None) -> Iterator
     facts = {column: ", ".join(values) for column, values in unlisted.items()}
     count = silver.holding(slug, unlisted)
     yield Finding(slug, "picklists", not count, severe=False, facts=facts, offenders=count)
+    yield _schema(silver, slug, info)
+
+
+def _schema(silver: Silver, slug: str, info: ObjectInfo | None) -> Finding:
+    """Columns that keep what was last known, because their fields cannot be read any more."""
+    fields = info.fields if info else ()
+    columns = silver.columns(slug)
+    facts: Facts = {f.name: str(f.gone) for f in fields if f.gone and f.name in columns}
+    if info and info.gone:
+        facts = {info.name: str(info.gone)}
+    return Finding(slug, "schema", not facts, severe=False, facts=facts)
 
 
 def _spelt(moment: datetime) -> str:

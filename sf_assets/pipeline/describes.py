@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sf_assets.catalog import ObjectSpec
-from sf_assets.describe import FieldInfo, ObjectInfo
-from sf_assets.errors import SfAssetsError
+from sf_assets.describe import FieldInfo, Loss, ObjectInfo
+from sf_assets.errors import ObjectUnavailableError, SfAssetsError
 from sf_assets.pipeline.org import Org
 from sf_assets.salesforce.rest import PARTS_A_CALL
 from sf_assets.salesforce.soql import Query, generate, read_soql
+from sf_assets.storage.history import keep_changed
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.slices import column_name
 from sf_assets.warehouse.columns import Column, column_of
@@ -153,7 +154,9 @@ def _ask(org: Org, names: Collection[str], *, anew: bool) -> dict[str, ObjectInf
     for name in names:
         document = kept.get(name.lower())
         if document and not anew and now - _asked_at(document) < MAX_AGE:
-            answers[name.lower()] = ObjectInfo.model_validate(document["describe"])
+            info = ObjectInfo.model_validate(document["describe"])
+            if info.gone is None:
+                answers[name.lower()] = info
     stale = [name for name in names if name.lower() not in answers]
     fresh = {} if anew else _unchanged(org, kept, stale, now)
     for slug, document in fresh.items():
@@ -161,13 +164,17 @@ def _ask(org: Org, names: Collection[str], *, anew: bool) -> dict[str, ObjectInf
     stale = [name for name in stale if name.lower() not in answers]
     for name, answer in org.client.rest.describe(stale):
         slug = name.lower()
-        answers[slug] = answer
+        before = ObjectInfo.model_validate(kept[slug]["describe"]) if slug in kept else None
+        remembered = _remembered(org, answer, before, now)
         if isinstance(answer, ObjectInfo):
-            before = ObjectInfo.model_validate(kept[slug]["describe"]) if slug in kept else answer
-            answers[slug] = info = answer.remembering(before)
-            document = info.model_dump(mode="json", exclude_defaults=True)
+            answers[slug] = remembered or answer
+        else:
+            answers[slug] = _explained(org, name, answer)
+        if remembered:
+            document = remembered.model_dump(mode="json", exclude_defaults=True)
             fresh[slug] = {"asked_at": now.isoformat(timespec="seconds"), "describe": document}
     if fresh:
+        keep_changed(org.lake, now, kept, fresh)
         org.lake.keep_describes(fresh)
     return answers
 
@@ -190,3 +197,29 @@ def _unchanged(
 
 def _asked_at(document: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(document["asked_at"])
+
+
+def _explained(org: Org, name: str, error: SfAssetsError) -> SfAssetsError:
+    """The same error, of an object that is not there with what can be done about it."""
+    if not isinstance(error, ObjectUnavailableError):
+        return error
+    return ObjectUnavailableError(
+        f"{error}; the user is {org.user}: let them read {name}, or take it out of the catalogue; "
+        "what was read of it stays",
+        status=error.status,
+        code=error.code,
+    )
+
+
+def _remembered(
+    org: Org, answer: ObjectInfo | SfAssetsError, before: ObjectInfo | None, now: datetime
+) -> ObjectInfo | None:
+    """What is known of an object after an answer; None when that is nothing new."""
+    if isinstance(answer, ObjectInfo):
+        if before is None:
+            return answer
+        return answer.remembering(before, now, org.user if answer.lacking(before) else "")
+    if before is None or not isinstance(answer, ObjectUnavailableError):
+        return None
+    gone = before.gone or Loss(since=now, user=org.user)
+    return before.model_copy(update={"gone": gone})

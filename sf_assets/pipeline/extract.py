@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Event
 from urllib.parse import quote
@@ -145,7 +145,10 @@ class Extractor:
         Returns:
             The slice; None when the job is gone, or the query is no longer the one wanted.
         """
-        order = Order(described, None if draft.kind is Kind.SNAPSHOT else draft.window)
+        window = None if draft.kind is Kind.SNAPSHOT else draft.window
+        if draft.kind is Kind.FIELDS and set(draft.fields) <= set(described.query.fields):
+            described = replace(described, query=described.query.only(draft.fields))
+        order = Order(described, window, kind=draft.kind)
         with counting():
             job = self._alive(draft) if draft.soql == order.soql else None
             if job is None:

@@ -9,7 +9,7 @@ from functools import cached_property
 import duckdb
 
 from sf_assets.catalog import Catalog, load_catalog
-from sf_assets.errors import ConfigError
+from sf_assets.errors import ConfigError, SalesforceError
 from sf_assets.naming import ONLY, gold_name, silver_name
 from sf_assets.pipeline.told import last_told
 from sf_assets.salesforce.client import Client, connect
@@ -59,6 +59,14 @@ class Org:
     def now(self) -> datetime:
         """The org's present, by its own clock once it has been asked anything; UTC."""
         return self.client.now() if "client" in self.__dict__ else datetime.now(UTC)
+
+    @cached_property
+    def user(self) -> str:
+        """Name of the user whose permissions decide what we see; the org is asked once."""
+        try:
+            return str(self.client.rest.user()["preferred_username"])
+        except (SalesforceError, KeyError):
+            return "the user of these credentials"
 
     @cached_property
     def lake(self) -> Lake:

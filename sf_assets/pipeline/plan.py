@@ -1,7 +1,7 @@
 """What a run has to extract, found out from the coverage and cheap probes."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,10 +17,11 @@ from sf_assets.pipeline.extract import Order
 from sf_assets.pipeline.known import Known, known_rows
 from sf_assets.pipeline.orders import cut, orders_anew
 from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.schema import back_fill, is_drift, lacking_fields
 from sf_assets.pipeline.waiting import still_waiting
 from sf_assets.salesforce.records import to_batch
 from sf_assets.salesforce.rest import ROWS_A_PAGE, Answer
-from sf_assets.storage.lake import Lake
+from sf_assets.storage.lake import Inventory, Lake
 from sf_assets.storage.slices import Kind, Slice, SliceRef
 from sf_assets.windows import BEGIN, Coverage, Window
 
@@ -45,6 +46,7 @@ class Plan:
         failed: Objects that cannot be extracted, and why.
         patience: Seconds to wait where another run is at work on an object.
         deletions: What to find out about records that are gone for good.
+        lacking: Objects whose rows in raw lack columns that could be asked for.
         described: All objects that can be extracted.
         asked: The windows of a backfill: read to the end by later ticks if the budget ends first.
     """
@@ -55,13 +57,14 @@ class Plan:
     failed: dict[str, SfAssetsError] = field(default_factory=dict)
     patience: float = 0.0
     deletions: Deletions = field(default_factory=Deletions)
+    lacking: set[str] = field(default_factory=set)
     described: dict[str, Described] = field(default_factory=dict)
     asked: dict[str, Window] = field(default_factory=dict)
 
     @property
     def slugs(self) -> set[str]:
         """Objects that there is work for; those that failed are not among them."""
-        return (self.orders.keys() | self.deletions.slugs) - self.failed.keys()
+        return (self.orders.keys() | self.deletions.slugs | self.lacking) - self.failed.keys()
 
     def add(self, slug: str, orders: list[Order] | SfAssetsError) -> None:
         """Order more windows of an object, or note why it cannot be extracted."""
@@ -96,20 +99,62 @@ def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
     """
     plan = Plan(org.client.now() - org.settings.lag)
     described = _described(org, specs, plan)
-    lake = org.lake
-    inventory = lake.inventory()
+    inventory = org.lake.inventory()
+    waiting = still_waiting(org.lake, inventory.refs)
+    _place_all(org, plan, described, inventory, waiting)
+    if drifted := [
+        slug for slug, error in plan.failed.items() if slug in described and is_drift(error)
+    ]:
+        # The schema has changed since it was described: once more, by what it is now.
+        described = _describe_again(org, plan, [described[slug].spec for slug in drifted])
+        _place_all(org, plan, described, inventory, waiting)
+    windows = [
+        (item, window)
+        for slug, item in plan.described.items()
+        if item.cursor
+        for window in waiting.get(slug, ())
+    ]
+    for slug, orders in orders_anew(org, windows):
+        plan.add(slug, orders)
+    plan.deletions = look_for_deletions(org, plan.described, inventory, plan.end)
+    return plan
+
+
+def _describe_again(org: Org, plan: Plan, specs: Sequence[ObjectSpec]) -> dict[str, Described]:
+    """Describe objects anew, as if nothing of them had been planned."""
+    described = {}
+    for slug, found in describe_objects(org, specs, anew=True).items():
+        for planned in (plan.orders, plan.idle, plan.failed, plan.described):
+            planned.pop(slug, None)
+        if isinstance(found, Described):
+            described[slug] = found
+        else:
+            plan.failed[slug] = found
+    plan.described |= described
+    return described
+
+
+def _place_all(
+    org: Org,
+    plan: Plan,
+    described: Mapping[str, Described],
+    inventory: Inventory,
+    waiting: Mapping[str, Sequence[Window]],
+) -> None:
+    """Order what of objects is not covered yet and holds something new."""
     refs, covered = inventory.refs, inventory.coverage
-    waiting = still_waiting(lake, refs)
     gaps: list[_Gap] = []
     for slug, item in described.items():
         if item.cursor is None:
             last = _last_snapshot(org, refs.get(slug, []))
             watermark = covered.get(slug, Coverage()).watermark
-            if slug in waiting or _snapshot_due(last, watermark, org.client.now()):
+            if slug in waiting or _snapshot_due(item, last, watermark, org.client.now()):
                 plan.orders[slug] = [Order(item, None, digest=last.digest if last else None)]
         else:
             known = covered.get(slug, Coverage()) | Coverage(waiting.get(slug, ()))
             gaps += _gaps(org, item, known, plan.end)
+            if back_fill(org.lake, item, refs.get(slug, ())):
+                plan.lacking.add(slug)
     probes = {
         str(n): g.described.query.probe(g.described.cursor or "", g.window)
         for n, g in enumerate(gaps)
@@ -117,13 +162,6 @@ def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
     for key, answer in org.client.rest.query_each(probes):
         gap = gaps[int(key)]
         _place(org, plan, gap, answer, refs.get(gap.described.spec.slug, []))
-    windows = [
-        (item, w) for slug, item in described.items() if item.cursor for w in waiting.get(slug, ())
-    ]
-    for slug, orders in orders_anew(org, windows):
-        plan.add(slug, orders)
-    plan.deletions = look_for_deletions(org, described, inventory, plan.end)
-    return plan
 
 
 def plan_backfill(org: Org, specs: Iterable[ObjectSpec], window: Window) -> Plan:
@@ -244,9 +282,9 @@ def _last_snapshot(org: Org, refs: list[SliceRef]) -> Slice | None:
     return piece
 
 
-def _snapshot_due(last: Slice | None, watermark: datetime, now: datetime) -> bool:
+def _snapshot_due(item: Described, last: Slice | None, watermark: datetime, now: datetime) -> bool:
     """Whether an object without a cursor is read again: the more rows, the less often."""
-    if last is None:
+    if last is None or lacking_fields(item, last):
         return True
     age = next((a for rows, a in _SNAPSHOT_AGES if last.counts.written <= rows), _SNAPSHOT_AGE)
     return now - watermark >= age

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from time import monotonic
 
-from sf_assets.errors import BusyError, LimitExceededError, SfAssetsError
+from sf_assets.errors import BusyError, LimitExceededError, SalesforceError, SfAssetsError
 from sf_assets.pipeline.deletions import Deletions, record_told, sweep
 from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.estimate import fitting
@@ -15,6 +15,7 @@ from sf_assets.pipeline.extract import CancelledError, Extractor, Order
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.plan import Plan
 from sf_assets.pipeline.progress import report
+from sf_assets.pipeline.schema import back_fill, without_lost_fields
 from sf_assets.pipeline.told import keep_told
 from sf_assets.pipeline.waiting import note_waiting
 from sf_assets.storage.compaction import compact_slices
@@ -147,16 +148,31 @@ def _extract_object(
 def _pieces(
     org: Org, extractor: Extractor, item: Described, orders: Sequence[Order]
 ) -> Iterator[Slice]:
-    """The slices of an object's orders as they are committed, jobs of ended runs first."""
+    """The slices of an object's orders as they are committed, jobs of ended runs first.
+
+    What rows in raw lack of the columns comes before the rows that have it.
+    """
     taken_up = []
     for draft in org.lake.drafts(item.spec.slug) if orders else ():
         if piece := extractor.resume(draft, item):
-            taken_up.append(piece)
+            taken_up += [piece] if piece.kind.covers else []
             yield piece
+    refs = org.lake.refs(item.spec.slug).get(item.spec.slug, [])
+    back = back_fill(org.lake, item, refs)
+    if back and (piece := _extract(org, extractor, back)):
+        yield piece
     for order in orders:
         for rest in _rest(order, taken_up, org.settings.overlap):
-            if piece := extractor.extract(rest):
+            if piece := _extract(org, extractor, rest):
                 yield piece
+
+
+def _extract(org: Org, extractor: Extractor, order: Order) -> Slice | None:
+    """Extract an order; without the fields that are gone since the object was described."""
+    try:
+        return extractor.extract(order)
+    except SalesforceError as error:
+        return extractor.extract(without_lost_fields(org, order, error))
 
 
 def _deletions(org: Org, item: Described, deletions: Deletions) -> Iterator[Slice]:

@@ -119,13 +119,14 @@ def generate(
 ) -> Query:
     """The query of all exportable fields, or of those asked for.
 
-    Id, cursor and IsDeleted are always selected.
+    Id, cursor and IsDeleted are always selected. What is asked for and was there once is left out.
 
     Raises:
         ConfigError: A field asked for is not there or cannot be exported.
     """
     names = {f.name.lower(): f.name for f in info.exportable}
-    if unknown := [name for name in only or () if name.lower() not in names]:
+    gone = {f.name.lower() for f in info.fields if f.gone}
+    if unknown := [name for name in only or () if name.lower() not in names.keys() | gone]:
         raise ConfigError(
             f"{info.name} has no exportable field {', '.join(unknown)}; correct its `fields` in "
             "the catalogue or let this user read them"
@@ -146,7 +147,7 @@ def read_soql(path: Path, info: ObjectInfo) -> Query:
     """The query of a user's file, held against the object's describe.
 
     Lines that begin with `--` are comments. ORDER BY and ALL ROWS are dropped with a warning: both
-    are ours to decide.
+    are ours to decide. Fields that were there once are left out while they are gone.
 
     Raises:
         ConfigError: The file cannot be read, or is no query that an export can use.
@@ -186,8 +187,10 @@ def read_soql(path: Path, info: ObjectInfo) -> Query:
 
 def _canonical(fields: Sequence[str], info: ObjectInfo) -> tuple[str, ...]:
     """The fields in describe's spelling, so that columns do not change with the user's case."""
-    spelt = {f.name.lower(): f.name for f in info.fields}
-    return tuple(spelt.get(name.lower(), name) for name in fields)
+    known = {f.name.lower(): f for f in info.fields}
+    gone = {name for name, field in known.items() if field.gone}
+    spelt = {name: field.name for name, field in known.items()}
+    return tuple(spelt.get(n.lower(), n) for n in fields if n.lower() not in gone)
 
 
 def _split(text: str, path: Path) -> dict[str, str]:

@@ -90,7 +90,7 @@ def test_every_object_has_its_assets_and_checks() -> None:
     assert checks == {
         ("raw", "ledger"), ("raw", "coverage"), ("raw", "freshness"), ("silver", "ids"),
         ("silver", "rejects"), ("silver", "references"), ("silver", "picklists"),
-        ("silver", "derived"), ("silver", "reconciled"),
+        ("silver", "derived"), ("silver", "reconciled"), ("silver", "schema"),
     }  # fmt: skip
 
 
