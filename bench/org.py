@@ -82,6 +82,7 @@ def main(rows: int, page_rows: int) -> None:
         for name, table in generate(schema, seed=1, scale=0.1, now=now, rows=counts):
             if not name.startswith("Opportunity") or name == "Opportunity":
                 org.store.load(name, table)
+        org.store.checkpoint()  # as an org of this size does that makes its own records
         print(json.dumps(org.environment), flush=True)
         threading.Event().wait()
 
