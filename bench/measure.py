@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from bench import ROOT
+
 Result = dict[str, Any]
 """What a child says."""
 
@@ -23,6 +25,7 @@ def child(module: str, *arguments: str, env: Mapping[str, str] | None = None) ->
     done = subprocess.run(  # noqa: S603 (our own program)
         [sys.executable, "-m", module, *arguments],
         env=os.environ | dict(env or {}),
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
         check=True,

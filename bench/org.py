@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from bench import ROOT
 from bench.measure import Stopwatch
 from sf_assets.emulator.metadata import standard_schema
 from sf_assets.emulator.server import Emulator
@@ -62,7 +63,7 @@ def emulator(*options: str) -> Iterator[Running]:
 def _process(module: list[str]) -> Iterator[tuple[int, Iterator[str]]]:
     """A module in a child process: its id, and the lines it prints."""
     command = [sys.executable, "-m", *module]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:  # noqa: S603
         try:
             assert process.stdout is not None
             yield process.pid, iter(process.stdout)
@@ -82,6 +83,7 @@ def main(rows: int, page_rows: int) -> None:
         for name, table in generate(schema, seed=1, scale=0.1, now=now, rows=counts):
             if not name.startswith("Opportunity") or name == "Opportunity":
                 org.store.load(name, table)
+        org.store.checkpoint()  # as an org of this size does that makes its own records
         print(json.dumps(org.environment), flush=True)
         threading.Event().wait()
 

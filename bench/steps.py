@@ -16,6 +16,8 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
+from bench import ROOT
+
 KINDS = ("tick", "backfill", "compact", "sweep", "repair", "rebuild")
 _DAYS = timedelta(days=20)
 
@@ -79,6 +81,7 @@ class Steps:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            cwd=ROOT,
         )
 
     def __enter__(self) -> Self:

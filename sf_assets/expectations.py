@@ -23,6 +23,7 @@ REMEDIES = {
     "rejects": "see silver.<object>_rejects, and correct these values in Salesforce",
     "references": "point the fields at records that are there, or undelete those",
     "picklists": "correct these values, or add them to their picklists",
+    "schema": "let the user read these fields again, or leave them out in the catalogue",
     "derived": "read these fields again: sf-assets refresh --derived",
     "reconciled": "see which records differ, and repair them: sf-assets reconcile --repair",
 }

@@ -6,7 +6,7 @@ for gone when the org no longer has it under its Id.
 
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,11 +17,11 @@ from sf_assets.errors import SfAssetsError
 from sf_assets.pipeline.census import ask_again
 from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.reconcile import compared, copy_silver, cut
+from sf_assets.pipeline.reconcile import ASKED_SINGLY, compared, copy_silver, cut
 from sf_assets.pipeline.repair import Repair, commit_deletions
 from sf_assets.storage.lake import Inventory
 from sf_assets.storage.slices import Kind, Slice
-from sf_assets.warehouse.compare import GONE, PURGED, comparison
+from sf_assets.warehouse.compare import GONE, comparison, live_ids
 from sf_assets.windows import BEGIN, Coverage, Window, parse_compact
 
 log = logging.getLogger(__name__)
@@ -94,24 +94,31 @@ def look_for_deletions(
     return found
 
 
-def record_told(org: Org, item: Described, window: Window, answer: Sequence[str]) -> Slice | None:
+def record_told(
+    org: Org, item: Described, window: Window, answer: Sequence[str]
+) -> Iterator[Slice]:
     """Find out which of the records that the org lists as deleted are gone for good.
 
-    To be called with the object's lock held.
+    Only those are asked for that silver holds for live; if they are many, all Ids are looked at,
+    which costs fewer calls. To be called with the object's lock held.
 
-    Returns:
-        The slice that says so; None when none is gone that silver holds for there.
+    Yields:
+        The slice that says so, if any are.
     """
     began = org.client.now()
     with tempfile.TemporaryDirectory(prefix="sf-assets-") as folder:
-        copy_silver(org, item, Path(folder), pl.DataFrame({"Id": answer}, {"Id": pl.String}))
-        with comparison(Path(folder), began, None) as judged:
-            judged.judge(ask_again(org, item, cut(list(answer))))
-            if judged.counts().keys() & {GONE, PURGED}:
-                gone = judged.ids((GONE, PURGED))
-                return commit_deletions(org, item, gone, window, began)
+        root = Path(folder)
+        copy_silver(org, item, root, pl.DataFrame({"Id": answer}, {"Id": pl.String}))
+        live = live_ids(root)
+        if len(live) > ASKED_SINGLY:
+            yield from sweep(org, item)
+            return
+        with comparison(root, began, None) as judged:
+            judged.judge(ask_again(org, item, cut(live)))
+            if GONE in judged.counts():
+                yield commit_deletions(org, item, judged.ids((GONE,)), window, began)
+                return
     org.lake.proofs.add({}, {item.spec.slug: [window]}, began)
-    return None
 
 
 def sweep(org: Org, item: Described) -> list[Slice]:

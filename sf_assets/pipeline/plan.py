@@ -149,7 +149,9 @@ def _place_all(
             last = _last_snapshot(org, refs.get(slug, []))
             watermark = covered.get(slug, Coverage()).watermark
             if slug in waiting or _snapshot_due(item, last, watermark, org.client.now()):
-                plan.orders[slug] = [Order(item, None, digest=last.digest if last else None)]
+                # Where columns lack, the new one counts even if it says the same.
+                same = last.digest if last and not lacking_fields(item, last) else None
+                plan.orders[slug] = [Order(item, None, digest=same)]
         else:
             known = covered.get(slug, Coverage()) | Coverage(waiting.get(slug, ()))
             gaps += _gaps(org, item, known, plan.end)

@@ -27,7 +27,7 @@ from sf_assets.windows import BEGIN
 
 log = logging.getLogger(__name__)
 
-_ASKED_SINGLY = 4_000
+ASKED_SINGLY = 4_000
 """More differences than these are asked again by another census: it costs fewer calls."""
 
 _EXAMPLES = 10
@@ -155,7 +155,7 @@ def _ask_again(
     org: Org, item: Described, judged: Comparison, suspects: int, root: Path
 ) -> Iterator[pl.DataFrame]:
     """What the org says now of the records that differ, or of all if there are many."""
-    if suspects > _ASKED_SINGLY:
+    if suspects > ASKED_SINGLY:
         return take_census(org, item, root / "second").frames()
     ids = [i for frame in judged.ids(SUSPECT) for i in frame["Id"]]
     return ask_again(org, item, cut(ids))

@@ -180,8 +180,8 @@ def _deletions(org: Org, item: Described, deletions: Deletions) -> Iterator[Slic
     slug = item.spec.slug
     if slug in deletions.sweeps:
         yield from sweep(org, item)
-    elif slug in deletions.told and (piece := record_told(org, item, *deletions.told[slug])):
-        yield piece
+    elif slug in deletions.told:
+        yield from record_told(org, item, *deletions.told[slug])
 
 
 def _rest(order: Order, taken_up: Sequence[Slice], overlap: timedelta) -> Iterator[Order]:

@@ -79,6 +79,12 @@ def copy_keys(
     )
 
 
+def live_ids(folder: Path) -> list[str]:
+    """Ids of the records copied into a folder that are not deleted in any way."""
+    keys = pl.scan_parquet(folder / _KEYS).filter(~pl.col("deleted") & ~pl.col("binned"))
+    return keys.select("Id").collect()["Id"].to_list()
+
+
 def replayed_differences(
     folder: Path,
     *,

@@ -158,7 +158,7 @@ def test_many_differences_cost_few_calls(
     workspace: Workspace, org: Emulator, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     if way != "asked singly":
-        monkeypatch.setattr(reconcile_module, "_ASKED_SINGLY", 3)
+        monkeypatch.setattr(reconcile_module, "ASKED_SINGLY", 3)
     if way == "read again by days":
         monkeypatch.setattr(repair_module, "_ONE_BY_ONE", 3)
     spoil(workspace, "DELETE FROM silver.contact WHERE hash(Id) % 3 = 0")

@@ -5,7 +5,7 @@ import tracemalloc
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sf_assets.errors import PageBrokenError
@@ -33,6 +33,7 @@ def test_bytes_arrive_as_they_were_sent_however_they_are_asked_for(
 
 @given(st.lists(st.binary(max_size=20), max_size=5).map(b"\n".join), st.booleans())
 def test_looking_ahead_and_taking_the_first_line_lose_nothing(data: bytes, zipped: bool) -> None:
+    assume(zipped or data.count(b'"') % 2 == 0)  # else it was cut inside a value
     body = page(data, zipped=zipped, drip=3)
     assert data.startswith(body.peek())
     line = body.readline_quoted()
