@@ -58,8 +58,16 @@ POLL = Fault(method="GET", path="/jobs/query/[^/]+$")
 FIRST_PAGE = Fault(path=r"/results\?maxRecords=\d+$")
 ANY_PAGE = Fault(path="/results")
 ANYTHING = Fault(path="/services/data/v")
-EXPIRED = {"status": 401, "code": "INVALID_SESSION_ID", "message": "Session expired or invalid"}
-USED_UP = {"status": 403, "code": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit"}
+EXPIRED: dict[str, Any] = {
+    "status": 401,
+    "code": "INVALID_SESSION_ID",
+    "message": "Session expired or invalid",
+}
+USED_UP: dict[str, Any] = {
+    "status": 403,
+    "code": "REQUEST_LIMIT_EXCEEDED",
+    "message": "TotalRequests Limit",
+}
 
 
 def edge(status: int) -> dict[str, Any]:
@@ -292,6 +300,11 @@ def test_a_fault_on_the_way(
     assert_equal(company_of_60, workspace)
     assert company_of_60.jobs == jobs
     assert not any(workspace.org().kept_lake.drafts("account"))
+
+
+def test_the_document_names_every_case() -> None:
+    told = DOCUMENT.read_text(encoding="utf-8")
+    assert [name for name in CASES if f"`{name}`" not in told] == []
 
 
 def compressed(monkeypatch: pytest.MonkeyPatch) -> None:
