@@ -15,7 +15,9 @@ from sf_assets.errors import (
     LimitExceededError,
     LoginError,
     OrgUnreachableError,
+    PageBrokenError,
     SalesforceError,
+    StorageError,
 )
 from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.download import Download, Filter, PageRead
@@ -118,6 +120,7 @@ class Extractor:
         Raises:
             SalesforceError: The org refused or failed; what can be resumed is in the journal.
             CountMismatchError: Rows were lost or doubled on the way; nothing is committed.
+            PageBrokenError: A page stays broken, or came twice; nothing is committed.
             StorageError: The storage refused.
             CancelledError: `stop` was called.
         """
@@ -136,7 +139,11 @@ class Extractor:
         read_at = self._client.now()
         job = self._client.bulk.create(order.soql)
         draft = self._draft(order, read_at, "bulk", job.id)
-        self._lake.note(draft)
+        try:
+            self._lake.note(draft)
+        except StorageError:
+            self._discard(draft)  # nobody would know of the job
+            raise
         return draft, job
 
     def resume(self, draft: Slice, described: Described) -> Slice | None:
@@ -257,6 +264,13 @@ class Extractor:
             raise CountMismatchError(
                 f"{draft.object}, {draft.window}: the counts do not agree ({counts}; job "
                 f"{draft.job_id or 'none, by REST'}); nothing is committed, run again"
+            )
+        firsts = [w.first for w in written if w.first]
+        if len(set(firsts)) < len(firsts):  # the counts agree where pages are of one size
+            raise PageBrokenError(
+                f"{draft.object}, {draft.window}: two result pages begin with the same record, so "
+                f"one came in place of another (job {draft.job_id or 'none, by REST'}); nothing "
+                "is committed, run again"
             )
         seconds = (self._client.now() - draft.read_at).total_seconds()
         digest = None if draft.cursor else f"{sum(w.digest for w in written):x}"

@@ -61,6 +61,7 @@ class Written:
         min_cursor: Smallest cursor written.
         max_cursor: Greatest.
         digest: Sum of the hashes of all rows parsed; only where there is no cursor.
+        first: Id of the first row parsed; None where there is no row.
     """
 
     rows: int = 0
@@ -69,6 +70,7 @@ class Written:
     min_cursor: str | None = None
     max_cursor: str | None = None
     digest: int = 0
+    first: str | None = None
 
 
 def unit_of(window: Window) -> int:
@@ -99,6 +101,8 @@ def write_page(
         chunk = unknown(parsed) if unknown else parsed
         written.rows += parsed.num_rows
         written.known += parsed.num_rows - chunk.num_rows
+        if not number:
+            written.first = parsed["Id"][0].as_py()
         if layout.cursor is None:
             written.digest += digest(parsed)
         if not chunk.num_rows:

@@ -117,8 +117,9 @@ class Warehouse:
         except duckdb.Error as error:
             brief = str(error).partition("\n")[0]
             raise WarehouseError(
-                f"the warehouse {self.path} refused: {brief}; nothing of this was kept, the "
-                "tables are as they were (if it is out of space, make some and run again)"
+                f"the warehouse {self.path} refused: {brief}; nothing half done was kept, "
+                "the tables are as they were last committed (if it is out of space, make some and "
+                "run again)"
             ) from error
         finally:
             connection.close()
