@@ -246,11 +246,9 @@ class Administrator:
         ):
             return sobject
         fields = [f for f in sobject.document["fields"] if f["name"] not in hidden]
-        return SObject(
-            {**sobject.document, "fields": fields, "childRelationships": children},
-            sobject.formulas,
-            hidden_rows=rows,
-            unrestricted=sobject,
+        document = {**sobject.document, "fields": fields, "childRelationships": children}
+        return dataclasses.replace(
+            sobject, document=document, hidden_rows=rows, unrestricted=sobject
         )
 
 
@@ -263,4 +261,8 @@ def _with_field(sobject: SObject, name: str, spec: Spec) -> SObject:
     formulas = {n: formula for n, formula in sobject.formulas.items() if n != name}
     if "formula" in spec:
         formulas[name] = spec["formula"]
-    return SObject({**sobject.document, "fields": fields}, formulas)
+    document = {**sobject.document, "fields": fields}
+    changed = dataclasses.replace(sobject, document=document, formulas=formulas)
+    if sobject.generated is not None and changed.fields[name.lower()].stored:
+        raise ValueError(f"{name} cannot be stored: the rows of {sobject.name} are computed")
+    return changed

@@ -33,6 +33,13 @@ def _rows(_context: click.Context, _option: click.Parameter, values: tuple[str, 
 )
 @click.option("--load", type=_FOLDER, help="Folder with records, CSV or JSON, one file an object.")
 @click.option("--custom-objects", default=0, metavar="N", help="Add N custom objects.")
+@click.option(
+    "--virtual",
+    multiple=True,
+    callback=_rows,
+    metavar="OBJECT__c=N",
+    help="Add a custom object of N rows that are computed, not stored.",
+)
 @click.option("--store", type=_FILE, help="Keep the org in this file; it lives on after a restart.")
 @click.option("--live", default=0.0, metavar="RATE", help="Changes a second by the org's users.")
 @click.option(

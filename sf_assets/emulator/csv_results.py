@@ -149,7 +149,8 @@ def _columns(connection: Any, plan: Plan, form: CsvFormat) -> Iterator[pa.Array]
     size = chunk_rows(table_rows)
     row_id = f"{plan.scope.root.alias}.rowid"
     filters: list[tuple[str, ...]] = [()]
-    if plan.chunked and table_rows > _SMALL_TABLE:
+    is_stored = plan.scope.sobject.generated is None
+    if plan.chunked and is_stored and table_rows > _SMALL_TABLE:
         # Rows that were deleted for good leave gaps in the numbers.
         last = connection.execute(f"SELECT max(rowid) FROM {table}").fetchall()[0][0]
         filters = [

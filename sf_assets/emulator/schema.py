@@ -66,6 +66,8 @@ class SObject:
     Attributes:
         document: The full describe document.
         formulas: Expressions of its calculated fields, by field name.
+        generated: Statement that computes its rows, which then are not stored; one column is
+            `rowid`.
         hidden_rows: Condition on its stored columns, as SQL, that rows meet which the user does
             not see; None when he sees all.
         unrestricted: The object as the org itself knows it, when the user sees less of it.
@@ -73,6 +75,7 @@ class SObject:
 
     document: Mapping[str, Any]
     formulas: Mapping[str, str]
+    generated: str | None = None
     hidden_rows: str | None = None
     unrestricted: "SObject | None" = None
 
@@ -98,6 +101,8 @@ class SObject:
         table = '"' + self.name + '"'
         if self.hidden_rows is None:
             return table
+        if self.generated is not None:
+            return f"(SELECT * FROM {table} WHERE NOT ({self.hidden_rows}))"
         return f"(SELECT *, rowid FROM {table} WHERE NOT ({self.hidden_rows}))"
 
     @cached_property

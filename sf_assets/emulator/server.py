@@ -44,6 +44,8 @@ class World:
         describes: Folder or files with describe documents, in place of the standard objects.
         load: Folder with records as CSV or JSON, in place of generated ones.
         custom_objects: Number of further custom objects.
+        virtual: Custom objects whose rows are computed when they are asked for and never stored,
+            with their number, which may be many millions; nobody can write them.
     """
 
     seed: int = 0
@@ -52,17 +54,19 @@ class World:
     describes: Path | Sequence[Path] | None = None
     load: Path | None = None
     custom_objects: int = 0
+    virtual: Mapping[str, int] = field(default_factory=dict)
 
-    def schema(self) -> Schema:
-        """The org's objects."""
+    def schema(self, now: datetime) -> Schema:
+        """The org's objects, as of a time."""
         if self.describes is None:
-            return standard_schema(self.custom_objects)
+            return standard_schema(self.custom_objects, self.virtual, now)
         return load_describes(self.describes)
 
     def tables(self, schema: Schema, now: datetime) -> Iterator[tuple[str, pa.Table]]:
         """The org's records, object by object and in chunks."""
         from sf_assets.emulator import world
 
+        schema = Schema(o for o in schema if o.generated is None)
         if self.load is not None:
             return world.load_folder(schema, self.load)
         return world.generate(schema, seed=self.seed, scale=self.scale, now=now, rows=self.rows)
@@ -154,7 +158,7 @@ class Emulator:
         with self._resources:
             listener = self._resources.enter_context(self._listen())
             self._port = listener.getsockname()[1]
-            schema = self._schema or self._world.schema()
+            schema = self._schema or self._world.schema(self.clock.stamp())
             self.store = Store(schema, self._store_path)
             self._resources.callback(self.store.close)
             if self.store.is_new and self._schema is None:

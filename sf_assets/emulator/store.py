@@ -88,7 +88,13 @@ class Store:
         for sobject in objects:
             stored = [f for f in sobject.fields.values() if f.stored]
             columns = [(quoted(f.name), column_type(f.type), f.name.lower()) for f in stored]
-            if (have := present.get(sobject.name.lower())) is None:
+            have = present.get(sobject.name.lower())
+            if sobject.generated is not None:
+                if have is None:
+                    view = f"CREATE VIEW {quoted(sobject.name)} AS {sobject.generated}"
+                    self._database.execute(view)
+                continue
+            if have is None:
                 body = ", ".join(f"{name} {kind}" for name, kind, _ in columns)
                 self._database.execute(f"CREATE TABLE {quoted(sobject.name)} ({body})")
                 continue
@@ -119,7 +125,7 @@ class Store:
 
     def empty(self, objects: Iterable[SObject]) -> None:
         """Remove all rows of these objects."""
-        for sobject in objects:
+        for sobject in (o for o in objects if o.generated is None):
             self.rows(f"TRUNCATE {quoted(sobject.name)}")
 
     def table(self, object_name: str) -> pa.RecordBatchReader:

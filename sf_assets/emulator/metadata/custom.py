@@ -68,8 +68,7 @@ def custom_object(number: int) -> tuple[str, dict[str, Any]]:
     """
     name = f"Custom_Object_{number:03d}__c"
     high, low = divmod(number - 1 + _FIRST_PREFIX, len(DIGITS))
-    fields: dict[str, Spec] = {field: {} for field in _SYSTEM}
-    fields |= {"Name": _NAME} | dict(_own_fields(number))
+    fields = common_fields() | dict(_own_fields(number))
     if number > 1:
         fields["Previous__c"] = {
             "type": "reference",
@@ -84,6 +83,11 @@ def custom_object(number: int) -> tuple[str, dict[str, Any]]:
         "recordTypes": [],
         "fields": fields,
     }
+
+
+def common_fields() -> dict[str, Spec]:
+    """The fields that all custom objects have."""
+    return {field: {} for field in _SYSTEM} | {"Name": _NAME}
 
 
 def _own_fields(number: int) -> Iterator[tuple[str, Spec]]:

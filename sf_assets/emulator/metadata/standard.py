@@ -1,14 +1,17 @@
 """The objects of our own org, from their short form in `objects/` to full describe documents."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
 import yaml
 
 from sf_assets.emulator.ids import id_at
-from sf_assets.emulator.metadata.custom import custom_object
+from sf_assets.emulator.metadata.custom import common_fields, custom_object
 from sf_assets.emulator.metadata.fields import Spec, describe_field, spelled_out
+from sf_assets.emulator.metadata.virtual import virtual_rows, virtual_short
 from sf_assets.emulator.schema import Schema, SObject
 
 # The order in which the org lists its objects.
@@ -93,11 +96,17 @@ _MASTER = ("Master", "012000000000000AAA")
 _API = "/services/data/v67.0"
 
 
-def standard_schema(custom_objects: int = 0) -> Schema:
+def standard_schema(
+    custom_objects: int = 0,
+    virtual: Mapping[str, int] | None = None,
+    now: datetime | None = None,
+) -> Schema:
     """The org's standard objects and its showcase.
 
     Args:
         custom_objects: How many further custom objects to add, `Custom_Object_001__c` and on.
+        virtual: Names of custom objects whose rows are computed, and how many rows they have.
+        now: The latest stamp of computed rows; None for this machine's time.
 
     Returns:
         All objects, described in full.
@@ -105,6 +114,12 @@ def standard_schema(custom_objects: int = 0) -> Schema:
     common = _read("common.yaml")
     shorts = {name: _read(f"objects/{name}.yaml") for name in OBJECTS}
     shorts |= dict(custom_object(number) for number in range(1, custom_objects + 1))
+    generated = {}
+    for number, (name, rows) in enumerate((virtual or {}).items()):
+        if name in shorts or not name.endswith("__c"):
+            raise ValueError(f"{name}: must be the name of a new custom object, such as Huge__c")
+        shorts[name] = virtual_short(name, number, common_fields())
+        generated[name] = virtual_rows(number, rows, now or datetime.now(UTC))
     for short in shorts.values():
         short["fields"] = {
             name: common["fields"].get(name, {}) | (spec or {})
@@ -113,7 +128,10 @@ def standard_schema(custom_objects: int = 0) -> Schema:
     children = _child_relationships(shorts)
     record_types = _record_type_ids(shorts)
     return Schema(
-        _expand(name, short, common, children.get(name, []), record_types)
+        replace(
+            _expand(name, short, common, children.get(name, []), record_types),
+            generated=generated.get(name),
+        )
         for name, short in shorts.items()
     )
 

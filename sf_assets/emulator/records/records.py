@@ -45,7 +45,8 @@ class Records(Writer):
         now = self._clock.stamp().replace(tzinfo=None)
         total = 0
         for sobject in self.schema:
-            if sobject.field("IsDeleted") is None or sobject.field("SystemModstamp") is None:
+            has_bin = sobject.field("IsDeleted") and sobject.field("SystemModstamp")
+            if not has_bin or sobject.generated is not None:
                 continue
             rows = self._store.rows(
                 f'SELECT "Id" FROM {quoted(sobject.name)} WHERE "IsDeleted" AND'

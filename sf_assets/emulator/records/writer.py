@@ -138,9 +138,9 @@ class Writer(ABC):
         return [row["Id"] for row in rows]
 
     def _live(self, object_name: str, where_sql: str | None) -> str | None:
-        """FROM and WHERE of an object's live records; None for an unknown or generated object."""
+        """FROM and WHERE of an object's live records; None if it has none that are stored."""
         sobject = self.schema.get(object_name)
-        if sobject is None:
+        if sobject is None or sobject.generated is not None:
             return None
         conditions = [f"({where_sql})"] if where_sql else []
         if sobject.field("IsDeleted") is not None:

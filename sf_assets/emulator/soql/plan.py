@@ -105,7 +105,8 @@ class Plan:
 
     def order_sql(self, chunk_rows: int) -> str:
         """ORDER BY, or the scrambled order of a query that asks for none."""
-        if self.kind == "aggregate" and not self.order:
+        is_computed = self.scope.sobject.generated is not None
+        if not self.order and (self.kind == "aggregate" or is_computed):
             return ""
         alias = self.scope.root.alias
         keys = self.order or (chunk_key(f"({alias}.rowid // {chunk_rows})"), f"{alias}.rowid")
