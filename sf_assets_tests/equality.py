@@ -21,9 +21,7 @@ _NOT_EXPORTED = COMPOUND_TYPES | {"base64", "junctionIdList", "complexvalue"}
 
 def differences(emulator: Emulator, workspace: Workspace, object_name: str) -> list[str]:
     """What differs between an object's records and its silver table; empty when nothing does."""
-    sobject = emulator.org.schema.get(object_name)
-    assert sobject is not None, object_name
-    fields = [f for f in sobject.fields.values() if f.stored and f.type not in _NOT_EXPORTED]
+    sobject, fields = _comparable_fields(emulator, object_name)
     theirs = dict(_stored(emulator, sobject, fields))
     ours = dict(_silver(workspace, sobject, fields))
     assert theirs or ours, f"there is no {object_name} to compare"
@@ -39,6 +37,32 @@ def derived_differences(emulator: Emulator, workspace: Workspace, object_name: s
         return []
     theirs = dict(_told(emulator, sobject, fields))
     return _compare(fields, theirs, dict(_silver(workspace, sobject, fields)))
+
+
+def versions_of_org(emulator: Emulator, object_name: str) -> set[tuple[Any, ...]]:
+    """An object's records as the org has them now, each as a tuple of its Id and stored values."""
+    sobject, fields = _comparable_fields(emulator, object_name)
+    return {(key, *_hashable(values)) for key, values in _stored(emulator, sobject, fields)}
+
+
+def versions_in_silver(
+    emulator: Emulator, workspace: Workspace, object_name: str
+) -> set[tuple[Any, ...]]:
+    """All rows of a silver table likewise, those marked as deleted included."""
+    sobject, fields = _comparable_fields(emulator, object_name)
+    rows = _silver(workspace, sobject, fields, "true")
+    return {(key, *_hashable(values)) for key, values in rows}
+
+
+def _comparable_fields(emulator: Emulator, object_name: str) -> tuple[SObject, list[Field]]:
+    sobject = emulator.org.schema.get(object_name)
+    assert sobject is not None, object_name
+    fields = sobject.fields.values()
+    return sobject, [f for f in fields if f.stored and f.type not in _NOT_EXPORTED]
+
+
+def _hashable(values: tuple[Any, ...]) -> Iterator[Any]:
+    return (tuple(value) if isinstance(value, list) else value for value in values)
 
 
 def _compare(
@@ -112,11 +136,11 @@ def _spoken(field: Field, value: Any) -> Any:
 
 
 def _silver(
-    workspace: Workspace, sobject: SObject, fields: list[Field]
+    workspace: Workspace, sobject: SObject, fields: list[Field], where: str = "NOT _deleted"
 ) -> Iterator[tuple[str, tuple[Any, ...]]]:
     names = ", ".join(f'"{field.name}"' for field in fields)
     slug = sobject.name.lower()
-    for row in workspace.rows(f'SELECT Id, {names} FROM silver."{slug}" WHERE NOT _deleted'):
+    for row in workspace.rows(f'SELECT Id, {names} FROM silver."{slug}" WHERE {where}'):
         yield row[0], tuple(_comparable(value) for value in row[1:])
 
 

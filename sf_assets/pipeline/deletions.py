@@ -22,7 +22,7 @@ from sf_assets.pipeline.repair import Repair, commit_deletions
 from sf_assets.storage.lake import Inventory
 from sf_assets.storage.slices import Kind, Slice
 from sf_assets.warehouse.compare import GONE, comparison, live_ids
-from sf_assets.windows import BEGIN, Coverage, Window, parse_compact
+from sf_assets.windows import BEGIN, Coverage, Window
 
 log = logging.getLogger(__name__)
 
@@ -142,11 +142,8 @@ def _known_until(slug: str, inventory: Inventory) -> datetime | None:
 
     What was deleted before the first reading was never in silver.
     """
-    first = _first_reading(slug, inventory)
-    if first is None:
-        return None
-    known = inventory.deletions.get(slug, Coverage()) | Coverage([Window(BEGIN, first)])
-    return known.watermark
+    known = inventory.deletions.get(slug, Coverage()).watermark
+    return known if known > BEGIN else _first_reading(slug, inventory)
 
 
 def _begin(slug: str, inventory: Inventory, asked: Window) -> datetime:
@@ -156,9 +153,5 @@ def _begin(slug: str, inventory: Inventory, asked: Window) -> datetime:
 
 
 def _first_reading(slug: str, inventory: Inventory) -> datetime | None:
-    read = [
-        parse_compact(ref.id.partition("-")[0])
-        for ref in inventory.refs.get(slug, [])
-        if ref.kind in {Kind.EXPORT, Kind.COMPACTED}
-    ]
-    return min(read, default=None)
+    refs = inventory.refs.get(slug, [])
+    return min((ref.made_at for ref in refs if ref.kind is Kind.EXPORT), default=None)

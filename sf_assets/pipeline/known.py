@@ -22,7 +22,8 @@ class Known:
     Attributes:
         records: How many records have their newest version in the window.
         newest: Its greatest cursor, as text; None when it is empty.
-        digests: Two 64-bit hashes of each version, all columns included.
+        digests: Two 64-bit hashes of each record as it was read last, all columns included. What
+            was read before may come back within one second, and is then news.
     """
 
     records: int
@@ -54,8 +55,9 @@ def known_rows(
     """
     low, high = (edge.isoformat()[:_SECONDS] for edge in (window.start, window.end))
     versions = [pl.DataFrame(schema={"Id": pl.String, "cursor": pl.String})]
-    digests = [pl.DataFrame(schema={"0": pl.UInt64, "1": pl.UInt64})]
-    for piece in lake.read(ref for ref in refs if ref.window.end > window.start):
+    digests = [pl.DataFrame(schema=dict.fromkeys(("Id", "0", "1"), pl.UInt64))]
+    near = (ref for ref in refs if ref.window.end > window.start)
+    for piece in lake.read(sorted(near, key=lambda ref: ref.id)):
         if piece.max_cursor is None or piece.max_cursor < low:
             continue
         alike = piece.columns == tuple(columns)
@@ -64,11 +66,13 @@ def known_rows(
             versions.append(frame.select("Id", pl.col(cursor).alias("cursor")))
             if alike:
                 inside = frame.filter(pl.col(cursor) < high)
-                digests.append(_digest(inside.select(columns)))
+                keys = inside.select(pl.col("Id").hash())
+                digests.append(pl.concat([keys, _digest(inside.select(columns))], how="horizontal"))
     newest = pl.concat(versions).group_by("Id").agg(pl.col("cursor").max())
     newest = newest.filter(pl.col("cursor") < high)
     latest = newest["cursor"].max()
-    return Known(len(newest), str(latest) if latest else None, pl.concat(digests))
+    last = pl.concat(digests).unique("Id", keep="last", maintain_order=True).drop("Id")
+    return Known(len(newest), str(latest) if latest else None, last)
 
 
 def _digest(rows: pl.DataFrame) -> pl.DataFrame:

@@ -98,18 +98,20 @@ def _pending(
 
     Patches that were merged before are among the first where older rows come after them.
     """
-    merged = merged_slices(connection, lake.org_id, [slug]).get(slug, set())
     refs = lake.refs(slug).get(slug, [])
+    merged = merged_slices(connection, lake.org_id, (ref.id for ref in refs))
     if all(ref.id in merged for ref in refs):
         return [], []
     fresh = list(lake.read(ref for ref in refs if ref.id not in merged))
-    taken_over = [p for p in fresh if p.replaces and merged.issuperset(p.replaces)]
+    replaced = [slice_id for piece in fresh for slice_id in piece.replaces]
+    merged_before = merged_slices(connection, lake.org_id, replaced)
+    taken_over = [p for p in fresh if p.replaces and merged_before.issuperset(p.replaces)]
     fresh = [piece for piece in fresh if piece not in taken_over]
     oldest = min((piece.read_at for piece in fresh if not piece.kind.patches), default=None)
     if oldest is None:
         return fresh, taken_over
-    patches = lake.read(ref for ref in refs if ref.kind.patches and ref.id in merged)
-    return fresh + [patch for patch in patches if patch.read_at >= oldest], taken_over
+    patches = (ref for ref in refs if ref.kind.patches and ref.id in merged)
+    return fresh + list(lake.read(ref for ref in patches if ref.made_at >= oldest)), taken_over
 
 
 def _rebuild(org: Org, lake: Lake, table: Table) -> Loaded:
@@ -157,7 +159,8 @@ def behind(org: Org, lake: Lake) -> set[str]:
     if not org.warehouse.path.exists():
         return set(refs)
     with org.warehouse.connect(read_only=True) as connection:
-        merged = merged_slices(connection, lake.org_id, refs)
+        ids = (ref.id for mine in refs.values() for ref in mine)
+        merged = merged_slices(connection, lake.org_id, ids)
         unkept = _with_history(org) - histories(connection, lake.org_id)
-    lacking = {slug for slug in refs if {r.id for r in refs[slug]} - merged.get(slug, set())}
+    lacking = {slug for slug, mine in refs.items() if any(ref.id not in merged for ref in mine)}
     return lacking | unkept & refs.keys()

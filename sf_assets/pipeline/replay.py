@@ -26,10 +26,11 @@ def replay(org: Org, lake: Lake, item: Described, folder: Path) -> int:
         item: The object.
         folder: Where silver's keys were copied to, and where there is room to spill.
     """
-    slug = item.spec.slug
+    pieces = lake.slices(item.spec.slug)
+    ids = [slice_id for piece in pieces for slice_id in (piece.id, *piece.replaces)]
     with org.warehouse.connect(read_only=True) as connection:
-        merged = merged_slices(connection, lake.org_id, [slug]).get(slug, set())
-    pieces = [p for p in lake.slices(slug) if p.id in merged or _all_merged(p, merged)]
+        merged = merged_slices(connection, lake.org_id, ids)
+    pieces = [piece for piece in pieces if piece.id in merged or _all_merged(piece, merged)]
     snapshots = [p.read_at for p in pieces if p.kind is Kind.SNAPSHOT]
     return replayed_differences(
         folder,

@@ -43,15 +43,18 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
         SfAssetsError: The storage or the warehouse cannot be read.
     """
     lake = org.kept_lake
-    refs, covered = lake.refs(), lake.coverage()
+    inventory = lake.inventory()
+    refs, covered = inventory.refs, inventory.coverage
     slugs = [spec.slug for spec in specs]
     rows: dict[str, int] = {}
-    merged: dict[str, set[str]] = {}
+    merged: set[str] = set()
     if org.warehouse.path.exists():
         with org.warehouse.connect(read_only=True) as connection:
             silver = Silver(connection, org.schema)
             rows = {slug: silver.rows(slug) for slug in slugs if slug in silver}
-            merged = merged_slices(connection, lake.org_id, slugs)
+            merged = merged_slices(
+                connection, lake.org_id, (ref.id for slug in slugs for ref in refs.get(slug, []))
+            )
     found = []
     for slug in slugs:
         watermark = covered.get(slug, Coverage()).watermark
@@ -65,7 +68,7 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
                 if known
                 else None,
                 slices=len(ids),
-                unmerged=len(ids - merged.get(slug, set())),
+                unmerged=len(ids - merged),
                 rows=rows.get(slug),
             )
         )

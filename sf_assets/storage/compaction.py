@@ -16,6 +16,7 @@ from sf_assets.storage.lake import Lake
 from sf_assets.storage.parts import MONTH, Layout, write_page
 from sf_assets.storage.scan import ORIGIN, scan
 from sf_assets.storage.slices import Counts, Kind, Slice, new_slice_id
+from sf_assets.windows import BEGIN, Window
 
 MANY = 24
 """So many small slices are worth making one."""
@@ -54,9 +55,12 @@ def compact_slices(lake: Lake, slug: str, now: datetime) -> list[Slice]:
         return []
     remove_replaced(lake, slug, now)
     made = []
-    for group in _groups(lake.slices(slug), now):
+    slices = lake.slices(slug)
+    for group in _groups(slices, now):
         covered = [piece.window for piece in group if piece.kind.covers]
-        lake.proofs.add({slug: covered}, {}, now)
+        # What was deleted before the first reading was never here; its slice may be gone soon.
+        first = min(piece.read_at for piece in slices if not piece.kind.patches)
+        lake.proofs.add({slug: covered}, {slug: [Window(BEGIN, first)]}, now)
         made.append(_compacted(lake, group, now))
         lake.commit(made[-1])
     return made
@@ -65,18 +69,11 @@ def compact_slices(lake: Lake, slug: str, now: datetime) -> list[Slice]:
 def remove_replaced(lake: Lake, slug: str, now: datetime) -> int:
     """Remove slices whose place others took a while ago; how many there were."""
     found = {piece.id: piece for piece in lake.read(lake.refs(slug).get(slug, []))}
-    settled = [piece for piece in found.values() if _made_at(piece) <= now - _GRACE]
+    settled = [piece for piece in found.values() if piece.ref.made_at <= now - _GRACE]
     replaced = {old for piece in settled for old in piece.replaces}
     gone = [found[slice_id] for slice_id in replaced & found.keys()]
     lake.remove(gone)
     return len(gone)
-
-
-def _made_at(piece: Slice) -> datetime:
-    """When a slice came into being; of a compacted one not `read_at`, which is its oldest row's."""
-    from sf_assets.windows import parse_compact
-
-    return parse_compact(piece.id.partition("-")[0])
 
 
 def _groups(slices: Sequence[Slice], now: datetime) -> Iterator[list[Slice]]:
@@ -87,8 +84,24 @@ def _groups(slices: Sequence[Slice], now: datetime) -> Iterator[list[Slice]]:
         if piece.cursor and small and piece.kind in _COMPACTABLE | {Kind.COMPACTED}:
             alike[piece.fields, piece.cursor].append(piece)
     for group in alike.values():
-        if sum(piece.kind in _COMPACTABLE for piece in group) >= MANY:
-            yield sorted(group, key=lambda piece: (piece.read_at, piece.id))
+        fresh = [piece for piece in group if piece.kind in _COMPACTABLE]
+        if len(fresh) >= MANY:
+            older = [piece for piece in group if piece.kind is Kind.COMPACTED]
+            yield sorted(_joined(fresh, older), key=lambda piece: (piece.read_at, piece.id))
+
+
+def _joined(fresh: list[Slice], older: list[Slice]) -> list[Slice]:
+    """Slices and those compacted before that are no larger than what they are joined with.
+
+    So there are few of them, each twice as large as the next, and a row is not written again with
+    every compaction.
+    """
+    joined, rows = fresh, sum(piece.counts.written for piece in fresh)
+    for piece in sorted(older, key=lambda piece: piece.counts.written):
+        if piece.counts.written > rows:
+            break
+        joined, rows = [*joined, piece], rows + piece.counts.written
+    return joined
 
 
 def _compacted(lake: Lake, group: Sequence[Slice], now: datetime) -> Slice:

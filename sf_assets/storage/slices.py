@@ -206,6 +206,11 @@ class SliceRef:
     id: str
 
     @property
+    def made_at(self) -> datetime:
+        """The org's time when it was read; of a compacted one, when it was made."""
+        return parse_compact(self.id.partition("-")[0])
+
+    @property
     def file(self) -> str:
         """File name of the manifest."""
         window = f"{compact(self.window.start)}_{compact(self.window.end)}"

@@ -137,6 +137,21 @@ def test_a_version_of_the_same_second_is_not_lost(workspace: Workspace, org: Emu
     assert all_equal(org, workspace)
 
 
+def test_a_version_that_comes_back_within_the_same_second_is_not_lost(
+    workspace: Workspace, org: Emulator
+) -> None:
+    workspace.tick()
+    org.advance(60)
+    stamp = org.clock.stamp()
+    account = workspace.rows("SELECT min(Id) FROM silver.account_live")[0][0]
+    for name in ("one", "two", "one"):
+        with org.org.records.transaction(stamp=stamp) as change:
+            change.update("Account", [{"Id": account, "Name": name}])
+        org.advance(1)
+        workspace.tick()
+        assert all_equal(org, workspace)
+
+
 def test_a_recent_backfill_and_a_refresh_end_with_every_row(
     workspace: Workspace, org: Emulator
 ) -> None:
