@@ -6,7 +6,7 @@ import pytest
 
 from bench.memory import measure
 
-ROWS, WINDOW, DELETIONS = 300_000, 75_000, 15_000
+ROWS, WINDOW, DELETIONS = 150_000, 40_000, 8_000
 MOST_MB = 500
 
 

@@ -12,7 +12,7 @@ from sf_assets.storage.compaction import MANY, compact_slices
 from sf_assets.windows import Window
 from sf_assets_tests.conftest import FAST, Workspace
 
-TICKS = 300
+TICKS = 150
 
 
 @pytest.mark.slow

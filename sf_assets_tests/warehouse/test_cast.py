@@ -161,7 +161,7 @@ def moment(text: str) -> datetime | None:
 
 
 @given(st.lists(mutated(stamps), min_size=1, max_size=5))
-@settings(max_examples=5000)
+@settings(max_examples=1500)
 def test_a_stamp_is_the_moment_that_it_says_or_rejected(texts: list[str]) -> None:
     values, _ = typed("datetime", list(texts))
     for text, value in zip(texts, values, strict=True):
@@ -175,7 +175,7 @@ stamp_form = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:?\d\d)"
 
 
 @given(st.lists(mutated(st.dates().map(str)), min_size=1, max_size=5))
-@settings(max_examples=2000)
+@settings(max_examples=700)
 def test_a_date_is_the_day_that_it_says_or_rejected(texts: list[str]) -> None:
     values, _ = typed("date", list(texts))
     for text, value in zip(texts, values, strict=True):
@@ -196,7 +196,7 @@ def test_a_date_is_the_day_that_it_says_or_rejected(texts: list[str]) -> None:
         max_size=6,
     ),
 )
-@settings(max_examples=2000)
+@settings(max_examples=700)
 def test_no_value_of_any_text_and_kind_is_lost_without_being_told(
     type_: str, texts: list[str | None]
 ) -> None:
