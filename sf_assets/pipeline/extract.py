@@ -279,8 +279,8 @@ class Extractor:
             proven = {draft.object.lower(): [draft.window]}
             self._lake.proofs.add(proven, {}, draft.read_at)
             return None
-        if draft.kind is Kind.FIELDS and not counts.written:
-            return None
+        if draft.kind is Kind.FIELDS and order.unknown and not counts.written:
+            return None  # without a filter, that there was nothing to read is worth knowing
         piece = draft.model_copy(
             update={
                 "counts": counts,

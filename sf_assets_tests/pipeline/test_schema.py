@@ -185,6 +185,19 @@ def test_a_backfill_by_hand_does_not_hide_what_older_rows_lack(
     assert all_equal(org, workspace)
 
 
+def test_a_fill_that_finds_no_record_is_not_tried_again(
+    workspace: Workspace, org: Emulator
+) -> None:
+    org.admin.hide_rows("Account")
+    org.admin.add_field("Account", "Tier__c", TEXT, "gold")
+    org.advance(HOUR)
+    workspace.tick()
+    assert kinds(workspace).count("fields") == 1
+    org.advance(300)
+    here = workspace.org()
+    assert plan_tick(here, here.catalog.select([])).lacking == set()
+
+
 def test_a_catalogue_that_names_its_fields_gets_no_others(
     workspace: Workspace, org: Emulator
 ) -> None:
