@@ -6,8 +6,6 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from sf_assets.windows import Grain
-
 CURSORS = ("SystemModstamp", "LastModifiedDate")
 """Cursor fields in order of preference (design §2)."""
 
@@ -171,11 +169,6 @@ class ObjectInfo(BaseModel):
         ]
         lost = [f.model_copy(update={"gone": f.gone or loss}) for f in self.lacking(before)]
         return self.model_copy(update={"fields": (*there, *lost)})
-
-    @property
-    def default_grain(self) -> Grain:
-        """The grain to suggest for it."""
-        return Grain.DAILY if self.cursor else Grain.NONE
 
 
 def _is_worked_out(field: FieldInfo) -> bool:

@@ -8,7 +8,6 @@ import pytest
 
 from sf_assets.describe import FieldInfo, ObjectInfo, parse_describe
 from sf_assets.naming import gold_name, raw_name, silver_name
-from sf_assets.windows import Grain
 from sf_assets_tests.shared import SHARED, needs_shared
 
 RECORDED = sorted((SHARED / "salesforce/fixtures/describe").glob("*_describe.json"))
@@ -93,7 +92,6 @@ def test_windows_are_cut_by_the_best_stamp_that_no_change_can_pass_by(
     info: ObjectInfo, cursor: str | None
 ) -> None:
     assert info.cursor == cursor
-    assert info.default_grain is (Grain.DAILY if cursor else Grain.NONE)
 
 
 def test_a_stamp_that_cannot_be_filtered_on_is_no_cursor() -> None:

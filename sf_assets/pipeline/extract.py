@@ -150,8 +150,13 @@ class Extractor:
         """Take up the Bulk job of a run that ended early.
 
         Returns:
-            The slice; None when the job is gone, or the query is no longer the one wanted.
+            The slice; None when that run had committed it, the job is gone, or the query is another
+            by now.
         """
+        if draft.ref in self._lake.refs(draft.object.lower()).get(draft.object.lower(), ()):
+            # Written again, its files would not be those of its manifest.
+            self._discard(draft, ended=True)
+            return None
         window = None if draft.kind is Kind.SNAPSHOT else draft.window
         if draft.kind is Kind.FIELDS and set(draft.fields) <= set(described.query.fields):
             described = replace(described, query=described.query.only(draft.fields))
@@ -201,8 +206,7 @@ class Extractor:
         except BaseException:
             self._discard(draft)
             raise
-        self._lake.forget(draft)
-        bulk.delete(job.id)
+        self._discard(draft, ended=True)
         return piece
 
     def _download(self, job: Job, draft: Slice, order: Order) -> list[PageRead]:
@@ -297,11 +301,12 @@ class Extractor:
         log.info("%s: %d rows of %s are in raw", piece.object, counts.written, piece.window)
         return piece
 
-    def _discard(self, draft: Slice) -> None:
-        """Give a slice up: no job stays behind, and nothing is taken up later."""
+    def _discard(self, draft: Slice, *, ended: bool = False) -> None:
+        """Be done with a slice, committed or given up: no job stays, and nothing is taken up."""
         if draft.job_id:
             try:
-                self._client.bulk.abort(draft.job_id)
+                if not ended:
+                    self._client.bulk.abort(draft.job_id)
                 self._client.bulk.delete(draft.job_id)
             except SalesforceError as error:
                 log.info("%s: Bulk job %s stays behind: %s", draft.object, draft.job_id, error)

@@ -92,11 +92,6 @@ class Query:
         """The same query with just these fields."""
         return replace(self, fields=tuple(names))
 
-    def without(self, names: Sequence[str]) -> "Query":
-        """The same query with some of its fields left out."""
-        lost = {name.lower() for name in names}
-        return replace(self, fields=tuple(f for f in self.fields if f.lower() not in lost))
-
     def _soql(self, select: str, cursor: str | None, window: Window | None) -> str:
         conditions = [f"({self.where})"] if self.where else []
         if cursor and window:

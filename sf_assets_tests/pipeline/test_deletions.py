@@ -1,27 +1,16 @@
 """Deletions for good reach silver by ticks alone, and nothing else is ever marked."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline.plan import plan_tick
-from sf_assets_tests.conftest import FAST, Workspace
+from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 
 OBJECTS = ("Account", "Contact", "Case", "OpportunityHistory")
 HOUR, DAY = 3600, 86_400
-
-
-@pytest.fixture
-def org() -> Iterator[Emulator]:
-    clock = Clock(datetime(2026, 11, 20, 15, 30, tzinfo=UTC), frozen=True)
-    with Emulator(scale=0.02, seed=11, settings=FAST, clock=clock) as emulator:
-        emulator.advance(600)
-        yield emulator
 
 
 @pytest.fixture

@@ -1,31 +1,19 @@
 """Derived fields: what drifts without a stamp is measured, read again and merged."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline.checks import Finding
 from sf_assets.pipeline.derived import check_derived, plan_derived
 from sf_assets.pipeline.load import rebuild
 from sf_assets.pipeline.sync import Extracted
 from sf_assets.storage.slices import Kind
-from sf_assets_tests.conftest import FAST, Workspace
+from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import derived_differences, differences
 
 OBJECTS = ("Account", "Campaign", "CampaignMember", "Contact", "Showcase__c", "OpportunityLineItem")
-
-
-@pytest.fixture
-def org() -> Iterator[Emulator]:
-    """An org whose clock stands still until it is moved."""
-    clock = Clock(datetime(2026, 11, 20, 15, 30, tzinfo=UTC), frozen=True)
-    with Emulator(scale=0.02, seed=11, settings=FAST, clock=clock) as emulator:
-        emulator.advance(600)
-        yield emulator
 
 
 @pytest.fixture

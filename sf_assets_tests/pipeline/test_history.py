@@ -1,32 +1,22 @@
 """History end to end: what the org said at each moment, tick by tick and from raw alone."""
 
 import itertools
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline.derived import plan_derived
 from sf_assets.pipeline.load import behind, rebuild
-from sf_assets_tests.conftest import FAST, Workspace
+from sf_assets_tests.conftest import Workspace
 
 HISTORY = (
     "SELECT Id, Name, Formula_Parent__c, IsDeleted, valid_from, valid_to "
     "FROM silver.showcase__c_history ORDER BY Id, valid_from"
 )
-
-
-@pytest.fixture
-def org() -> Iterator[Emulator]:
-    """An org whose clock stands still until it is moved."""
-    clock = Clock(datetime(2026, 11, 20, 15, 30, tzinfo=UTC), frozen=True)
-    with Emulator(scale=0.02, seed=11, settings=FAST, clock=clock) as emulator:
-        emulator.advance(600)
-        yield emulator
 
 
 @pytest.fixture

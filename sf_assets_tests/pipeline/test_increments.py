@@ -1,29 +1,20 @@
 """Increments: what changes in the org changes in silver, and nothing else is read again."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.server import Emulator
+from sf_assets.pipeline import extract
+from sf_assets.pipeline.extract import Extractor
 from sf_assets.pipeline.load import rebuild
 from sf_assets.pipeline.plan import plan_backfill
 from sf_assets.windows import Window, utc_day
-from sf_assets_tests.conftest import FAST, Workspace
+from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 
 OBJECTS = ("Account", "Contact", "Opportunity", "Case")
-
-
-@pytest.fixture
-def org() -> Iterator[Emulator]:
-    """An org whose clock stands still until it is moved."""
-    clock = Clock(datetime(2026, 11, 20, 15, 30, tzinfo=UTC), frozen=True)
-    with Emulator(scale=0.02, seed=11, settings=FAST, clock=clock) as emulator:
-        emulator.advance(600)
-        yield emulator
 
 
 @pytest.fixture
@@ -193,6 +184,33 @@ def test_a_rebuild_from_raw_alone_gives_the_same_tables(
     }
     assert after == before
     assert "client" not in offline.__dict__, "the org was asked"
+
+
+def test_a_slice_stays_as_it_is_when_the_run_ended_right_after_its_commit(
+    workspace: Workspace, org: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.catalogue({"Account": None})
+    with monkeypatch.context() as ended:
+        ended.setattr(extract, "REST_ROWS", -1)
+        ended.setattr(Extractor, "_discard", lambda *_, **__: None)
+        workspace.tick()
+    lake = workspace.org().kept_lake
+    (draft,), (ref,) = lake.drafts("account"), lake.refs()["account"]
+    assert draft.ref == ref
+    files = {entry.path: entry.modified for entry in lake.store.list(f"{lake.org_id}/raw")}
+    org.records.insert("Account", {"Name": "later"})
+    org.advance(60)
+    (done,) = workspace.tick().values()
+    assert done.error is None
+    assert lake.drafts("account") == []
+    after = {entry.path: entry.modified for entry in lake.store.list(f"{lake.org_id}/raw")}
+    assert files.items() <= after.items()
+    assert (
+        workspace.org()
+        .client.session.get(f"{org.url}/services/data/v66.0/jobs/query")
+        .json()["records"]
+        == []
+    )
 
 
 def test_an_outage_of_one_object_is_caught_up_alone(workspace: Workspace, org: Emulator) -> None:

@@ -1,13 +1,10 @@
 """The org against silver: what differs is found, named and put right, and nothing else is."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import SuspiciousDeletionsError
 from sf_assets.pipeline import reconcile as reconcile_module
@@ -15,16 +12,8 @@ from sf_assets.pipeline import repair as repair_module
 from sf_assets.pipeline.load import load, rebuild
 from sf_assets.pipeline.reconcile import Reconciled, reconcile
 from sf_assets.pipeline.repair import Repair
-from sf_assets_tests.conftest import FAST, Workspace
+from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
-
-
-@pytest.fixture
-def org() -> Iterator[Emulator]:
-    clock = Clock(datetime(2026, 11, 20, 15, 30, tzinfo=UTC), frozen=True)
-    with Emulator(scale=0.02, seed=11, settings=FAST, clock=clock) as emulator:
-        emulator.advance(600)
-        yield emulator
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The org's schema changes between runs and within one; silver says what the org says."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import pytest
 
 from sf_assets.changes import diff
 from sf_assets.describe import ObjectInfo
-from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import OrgUnreachableError
 from sf_assets.pipeline.checks import Finding, check_silver
@@ -19,7 +17,7 @@ from sf_assets.pipeline.plan import plan_backfill, plan_tick
 from sf_assets.storage.history import changed_describes
 from sf_assets.storage.slices import Kind, Slice
 from sf_assets.windows import ALWAYS
-from sf_assets_tests.conftest import FAST, Workspace
+from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 
 HOUR = 3700
@@ -27,15 +25,6 @@ TEXT = {"type": "string", "length": 40}
 NUMBER = {"type": "double", "precision": 18, "scale": 2}
 LIST = {"type": "multipicklist", "length": 255, "values": ["A", "B"], "precision": 4}
 PICKLIST = {"type": "picklist", "length": 255, "values": ["A", "B"]}
-
-
-@pytest.fixture
-def org() -> Iterator[Emulator]:
-    """An org whose clock stands still until it is moved."""
-    clock = Clock(datetime(2026, 11, 20, 15, 30, tzinfo=UTC), frozen=True)
-    with Emulator(scale=0.02, seed=11, settings=FAST, clock=clock) as emulator:
-        emulator.advance(600)
-        yield emulator
 
 
 @pytest.fixture

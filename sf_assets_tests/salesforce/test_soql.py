@@ -84,11 +84,6 @@ def test_conditions_of_the_user_hold_in_every_query_and_cannot_reach_around_the_
     assert query.count(None, None) == whole
 
 
-def test_fields_can_be_left_out_in_any_case() -> None:
-    query = Query("Account", ("Id", "Name", "Owner.Name"), where="x = 1")
-    assert query.without(["NAME", "owner.name"]) == Query("Account", ("Id",), where="x = 1")
-
-
 def test_moments_are_written_to_the_second() -> None:
     assert literal(NOON) == "2026-11-20T12:00:00Z"
     assert literal(datetime(900, 1, 2, tzinfo=UTC)) == "0900-01-02T00:00:00Z"

@@ -1,5 +1,6 @@
 """Some records of one object, with what all objects have in common: a life from birth to end."""
 
+from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import ClassVar
 
@@ -24,7 +25,7 @@ _LONG = 32_000
 _STAFF = 2
 
 
-class Cohort:
+class Cohort(ABC):
     """Records of one object at given row numbers, worked out by column when asked for.
 
     All moments are in weeks of work (see `rhythm`), so that what lies between two moments does so
@@ -184,9 +185,9 @@ class Cohort:
         """Seconds since the epoch of moments in weeks of work."""
         return self.company.rhythm.seconds(work)
 
+    @abstractmethod
     def columns(self) -> dict[str, pa.Array]:
         """What the object has beyond the system fields."""
-        raise NotImplementedError
 
     def ids(self) -> pa.Array:
         """The records' Ids."""
