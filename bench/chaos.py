@@ -21,6 +21,7 @@ from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
 from sf_assets.emulator.world.life import OFFICE, UPHEAVAL, Life
 from sf_assets.errors import SfAssetsError
+from sf_assets.pipeline import extract
 from sf_assets.pipeline.derived import plan_derived
 from sf_assets.pipeline.reconcile import reconcile
 from sf_assets.pipeline.repair import Repair
@@ -35,6 +36,7 @@ OBJECTS = (
 _CHANGES_A_MINUTE = 6
 _LAG, _OVERLAP, _LATEST = 120, 600, 300
 _BROKEN = 0.05
+"""Share of the answers that fail; of result pages and new jobs it is more."""
 
 _FAULTS: tuple[dict[str, Any], ...] = (
     {"status": 503, "body": "<html>busy</html>"},
@@ -43,6 +45,8 @@ _FAULTS: tuple[dict[str, Any], ...] = (
     {"status": 401, "code": "INVALID_SESSION_ID", "message": "Session expired or invalid"},
     {"reset_after": 200},
     {"close_after": 300},
+)
+_FURTHER_FAULTS: tuple[dict[str, Any], ...] = (
     {"path": "/results", "headers": {"Sforce-NumberOfRecords": "7"}},
     {"path": "/results", "truncate_after": 900},
     {"method": "POST", "path": "/jobs/query$", "job_state": "Failed", "job_message": "told to"},
@@ -58,6 +62,7 @@ def chaos(minutes: int, seed: int, folder: Path) -> Iterator[str]:
         folder: An empty folder.
     """
     dice = random.Random(seed)  # noqa: S311 (no secret)
+    rest_rows = extract.REST_ROWS
     clock = Clock(datetime(2026, 11, 20, 15, 30, tzinfo=UTC), frozen=True)
     settings = Settings(job_seconds=0.0, faults=True, page_rows=100)
     with Emulator(scale=0.03, seed=seed, settings=settings, clock=clock) as org, _impatient():
@@ -74,7 +79,10 @@ def chaos(minutes: int, seed: int, folder: Path) -> Iterator[str]:
                 yield f"minute {minute}: {upheavals.pop(0)()}"
             org.advance(60)
             if dice.random() < 0.4:
+                # Rows by REST where they are few, as always, or all by Bulk.
+                extract.REST_ROWS = dice.choice((0, rest_rows))
                 yield f"minute {minute}: {_tick(org, workspace, seed + minute)}"
+        extract.REST_ROWS = rest_rows
         org.advance(2 * 3600)  # what is kept of describes is older than that
         yield from _settle(org, workspace)
 
@@ -83,8 +91,11 @@ def _tick(org: Emulator, workspace: Workspace, seed: int) -> str:
     """A tick in which answers fail at random."""
     assert org.faults is not None
     share = _BROKEN / len(_FAULTS)
-    for fault in _FAULTS:
-        org.faults.add(Fault(times=0, probability=share, seed=seed, **fault))
+    before = org.faults.hits
+    for number, fault in enumerate((*_FAULTS, *_FURTHER_FAULTS)):
+        # Dice of their own: with the same ones, all faults would meet in the same requests.
+        dice = 1000 * seed + number
+        org.faults.add(Fault(times=0, probability=share, seed=dice, **fault))
     try:
         done = workspace.tick()
     except SfAssetsError as error:
@@ -92,7 +103,8 @@ def _tick(org: Emulator, workspace: Workspace, seed: int) -> str:
     finally:
         org.faults.clear()
     failed = {slug: type(e.error).__name__ for slug, e in done.items() if e.error}
-    return f"{len(done) - len(failed)} objects read" + (f", {failed}" if failed else "")
+    told = f"{len(done) - len(failed)} objects read, {org.faults.hits - before} answers failed"
+    return told + (f", {failed}" if failed else "")
 
 
 def _settle(org: Emulator, workspace: Workspace) -> Iterator[str]:
@@ -146,10 +158,11 @@ def _schema_changes(org: Emulator) -> list[Callable[[], str]]:
         return carry_out
 
     text = {"type": "string", "length": 80}
+    longer = text | {"length": 120}
     return [
         told("a field is added", lambda: admin.add_field("Account", "Tier__c", text)),
         told("a field is hidden", lambda: admin.hide_field("Contact", "Title")),
-        told("it is longer", lambda: admin.change_field("Account", "Tier__c", {"length": 120})),
+        told("it is longer", lambda: admin.change_field("Account", "Tier__c", longer)),
         told("a field is shown again", lambda: admin.show_field("Contact", "Title")),
         told("another is added", lambda: admin.add_field("Case", "Channel__c", text)),
     ]

@@ -112,9 +112,14 @@ class _Order:
 
 
 class Faults:
-    """The faults that are ordered."""
+    """The faults that are ordered.
+
+    Attributes:
+        hits: How many requests were hit so far.
+    """
 
     def __init__(self) -> None:
+        self.hits = 0
         self._lock = threading.Lock()
         self._orders: list[_Order] = []
 
@@ -139,6 +144,7 @@ class Faults:
                     found = order.fault
                 if order.is_over:
                     self._orders.remove(order)
+            self.hits += found is not None
         return found
 
     def answer(self, request: Request) -> Reply:

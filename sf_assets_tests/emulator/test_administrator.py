@@ -9,6 +9,7 @@ import requests
 
 from sf_assets.emulator.administrator import Administrator
 from sf_assets.emulator.clock import Clock
+from sf_assets.emulator.errors import ApiError
 from sf_assets.emulator.schema import Schema
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
@@ -74,6 +75,21 @@ def test_a_field_appears(api: Api, admin: Administrator) -> None:
     assert len(api.query("SELECT Id FROM Account WHERE New__c = 'set'")) == 1
     with pytest.raises(ValueError, match="already"):
         admin.add_field("account", "new__C", {"type": "string"})
+    with pytest.raises(ValueError, match="type must be one of"):
+        admin.change_field("Account", "New__c", {"length": 120})
+
+
+def test_a_transaction_that_is_open_meanwhile_is_refused(
+    emulator: Emulator, api: Api, admin: Administrator
+) -> None:
+    held = emulator.records.hold(60)
+    held.insert("Account", {"Name": "Held"})
+    admin.add_field("Account", "New__c", {"type": "string"})
+    with pytest.raises(ApiError, match="UNABLE_TO_LOCK_ROW"):
+        held.commit()
+    assert not held.is_open
+    emulator.advance(120)
+    assert api.query("SELECT Id FROM Account WHERE Name = 'Held'") == []
 
 
 def test_a_field_is_hidden_and_shown_again(api: Api, admin: Administrator) -> None:

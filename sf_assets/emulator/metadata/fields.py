@@ -164,10 +164,15 @@ def describe_field(name: str, spec: Spec, picklists: Mapping[str, Any]) -> dict[
 
     Returns:
         The field's describe: 57 attributes in describe's order.
+
+    Raises:
+        ValueError: The short form has no known type, or says what describe does not know.
     """
     unknown = set(spec) - set(BLANK) - _SHORT_KEYS
     if unknown:
         raise ValueError(f"{name}: no such attribute: {', '.join(sorted(unknown))}")
+    if spec.get("type") not in TYPES:
+        raise ValueError(f"{name}: its type must be one of {', '.join(TYPES)}")
     document = {**BLANK, **TYPES[spec["type"]], "name": name, "label": label_of(name)}
     document["custom"] = name.endswith("__c")
     _apply_traits(document, spec)

@@ -173,9 +173,13 @@ class Transaction:
         Raises:
             ApiError: UNABLE_TO_LOCK_ROW when another transaction was faster.
         """
-        with self._statement():
-            self.connection.execute("COMMIT").fetchall()
-        self._close()
+        with self._lock:
+            try:
+                self.connection.execute("COMMIT").fetchall()
+            except duckdb.TransactionException:  # which has undone everything
+                raise _unable_to_lock() from None
+            finally:
+                self._close()
 
     def rollback(self) -> None:
         """Undo everything."""
@@ -274,12 +278,16 @@ class Transaction:
                 yield
             except duckdb.TransactionException:
                 self.rollback()
-                message = "unable to obtain exclusive access to this record or 1 records"
-                raise ApiError(400, "UNABLE_TO_LOCK_ROW", message) from None
+                raise _unable_to_lock() from None
 
     def _close(self) -> None:
         self.is_open = False
         self.connection.close()
+
+
+def _unable_to_lock() -> ApiError:
+    message = "unable to obtain exclusive access to this record or 1 records"
+    return ApiError(400, "UNABLE_TO_LOCK_ROW", message)
 
 
 def _not_supported(verb: str, sobject: SObject) -> ApiError:
