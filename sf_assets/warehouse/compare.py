@@ -1,7 +1,7 @@
 """The records of an org, by Id and cursor, against those of silver: which differ, and how.
 
 Both sides are files. The warehouse is open only while silver's keys are copied; the comparison is
-made in a database of its own, which spills to a folder.
+made in a database of its own, on disk and in little memory.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import duckdb
 import polars as pl
 
-from sf_assets.warehouse.duckdb import MEMORY_LIMIT, text_literal
+from sf_assets.warehouse.duckdb import text_literal
 
 _KEYS = "silver.parquet"
+_MEMORY_LIMIT = "400MB"
 
 # How a record differs.
 MISSING = "missing"  # only the org has it
@@ -244,12 +245,11 @@ def comparison(folder: Path, began: datetime, horizon: datetime | None) -> Itera
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database in memory that spills into a folder."""
-    config: dict[str, Any] = {
-        "memory_limit": MEMORY_LIMIT,
-        "temp_directory": str(folder / "spill"),
-    }
-    with duckdb.connect(config=config) as database:
+    """A database in a folder, new and forgotten when the block ends."""
+    with (
+        TemporaryDirectory(dir=folder) as own,
+        duckdb.connect(f"{own}/scratch.duckdb", config={"memory_limit": _MEMORY_LIMIT}) as database,
+    ):
         database.execute("SET TimeZone = 'UTC'")
         database.execute("SET preserve_insertion_order = false")
         yield database

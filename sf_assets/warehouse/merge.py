@@ -24,7 +24,6 @@ from sf_assets.warehouse.stage import (
     fill,
     keep_rejects,
     make_stage,
-    scalar,
 )
 from sf_assets.warehouse.tables import PROVENANCE, TEMPORARY, Table
 from sf_assets.windows import compact
@@ -186,20 +185,22 @@ def _merge_versions(
 
 
 def _apply(table: Table, names: Sequence[str]) -> Outcome:
-    """Merge the stage into the table by what the versions of each record say."""
+    """Put the new rows of the stage in the place of the old, by what was decided for each record.
+
+    Rows are inserted and deleted, not updated in place: DuckDB keeps updates in memory until they
+    are committed, and rewrites all row groups that one of them is in.
+    """
     run = table.connection.execute
     _judge(table, [name for name in names if name not in PROVENANCE])
-    changed = "SELECT s.* FROM temp.staged s JOIN temp.verdicts v USING (Id) WHERE v.what IN"
-    spelt = [quoted(name) for name in names]
+    kept = [f"t.{quoted(name)}" for name in table.types() if name not in names]
+    old = f"LEFT JOIN {table.name} t ON t.rowid = v.old " if kept else ""
     run(
-        f"MERGE INTO {table.name} t USING ({changed} ('inserted', 'updated')) s ON t.Id = s.Id "
-        f"WHEN MATCHED THEN UPDATE SET {', '.join(f'{n} = s.{n}' for n in spelt)} "
-        f"WHEN NOT MATCHED THEN INSERT ({', '.join(spelt)}) "
-        f"VALUES ({', '.join(f's.{n}' for n in spelt)})"
+        f"INSERT INTO {table.name} BY NAME SELECT {', '.join(['s.*', *kept])} "
+        f"FROM temp.staged s JOIN temp.verdicts v USING (Id) {old}WHERE v.what <> 'stale'"
     )
     run(
-        f"UPDATE {table.name} t SET {', '.join(f'{n} = s.{n}' for n in PROVENANCE)} "
-        f"FROM ({changed} ('unchanged')) s WHERE t.Id = s.Id"
+        f"DELETE FROM {table.name} WHERE rowid IN "
+        "(SELECT old FROM temp.verdicts WHERE what IN ('updated', 'unchanged'))"
     )
     counts = dict(run("SELECT what, count(*) FROM temp.verdicts GROUP BY 1").fetchall())
     return Outcome(**counts)
@@ -208,26 +209,30 @@ def _apply(table: Table, names: Sequence[str]) -> Outcome:
 def _judge(table: Table, names: Sequence[str]) -> None:
     """Decide for each staged record whether it is inserted, updated, unchanged or stale.
 
-    Contents are compared only where the cursor is the same, or says nothing because the object has
-    none: then the version may be one that silver has read before.
+    A verdict also names the row that holds the record so far. Contents are compared only where the
+    cursor is the same, or says nothing because the object has none: then the version may be one
+    that silver has read before.
     """
     run = table.connection.execute
     version = ", ".join(f"{{0}}.{column}" for column in VERSION)
+    equal = " AND ".join(f"s.{n} IS NOT DISTINCT FROM t.{n}" for n in map(quoted, names))
     run(
-        "CREATE OR REPLACE TEMP TABLE verdicts AS SELECT s.Id, CASE "
+        "CREATE OR REPLACE TEMP TABLE candidates AS SELECT s.Id, t.rowid AS old, CASE "
         "WHEN t.Id IS NULL THEN 'inserted' "
         f"WHEN ({version.format('t')}) > ({version.format('s')}) THEN 'stale' "
         "WHEN t._cursor = s._cursor OR s._cursor = s._read_at THEN 'same' "
         f"ELSE 'updated' END AS what FROM temp.staged s LEFT JOIN {table.name} t USING (Id)"
     )
-    if scalar(table.connection, "SELECT count(*) FROM temp.verdicts WHERE what = 'same'"):
-        equal = " AND ".join(f"s.{n} IS NOT DISTINCT FROM t.{n}" for n in map(quoted, names))
-        run(
-            "UPDATE temp.verdicts v SET what = CASE WHEN same.equal THEN 'unchanged' "
-            f"ELSE 'updated' END FROM (SELECT s.Id, NOT t._deleted AND {equal} AS equal "
-            f"FROM temp.staged s JOIN {table.name} t USING (Id) JOIN temp.verdicts USING (Id) "
-            "WHERE what = 'same') same WHERE v.Id = same.Id"
-        )
+    # A table of its own: to update millions of rows of the first, beyond the memory that DuckDB
+    # may have, takes many minutes.
+    run(
+        "CREATE OR REPLACE TEMP TABLE verdicts AS "
+        "SELECT Id, old, what FROM temp.candidates WHERE what <> 'same' UNION ALL "
+        f"SELECT c.Id, c.old, if(NOT t._deleted AND {equal}, 'unchanged', 'updated') "
+        f"FROM temp.candidates c JOIN temp.staged s USING (Id) "
+        f"JOIN {table.name} t ON t.rowid = c.old WHERE c.what = 'same'"
+    )
+    run("DROP TABLE temp.candidates")
 
 
 def _mark_missing(table: Table, snapshot: Slice) -> None:

@@ -79,15 +79,17 @@ def _amend(table: Table, piece: Slice, columns: Mapping[str, Column], read: Read
         history.amend(table, piece, staged, names)
     differs = " OR ".join(f"t.{n} IS DISTINCT FROM s.{n}" for n in names) or "false"
     run(
-        f"CREATE OR REPLACE TEMP TABLE amended AS SELECT s.*, {differs} AS differs "
+        f"CREATE OR REPLACE TEMP TABLE amended AS SELECT s.*, {differs} AS differs, t.rowid AS old "
         f"FROM {staged.name} s JOIN {table.name} t ON t.Id = s.Id AND {_OF_THIS_VERSION}"
     )
     rejected = keep_rejects(table, "temp.amended", [n for n in actual if n != "Id"])
-    if names:
+    if names:  # inserted and deleted, as in a merge: an update of millions of rows stays in memory
         run(
-            f"UPDATE {table.name} t SET {', '.join(f'{n} = s.{n}' for n in names)} "
-            "FROM temp.amended s WHERE t.Id = s.Id AND s.differs"
+            f"INSERT INTO {table.name} BY NAME "
+            f"SELECT t.* REPLACE ({', '.join(f's.{n} AS {n}' for n in names)}) "
+            f"FROM {table.name} t JOIN temp.amended s ON t.rowid = s.old WHERE s.differs"
         )
+        run(f"DELETE FROM {table.name} WHERE rowid IN (SELECT old FROM temp.amended WHERE differs)")
     ((found, updated),) = run(
         "SELECT count(*), count(*) FILTER (WHERE differs) FROM temp.amended"
     ).fetchall()
