@@ -14,9 +14,8 @@ from sf_assets.pipeline.org import Org
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.scan import scan
 from sf_assets.storage.slices import column_name
-from sf_assets.warehouse.duckdb import quoted
+from sf_assets.warehouse.duckdb import quoted, transaction
 from sf_assets.warehouse.gold import DAY, GoldTable, raw_relation
-from sf_assets.warehouse.merge import transaction
 from sf_assets.warehouse.stage import fill, make_rejects
 from sf_assets.warehouse.tables import TEMPORARY, Table
 

@@ -12,7 +12,7 @@ from sf_assets.quality import Expectation, Severity
 from sf_assets.storage.lake import Lake
 from sf_assets.warehouse import scores
 from sf_assets.warehouse.checks import Silver
-from sf_assets.warehouse.merge import transaction
+from sf_assets.warehouse.duckdb import transaction
 from sf_assets.warehouse.quality import Answer, Asker, Subject
 
 

@@ -15,6 +15,7 @@ import duckdb
 import polars as pl
 
 from sf_assets.warehouse.duckdb import text_literal
+from sf_assets.warehouse.stage import insert
 
 _KEYS = "silver.parquet"
 _MEMORY_LIMIT = "400MB"
@@ -260,6 +261,4 @@ def _fill(
 ) -> None:
     database.execute(f"CREATE OR REPLACE TABLE {table} ({columns})")
     for frame in frames:
-        database.register("batch", frame)
-        database.execute(f"INSERT INTO {table} BY NAME FROM batch")
-        database.unregister("batch")
+        insert(database, table, frame)

@@ -172,6 +172,18 @@ def _holder(message: str) -> str:
     return rest.partition(". ")[0] or "unknown"
 
 
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All of it or nothing."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
 def quoted(*names: str) -> str:
     """Names as SQL identifiers, joined by dots."""
     return ".".join('"' + name.replace('"', '""') + '"' for name in names)

@@ -3,7 +3,6 @@
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import astuple
 from itertools import groupby
 
@@ -14,7 +13,7 @@ from sf_assets.errors import CountMismatchError
 from sf_assets.storage.slices import Kind, Slice
 from sf_assets.warehouse import history
 from sf_assets.warehouse.columns import Column
-from sf_assets.warehouse.duckdb import quoted
+from sf_assets.warehouse.duckdb import quoted, transaction
 from sf_assets.warehouse.ledger import Outcome
 from sf_assets.warehouse.patch import patch
 from sf_assets.warehouse.stage import (
@@ -29,18 +28,6 @@ from sf_assets.warehouse.tables import PROVENANCE, TEMPORARY, Table
 from sf_assets.windows import compact
 
 _ROWS_AT_ONCE = 5_000_000
-
-
-@contextmanager
-def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """All of it or nothing."""
-    connection.begin()
-    try:
-        yield
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.commit()
 
 
 def merged_slices(
