@@ -53,7 +53,7 @@ class Store:
     """
 
     def __init__(
-        self, schema: Schema, path: Path | None = None, memory_limit: str = "600MB"
+        self, schema: Schema, path: Path | None = None, memory_limit: str = "400MB"
     ) -> None:
         self._spill = tempfile.TemporaryDirectory(prefix="sf-emulator-")
         self.folder = Path(self._spill.name)

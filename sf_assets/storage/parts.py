@@ -19,7 +19,7 @@ from sf_assets.storage.slices import Part
 from sf_assets.storage.store import Store
 from sf_assets.windows import Window
 
-CHUNK_BYTES = 40 << 20
+CHUNK_BYTES = 32 << 20
 """Arrow bytes held before they are written: what bounds the memory of a page being read."""
 
 DAY, MONTH, YEAR = 10, 7, 4
