@@ -24,7 +24,7 @@ dev: setup  ## The emulated org and the Dagster UI
 	$(BIN)/python -m sf_assets.demo --ui
 
 test: setup  ## All tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: setup  ## Style, types, layering
 	$(BIN)/ruff check .

@@ -18,6 +18,11 @@ from sf_assets.pipeline.sync import Extracted, execute
 FAST = Settings(job_seconds=0.0)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests come first, so that no worker is left alone with one in the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 class Workspace:
     """An empty storage and warehouse, a catalogue, and the way to an org.
 

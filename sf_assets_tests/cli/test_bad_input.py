@@ -122,6 +122,7 @@ def test_a_folder_that_cannot_be_written(shell: Shell, workspace: Workspace) -> 
     refused(shell("refresh", env=env), "warehouse", "SF_ASSETS_WAREHOUSE_URL")
 
 
+@pytest.mark.slow
 def test_storage_and_warehouse_of_another_org_are_refused(
     shell: Shell, workspace: Workspace
 ) -> None:
@@ -136,6 +137,7 @@ def test_storage_and_warehouse_of_another_org_are_refused(
     assert workspace.rows("SELECT count(*) FROM silver.product2") == before
 
 
+@pytest.mark.slow
 def test_a_locked_warehouse_keeps_raw_and_is_caught_up(
     shell: Shell, workspace: Workspace, tmp_path: Path
 ) -> None:
@@ -229,6 +231,7 @@ def test_a_disk_that_fills_while_raw_is_written(
     assert workspace.rows("SELECT count(*) > 0 FROM silver.contact") == [(True,)]
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_while_silver_is_merged(shell: Shell, workspace: Workspace) -> None:
     workspace.catalogue({"Product2": None, "Contact": None})
     assert shell("refresh", "--object", "Product2", env=workspace.env).code == 0

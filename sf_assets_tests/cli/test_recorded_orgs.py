@@ -17,6 +17,7 @@ PLAIN = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize(
     ("files", "objects"),

@@ -54,6 +54,7 @@ def versions(lake: Lake, slug: str = "account") -> list[tuple[Any, ...]]:
     )
 
 
+@pytest.mark.slow
 def test_a_busy_day_leaves_few_files_and_every_version(workspace: Workspace, org: Emulator) -> None:
     workspace.tick()
     lake = workspace.org().kept_lake
@@ -73,6 +74,7 @@ def test_a_busy_day_leaves_few_files_and_every_version(workspace: Workspace, org
     assert workspace.tick() == {}
 
 
+@pytest.mark.slow
 def test_a_rebuild_from_compacted_slices_gives_the_same_table(
     workspace: Workspace, org: Emulator
 ) -> None:
@@ -111,6 +113,7 @@ class Fragile(Store):
             super().delete([path])
 
 
+@pytest.mark.slow
 def test_compaction_may_be_interrupted_anywhere(
     workspace: Workspace, org: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
