@@ -23,11 +23,15 @@ from sf_assets.warehouse.stage import (
     fill,
     keep_rejects,
     make_stage,
+    replace_rows,
 )
 from sf_assets.warehouse.tables import PROVENANCE, TEMPORARY, Table
 from sf_assets.windows import compact
 
 _ROWS_AT_ONCE = 5_000_000
+
+_WINNERS = "(SELECT s.* FROM temp.staged s JOIN temp.verdicts USING (Id) WHERE what <> 'stale')"
+"""Rows of the stage that are newer than the table's, or the same."""
 
 
 def merged_slices(
@@ -160,9 +164,7 @@ def _merge_versions(
         winners = table.name
     else:
         outcome = Outcome(rows_in, stale=stale) + _apply(table, names)
-        winners = (
-            "(SELECT s.* FROM temp.staged s JOIN temp.verdicts USING (Id) WHERE what <> 'stale')"
-        )
+        winners = _WINNERS
     outcome += Outcome(rejected=keep_rejects(table, winners, list(actual)))
     for piece in slices:
         if piece.kind is Kind.SNAPSHOT:
@@ -172,23 +174,17 @@ def _merge_versions(
 
 
 def _apply(table: Table, names: Sequence[str]) -> Outcome:
-    """Put the new rows of the stage in the place of the old, by what was decided for each record.
-
-    Rows are inserted and deleted, not updated in place: DuckDB keeps updates in memory until they
-    are committed, and rewrites all row groups that one of them is in.
-    """
+    """Put the new rows of the stage in the place of the old, as was decided for each record."""
     run = table.connection.execute
     _judge(table, [name for name in names if name not in PROVENANCE])
-    kept = [f"t.{quoted(name)}" for name in table.types() if name not in names]
-    old = f"LEFT JOIN {table.name} t ON t.rowid = v.old " if kept else ""
-    run(
-        f"INSERT INTO {table.name} BY NAME SELECT {', '.join(['s.*', *kept])} "
-        f"FROM temp.staged s JOIN temp.verdicts v USING (Id) {old}WHERE v.what <> 'stale'"
-    )
-    run(
-        f"DELETE FROM {table.name} WHERE rowid IN "
-        "(SELECT old FROM temp.verdicts WHERE what IN ('updated', 'unchanged'))"
-    )
+    rows = _WINNERS
+    if kept := [f"t.{quoted(name)}" for name in table.types() if name not in names]:
+        rows = "temp.renewed"
+        run(
+            f"CREATE OR REPLACE TEMP TABLE renewed AS SELECT s.*, {', '.join(kept)} "
+            f"FROM {_WINNERS} s LEFT JOIN {table.name} t USING (Id)"
+        )
+    replace_rows(table, rows)
     counts = dict(run("SELECT what, count(*) FROM temp.verdicts GROUP BY 1").fetchall())
     return Outcome(**counts)
 
@@ -196,15 +192,14 @@ def _apply(table: Table, names: Sequence[str]) -> Outcome:
 def _judge(table: Table, names: Sequence[str]) -> None:
     """Decide for each staged record whether it is inserted, updated, unchanged or stale.
 
-    A verdict also names the row that holds the record so far. Contents are compared only where the
-    cursor is the same, or says nothing because the object has none: then the version may be one
-    that silver has read before.
+    Contents are compared only where the cursor is the same, or says nothing because the object has
+    none: then the version may be one that silver has read before.
     """
     run = table.connection.execute
     version = ", ".join(f"{{0}}.{column}" for column in VERSION)
     equal = " AND ".join(f"s.{n} IS NOT DISTINCT FROM t.{n}" for n in map(quoted, names))
     run(
-        "CREATE OR REPLACE TEMP TABLE candidates AS SELECT s.Id, t.rowid AS old, CASE "
+        "CREATE OR REPLACE TEMP TABLE candidates AS SELECT s.Id, CASE "
         "WHEN t.Id IS NULL THEN 'inserted' "
         f"WHEN ({version.format('t')}) > ({version.format('s')}) THEN 'stale' "
         "WHEN t._cursor = s._cursor OR s._cursor = s._read_at THEN 'same' "
@@ -214,10 +209,10 @@ def _judge(table: Table, names: Sequence[str]) -> None:
     # may have, takes many minutes.
     run(
         "CREATE OR REPLACE TEMP TABLE verdicts AS "
-        "SELECT Id, old, what FROM temp.candidates WHERE what <> 'same' UNION ALL "
-        f"SELECT c.Id, c.old, if(NOT t._deleted AND {equal}, 'unchanged', 'updated') "
-        f"FROM temp.candidates c JOIN temp.staged s USING (Id) "
-        f"JOIN {table.name} t ON t.rowid = c.old WHERE c.what = 'same'"
+        "SELECT Id, what FROM temp.candidates WHERE what <> 'same' UNION ALL "
+        f"SELECT c.Id, if(NOT t._deleted AND {equal}, 'unchanged', 'updated') "
+        f"FROM temp.candidates c JOIN temp.staged s USING (Id) JOIN {table.name} t USING (Id) "
+        "WHERE c.what = 'same'"
     )
     run("DROP TABLE temp.candidates")
 

@@ -12,7 +12,15 @@ from sf_assets.warehouse import history
 from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.duckdb import quoted
 from sf_assets.warehouse.ledger import Outcome
-from sf_assets.warehouse.stage import Reader, drop_older, fill, insert, keep_rejects, make_stage
+from sf_assets.warehouse.stage import (
+    Reader,
+    drop_older,
+    fill,
+    insert,
+    keep_rejects,
+    make_stage,
+    replace_rows,
+)
 from sf_assets.warehouse.tables import PROVENANCE, TEMPORARY, Table
 
 _OF_THIS_VERSION = "t._cursor = s._cursor AND t._read_at <= s._read_at AND NOT t._deleted"
@@ -79,17 +87,17 @@ def _amend(table: Table, piece: Slice, columns: Mapping[str, Column], read: Read
         history.amend(table, piece, staged, names)
     differs = " OR ".join(f"t.{n} IS DISTINCT FROM s.{n}" for n in names) or "false"
     run(
-        f"CREATE OR REPLACE TEMP TABLE amended AS SELECT s.*, {differs} AS differs, t.rowid AS old "
+        f"CREATE OR REPLACE TEMP TABLE amended AS SELECT s.*, {differs} AS differs "
         f"FROM {staged.name} s JOIN {table.name} t ON t.Id = s.Id AND {_OF_THIS_VERSION}"
     )
     rejected = keep_rejects(table, "temp.amended", [n for n in actual if n != "Id"])
-    if names:  # inserted and deleted, as in a merge: an update of millions of rows stays in memory
+    if names:
         run(
-            f"INSERT INTO {table.name} BY NAME "
+            "CREATE OR REPLACE TEMP TABLE renewed AS "
             f"SELECT t.* REPLACE ({', '.join(f's.{n} AS {n}' for n in names)}) "
-            f"FROM {table.name} t JOIN temp.amended s ON t.rowid = s.old WHERE s.differs"
+            f"FROM {table.name} t JOIN temp.amended s USING (Id) WHERE s.differs"
         )
-        run(f"DELETE FROM {table.name} WHERE rowid IN (SELECT old FROM temp.amended WHERE differs)")
+        replace_rows(table, "temp.renewed")
     ((found, updated),) = run(
         "SELECT count(*), count(*) FILTER (WHERE differs) FROM temp.amended"
     ).fetchall()

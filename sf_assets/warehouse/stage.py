@@ -193,6 +193,22 @@ def drop_older(staged: Table) -> int:
     return scalar(staged.connection, f"DELETE FROM {staged.name} WHERE rowid IN ({older})")
 
 
+def replace_rows(table: Table, rows: str) -> None:
+    """Put rows in the place of those with the same Ids, or beside the others.
+
+    They are deleted and inserted, not updated in place: DuckDB keeps updates in memory until they
+    are committed, and rewrites every row group that one of them is in. Nor are the old rows named
+    by `rowid`: when that is done several times in one transaction, rows that it inserted itself
+    are damaged (seen with DuckDB 2.0.0 and millions of rows).
+
+    Args:
+        table: The table.
+        rows: A query in parentheses, or another table: whole rows.
+    """
+    table.connection.execute(f"DELETE FROM {table.name} WHERE Id IN (SELECT Id FROM {rows})")
+    table.connection.execute(f"INSERT INTO {table.name} BY NAME FROM {rows}")
+
+
 def keep_rejects(table: Table, winners: str, columns: Sequence[str]) -> int:
     """Replace the rejects of the records that were merged; how many values were rejected."""
     run = table.connection.execute
