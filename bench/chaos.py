@@ -170,7 +170,8 @@ def _schema_changes(org: Emulator) -> list[Callable[[], str]]:
 
 @contextmanager
 def _impatient() -> Iterator[None]:
-    """Waiting times that an hour of ticks has."""
+    """Waiting times that an hour of ticks has; all is as before when the block ends."""
+    rest_rows = extract.REST_ROWS
     names = ("_FIRST_PAUSE", "_LONGEST_PAUSE", "READ_SECONDS")
     before = [getattr(session, name) for name in names]
     for name, value in zip(names, (0.002, 0.02, 5.0), strict=True):
@@ -178,6 +179,7 @@ def _impatient() -> Iterator[None]:
     try:
         yield
     finally:
+        extract.REST_ROWS = rest_rows
         for name, value in zip(names, before, strict=True):
             setattr(session, name, value)
 

@@ -1,14 +1,12 @@
 """Many ticks later: few files, every version still there, and nothing merged twice."""
 
-from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline.load import behind, rebuild
 from sf_assets.storage.compaction import MANY, compact_slices, remove_replaced
@@ -16,16 +14,8 @@ from sf_assets.storage.lake import Lake
 from sf_assets.storage.scan import scan
 from sf_assets.storage.slices import Kind
 from sf_assets.storage.store import Store
-from sf_assets_tests.conftest import FAST, Workspace
+from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
-
-
-@pytest.fixture
-def org() -> Iterator[Emulator]:
-    clock = Clock(datetime(2026, 11, 20, 15, 30, tzinfo=UTC), frozen=True)
-    with Emulator(scale=0.01, seed=11, settings=FAST, clock=clock) as emulator:
-        emulator.advance(600)
-        yield emulator
 
 
 @pytest.fixture
