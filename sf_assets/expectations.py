@@ -22,7 +22,7 @@ REMEDIES = {
     "ids": "make the table anew from raw: sf-assets rebuild",
     "rejects": "see silver.<object>_rejects, and correct these values in Salesforce",
     "references": "point the fields at records that are there, or undelete those",
-    "picklists": "correct these values, or add them to their picklists",
+    "picklists": "correct the values that describe does not list, or add them to their picklists",
     "schema": "let the user read these fields again, or leave them out in the catalogue",
     "derived": "read these fields again: sf-assets refresh --derived",
     "reconciled": "see which records differ, and repair them: sf-assets reconcile --repair",

@@ -14,8 +14,9 @@ from sf_assets.pipeline.org import Org
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.scan import scan
 from sf_assets.storage.slices import column_name
-from sf_assets.warehouse.duckdb import quoted, transaction
+from sf_assets.warehouse.duckdb import known_names, quoted, transaction
 from sf_assets.warehouse.gold import DAY, GoldTable, raw_relation
+from sf_assets.warehouse.refusals import refusal
 from sf_assets.warehouse.stage import fill, make_rejects
 from sf_assets.warehouse.tables import TEMPORARY, Table
 
@@ -60,10 +61,11 @@ def build_gold(org: Org, lake: Lake, table: GoldTable, days: Sequence[date] = ()
                     run(f"CREATE TABLE IF NOT EXISTS {name} AS {query} LIMIT 0", {DAY: days[0]})
                     by_day = {day: _build_day(connection, name, query, day) for day in days}
         except duckdb.CatalogException as error:
-            brief = str(error).partition("\n")[0].removeprefix("Catalog Error: ")
-            raise ConfigError(f"{table.path}: {brief}; load what it reads first") from None
-        except (duckdb.BinderException, duckdb.ParserException) as error:
-            raise WarehouseError(f"{table.path}: {error}") from None
+            said = refusal(error, query, known_names(connection))
+            raise ConfigError(f"{table.path}: {said}; load what it reads first") from None
+        except duckdb.Error as error:
+            said = refusal(error, query, known_names(connection))
+            raise WarehouseError(f"{table.path}: {said}; the table is as it was") from None
         columns = {row[0]: row[1] for row in run(f"DESCRIBE {name}").fetchall()}
         count = run(f"SELECT count(*) FROM {name}").fetchone()
         return Built(int(count[0]) if count else 0, columns, by_day)

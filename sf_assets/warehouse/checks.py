@@ -36,18 +36,6 @@ class Silver:
         """SQL types of an object's columns, by name."""
         return self._types[slug]
 
-    def holding(self, slug: str, values: Mapping[str, Sequence[str]]) -> int:
-        """Live rows that hold any of these values, given by column."""
-        total = 0
-        for column, some in values.items():
-            name = quoted(column)
-            listed = f"[{name}]" if self._types[slug][column] != MULTIPLE else name
-            total += self._count(
-                f"SELECT count(*) FROM {self.live(slug)} WHERE list_has_any(?, {listed})",
-                [list(some)],
-            )
-        return total
-
     def live(self, slug: str) -> str:
         """An object's live view, as SQL writes it."""
         return quoted(self._schema, f"{slug}_live")
@@ -89,20 +77,20 @@ class Silver:
                 found[column] = count
         return found
 
-    def unlisted(self, slug: str, picklists: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-        """Values of picklists that describe does not list, by column; only columns with any."""
+    def unlisted(self, slug: str, picklists: Mapping[str, Sequence[str]]) -> dict[str, int]:
+        """Live rows with a picklist value that describe does not list, by column; only with any."""
         found = {}
         for column, values in picklists.items():
             if column not in self._types[slug]:
                 continue
             name = quoted(column)
-            value = f"unnest({name})" if self._types[slug][column] == MULTIPLE else name
+            held = f"[{name}]" if self._types[slug][column] != MULTIPLE else name
             query = (
-                f"SELECT DISTINCT value FROM (SELECT {value} AS value FROM {self.live(slug)}) "
-                "WHERE value IS NOT NULL AND NOT list_contains(?, value) ORDER BY value LIMIT 20"
+                f"SELECT count(*) FROM {self.live(slug)} "
+                f"WHERE {name} IS NOT NULL AND NOT list_has_all(?, {held})"
             )
-            if rows := self._run(query, [list(values)]).fetchall():
-                found[column] = [row[0] for row in rows]
+            if count := self._count(query, [list(values)]):
+                found[column] = count
         return found
 
     def _count(self, query: str, parameters: Sequence[object] = ()) -> int:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import duckdb
 
 from sf_assets.errors import ConfigError, WarehouseError, WarehouseLockedError, WrongOrgError
+from sf_assets.warehouse.refusals import refusal
 
 MEMORY_LIMIT = "1GB"
 """Of the engine, unless the URL says otherwise (`?memory_limit=4GB`)."""
@@ -115,12 +116,11 @@ class Warehouse:
                 connection.execute(_OPS)
             yield connection
         except duckdb.Error as error:
-            brief = str(error).partition("\n")[0]
+            said = refusal(error, names=known_names(connection))
             raise WarehouseError(
-                f"the warehouse {self.path} refused: {brief}; nothing half done was kept, "
-                "the tables are as they were last committed (if it is out of space, make some and "
-                "run again)"
-            ) from error
+                f"the warehouse {self.path} refused: {said}; "
+                "nothing half done was kept, the tables are as they were last committed"
+            ) from None
         finally:
             connection.close()
 
@@ -145,9 +145,9 @@ class Warehouse:
                 raise self._unusable(error) from None
 
     def _unusable(self, error: Exception) -> WarehouseError:
-        brief = str(error).partition("\n")[0]
         return WarehouseError(
-            f"the warehouse {self.path} cannot be opened: {brief}; check SF_ASSETS_WAREHOUSE_URL"
+            f"the warehouse {self.path} cannot be opened: {refusal(error)}; check "
+            "SF_ASSETS_WAREHOUSE_URL"
         )
 
     def claim(self, connection: duckdb.DuckDBPyConnection, org_id: str, name: str) -> None:
@@ -164,6 +164,21 @@ class Warehouse:
                 f"the warehouse {self.path} holds the data of org {row[0]}, not of {org_id}; set "
                 "another SF_ASSETS_WAREHOUSE_URL or the other org's credentials"
             )
+
+
+def known_names(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Names of the schemas, tables, columns and functions there are, which errors may tell.
+
+    None when the connection is broken.
+    """
+    try:
+        rows = connection.execute(
+            "SELECT unnest([schema_name, table_name, column_name]) FROM duckdb_columns() "
+            "UNION SELECT function_name FROM duckdb_functions()"
+        ).fetchall()
+    except duckdb.Error:
+        return set()
+    return {name for (name,) in rows}
 
 
 def _holder(message: str) -> str:
