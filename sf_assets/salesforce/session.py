@@ -6,9 +6,9 @@ It is an ordinary `requests.Session`, so that simple-salesforce and our own Bulk
 import random
 import threading
 import time
-from collections.abc import Callable, Container, Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -20,34 +20,17 @@ from sf_assets.errors import LoginError, OrgUnreachableError
 from sf_assets.salesforce.answers import error_of, path_of
 from sf_assets.salesforce.auth import BUSY, Token
 from sf_assets.salesforce.budget import RESERVE_PERCENT, Budget
+from sf_assets.salesforce.clock import Clock
 
 CONNECT_SECONDS, READ_SECONDS = 10, 120
 """A stalled body breaks after `READ_SECONDS` without a byte."""
 
 ATTEMPTS = 6
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_LOOKS_AT_THE_CLOCK = 8
+"""How often the org is asked for the time, when its answers differ, before it is given up."""
+
 _PASSING = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError, ContentDecodingError)
-
-
-class Clock:
-    """The org's own clock, learnt from the Date headers of its answers."""
-
-    def __init__(self) -> None:
-        self._skew = timedelta()
-
-    def observe(self, date_header: str | None) -> None:
-        """Take note of an answer's Date header; one that cannot be read is passed over."""
-        try:
-            moment = parsedate_to_datetime(date_header or "")
-            # A zone of -0000, or none, gives a moment without one; HTTP knows UTC alone.
-            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-        except (ValueError, OverflowError):
-            return
-        self._skew = moment - datetime.now(UTC)
-
-    def now(self) -> datetime:
-        """The org's present, UTC, cut to the second."""
-        return (datetime.now(UTC) + self._skew).replace(microsecond=0)
 
 
 class _PlainHttp(HTTPAdapter):
@@ -88,7 +71,7 @@ class OrgSession(requests.Session):
         self._refusal: LoginError | None = None
         self.clock = Clock()
         self.token = self._log_in(BUSY)
-        self.budget = Budget(self.token.instance_url, reserve_percent, self.clock.now)
+        self.budget = Budget(self.token.instance_url, reserve_percent, self.clock.last_believed)
         if self.token.instance_url.startswith("http://"):
             host = self.token.instance_url.removeprefix("http://")
             self.mount(f"https://{host}/", _PlainHttp(pool_maxsize=64))
@@ -138,6 +121,7 @@ class OrgSession(requests.Session):
         """Send once; again when no answer came, or not a whole one."""
         while True:
             call = self.budget.begin(request)
+            sent = datetime.now(UTC)
             try:
                 response = super().send(request, **options)
             except requests.RequestException as error:
@@ -155,9 +139,23 @@ class OrgSession(requests.Session):
                 self.budget.end(call)
                 raise
             response.encoding = "utf-8"  # whatever the headers say (design rule 5)
-            self.clock.observe(response.headers.get("Date"))
+            self.clock.observe(response.headers.get("Date"), sent + response.elapsed)
             self.budget.end(call, response)
+            self._settle_the_time(options)
             return response
+
+    def _settle_the_time(self, options: Mapping[str, Any]) -> None:
+        """Ask for the time again while it is not clear which answer to believe; costs no call."""
+        url = f"{self.token.instance_url}/services/data"
+        for _ in range(_LOOKS_AT_THE_CLOCK):
+            if self.clock.settled:
+                return
+            ask = requests.Request("GET", url, {"Cache-Control": "no-cache"})
+            how = {**options, "stream": False, "allow_redirects": False}
+            sent = datetime.now(UTC)
+            with suppress(requests.RequestException):
+                answer = super().send(self.prepare_request(ask), **how)
+                self.clock.observe(answer.headers.get("Date"), sent + answer.elapsed)
 
     def _renew(self, stale: Token) -> None:
         """Log in again, once for all threads that met the same expired token."""

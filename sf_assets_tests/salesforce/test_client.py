@@ -1,11 +1,9 @@
 """Connecting: which org, which version, what time it is there, and what has been used up."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from sf_assets.emulator.clock import Clock as OrgClock
 from sf_assets.emulator.metadata import standard_schema
@@ -16,7 +14,6 @@ from sf_assets.errors import ConfigError, OrgUnreachableError, SalesforceError
 from sf_assets.salesforce.budget import Standing
 from sf_assets.salesforce.bulk import Deadlines
 from sf_assets.salesforce.client import connect
-from sf_assets.salesforce.session import Clock
 from sf_assets.settings import load_credentials
 from sf_assets_tests.salesforce.logins import GRANTED, OAUTH
 from sf_assets_tests.salesforce.scripted import Answer, Reply, as_json, failure, html
@@ -194,53 +191,3 @@ def test_the_time_is_the_orgs_time_from_the_first_moment(
     assert timedelta(0) <= behind < timedelta(seconds=3)
     assert client.now().tzinfo is UTC
     assert client.now().microsecond == 0
-
-
-def test_the_time_follows_the_org(org: ScriptedOrg) -> None:
-    def dated(day: str) -> Reply:
-        return as_json({"A": {}}, headers={"Date": day})
-
-    org.on(
-        "GET",
-        f"{DATA}/limits/?",
-        dated("Sat, 01 Aug 2026 10:00:00 GMT"),
-        dated("Sat, 01 Aug 2026 12:00:00 GMT"),
-        dated("yesterday"),
-        as_json({"A": {}}, headers={"Date": None}),
-    )
-    with connected(org) as client:
-        times = []
-        for _ in range(4):
-            client.rest.limits()
-            times.append(client.now())
-    ten = datetime(2026, 8, 1, 10, tzinfo=UTC)
-    seconds = [(moment - ten).total_seconds() for moment in times]
-    assert all(
-        0 <= s - wanted <= 3 for s, wanted in zip(seconds, (0, 7200, 7200, 7200), strict=True)
-    )
-
-
-@pytest.mark.parametrize("zone", ["GMT", "+0000", "-0000", "", "UTC"])
-def test_a_date_is_utc_unless_it_says_otherwise(zone: str, monkeypatch: Any) -> None:
-    import time
-
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    time.tzset()
-    try:
-        clock = Clock()
-        clock.observe(f"Sat, 01 Aug 2026 10:00:00 {zone}".strip())
-        passed = clock.now() - datetime(2026, 8, 1, 10, tzinfo=UTC)
-    finally:
-        monkeypatch.undo()
-        time.tzset()
-    assert timedelta(seconds=-1) <= passed < timedelta(seconds=3)
-
-
-@given(st.text() | st.none())
-@example("Fri, 31 Dec 9999 23:59:59 -2359")
-@example("Mon, 01 Jan 0001 00:00:00 +2359")
-@example("Thu, 21 Nov 2026 10:00:00 +99999999")
-def test_any_date_header_is_read_or_passed_over(header: str | None) -> None:
-    clock = Clock()
-    clock.observe(header)
-    assert clock.now().tzinfo is UTC
