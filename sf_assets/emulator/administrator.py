@@ -7,6 +7,8 @@
     {"action": "change_field", "object_name": "Account", "field": "New__c",
      "spec": {"type": "double", "precision": 18, "scale": 2}}
     {"action": "delete_field", "object_name": "Account", "field": "New__c"}
+    {"action": "respell_field", "object_name": "Account", "field": "New__c", "name": "NEW__c"}
+    {"action": "respell_object", "object_name": "Showcase__c", "name": "ShowCase__c"}
     {"action": "hide_field", "object_name": "Account", "field": "Rating"}
     {"action": "show_field", "object_name": "Account", "field": "Rating"}
     {"action": "hide_object", "object_name": "Campaign"}
@@ -24,13 +26,15 @@ import dataclasses
 import threading
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.metadata.fields import Spec, describe_field
+from sf_assets.emulator.respelling import respelt_field, respelt_object
 from sf_assets.emulator.schema import Schema, SObject
 from sf_assets.emulator.store import Store, column_type, quoted
 
+T = TypeVar("T")
 _BUCKETS = 10_000
 _SECOND = timedelta(seconds=1)
 
@@ -136,6 +140,49 @@ class Administrator:
             self._replace(dataclasses.replace(sobject, document=document))
             if sobject.fields[name.lower()].stored:
                 self._write(f"ALTER TABLE {quoted(sobject.name)} DROP COLUMN {quoted(name)}")
+
+    def respell_field(self, object_name: str, field: str, name: str) -> None:
+        """Change the case in which a field's API name is written, and that of its relationship.
+
+        Raises:
+            ValueError: The object has no such field, or the name is another one.
+        """
+        with self._lock:
+            sobject, old = self._existing(object_name, field)
+            changed = respelt_field(sobject, old, name)
+            if sobject.fields[old.lower()].stored and sobject.generated is None:
+                self._write(
+                    f"ALTER TABLE {quoted(sobject.name)}"
+                    f" RENAME COLUMN {quoted(old)} TO {quoted(name)}"
+                )
+            hidden = self._hidden_fields.get(sobject.name, set())
+            if old in hidden:
+                self._hidden_fields[sobject.name] = hidden - {old} | {name}
+            self._replace(changed)
+
+    def respell_object(self, object_name: str, name: str) -> None:
+        """Change the case in which an object's API name is written, wherever it is.
+
+        Raises:
+            ValueError: There is no such object, it has no table, or the name is another one.
+        """
+        with self._lock:
+            old = self._object(object_name)
+            if old.generated is not None:
+                raise ValueError(f"the rows of {old.name} are computed under that name")
+            respelt = [respelt_object(sobject, old.name, name) for sobject in self._everything]
+            self._write(f"ALTER TABLE {quoted(old.name)} RENAME TO {quoted(name)}")
+            self._write(
+                "UPDATE emulator.purged SET object = $value WHERE lower(object) = lower($value)",
+                name,
+            )
+            _rename(self._hidden_fields, old.name, name)
+            _rename(self._hidden_rows, old.name, name)
+            _rename(self._changed, old.name, name)
+            if old.name in self._hidden_objects:
+                self._hidden_objects = self._hidden_objects - {old.name} | {name}
+            self._everything.set_all(respelt)
+            self._touch(name)
 
     def hide_field(self, object_name: str, field: str) -> None:
         """Take the permission to see a field away from the user (field-level security)."""
@@ -250,6 +297,12 @@ class Administrator:
         return dataclasses.replace(
             sobject, document=document, hidden_rows=rows, unrestricted=sobject
         )
+
+
+def _rename(kept: dict[str, T], old: str, new: str) -> None:
+    """Keep under a new name what is kept under an old one."""
+    if old in kept:
+        kept[new] = kept.pop(old)
 
 
 def _with_field(sobject: SObject, name: str, spec: Spec) -> SObject:

@@ -15,6 +15,7 @@ from sf_assets.emulator.org import Org
 from sf_assets.emulator.query import QueryResources
 from sf_assets.emulator.replication import ReplicationResources
 from sf_assets.emulator.router import Route, Router
+from sf_assets.emulator.sessions import unknown_session
 from sf_assets.emulator.soap import SoapLogin
 from sf_assets.emulator.sobject_collections import CollectionResources
 from sf_assets.emulator.sobjects import SObjectResources
@@ -87,11 +88,22 @@ class App:
             raise ApiError(410, "UNSUPPORTED_API_VERSION", message)
         if float(version) > _NEWEST or not version.endswith(".0"):
             raise not_found()
-        user_id = self.org.sessions.user(request.headers.get("authorization", ""))
+        user_id = self._user(request)
         self.org.limits.count_request()
         reply = self.resource(request.at(path=path, version=version, user_id=user_id))
         reply.headers.setdefault("Sforce-Limit-Info", self.org.limits.header())
         return reply
+
+    def _user(self, request: Request) -> str:
+        """The user of a session, which is known only at the instance that the org is on.
+
+        Raises:
+            ApiError: INVALID_SESSION_ID.
+        """
+        user_id = self.org.sessions.user(request.headers.get("authorization", ""))
+        if self.org.instance not in (None, request.origin):
+            raise unknown_session()
+        return user_id
 
     def _who(self, request: Request) -> Reply:
         try:

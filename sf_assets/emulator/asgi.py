@@ -5,6 +5,7 @@ import gzip
 import logging
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,7 +13,7 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 
-from sf_assets.emulator.breakage import break_off, broken_headers, cut, stalled
+from sf_assets.emulator.breakage import break_off, broken_headers, cut, replaced, stalled
 from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.control import PATH as CONTROL_PATH
 from sf_assets.emulator.errors import ApiError
@@ -84,8 +85,10 @@ class Asgi:
             return error_reply(ApiError(500, "UNKNOWN_EXCEPTION", "An unexpected error occurred."))
 
     async def _send(self, request: Request, reply: Reply, send: Any) -> None:
-        headers, chunks = await run_in_threadpool(_encoded, request, reply)
         fault = request.fault
+        if fault is not None and fault.replace:
+            reply = replace(reply, body=await run_in_threadpool(replaced, fault, reply.body))
+        headers, chunks = await run_in_threadpool(_encoded, request, reply)
         skew = 0.0 if fault is None else fault.date_skew
         headers = {"Date": self._clock.http_date(skew), **headers}
         if fault is not None:

@@ -127,7 +127,7 @@ class OAuth:
             "access_token": self._org.sessions.issue(self._org.user.id),
             "signature": base64.b64encode(signature).decode(),
             "scope": "id api",
-            "instance_url": request.origin,
+            "instance_url": self._org.instance or request.origin,
             "id": identity,
             "token_type": "Bearer",
             "issued_at": issued,

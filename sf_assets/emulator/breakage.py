@@ -18,6 +18,31 @@ def broken_headers(fault: Fault, headers: dict[str, str]) -> dict[str, str]:
     return {n.lower(): v for n, v in kept.items()} if fault.lower_case_headers else kept
 
 
+def row_spans(first: int, end: int, repeat_row: int | None) -> list[tuple[int, int]]:
+    """The rows of a page as spans of row numbers.
+
+    Args:
+        first: Number of the first row.
+        end: Number after the last one.
+        repeat_row: A row of the page, from 1, that comes in place of the next one too.
+    """
+    if repeat_row is None or first + repeat_row >= end:
+        return [(first, end)]
+    again = first + repeat_row
+    return [(first, again), (again - 1, again), (again + 1, end)]
+
+
+def replaced(fault: Fault, body: str | bytes | Iterator[bytes]) -> str | bytes | Iterator[bytes]:
+    """The body with other texts in place of some."""
+    if not fault.replace:
+        return body
+    if not isinstance(body, str):
+        body = (body if isinstance(body, bytes) else b"".join(body)).decode("utf-8", "replace")
+    for text, other in fault.replace.items():
+        body = body.replace(text, other)
+    return body
+
+
 def cut(fault: Fault, chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The body up to where the fault ends it."""
     limits = [

@@ -16,7 +16,8 @@ from sf_assets.emulator.errors import ApiError, malformed_json, not_found
 from sf_assets.emulator.jobs import DELIMITERS, LINE_ENDINGS, Job
 from sf_assets.emulator.messages import CSV, Reply, Request, empty, json_reply
 from sf_assets.emulator.org import Org
-from sf_assets.emulator.query import shifted
+from sf_assets.emulator.query import repeated, shifted
+from sf_assets.emulator.soql.plan import Plan
 
 _OPERATIONS = {"query": False, "queryAll": True}
 _LISTED = 1000
@@ -42,7 +43,7 @@ class BulkQuery:
         line_ending = _choice(body, "lineEnding", "LF", LINE_ENDINGS)
         _choice(body, "contentType", "CSV", {"CSV": ""})
         plan = self._org.compile(str(body.get("query") or ""), all_rows=_OPERATIONS[operation])
-        check_plan(plan)
+        check_plan(plan, self._org.restrictions)
         if float(request.version) < _FIRST_IN_ORDER:
             by_name = sorted(plan.outputs, key=lambda output: ".".join(output.path))
             plan = dataclasses.replace(plan, outputs=tuple(by_name))
@@ -54,9 +55,7 @@ class BulkQuery:
             delimiter=delimiter,
             line_ending=line_ending,
             user_id=request.user_id,
-            ending=(request.fault.job_state, request.fault.job_message)
-            if request.fault
-            else (None, None),
+            ending=self._ending(request, plan),
             delay=request.fault.job_seconds if request.fault else 0.0,
         )
         return json_reply({**_short(job), **_format(job)})
@@ -109,7 +108,7 @@ class BulkQuery:
         first = shifted(request, _offset(request.query.get("locator"), job.result.rows), count)
         first = min(first, job.result.rows)
         try:
-            rows, size, chunks = job.result.page(first, count)
+            rows, size, chunks = job.result.page(first, count, repeated(request))
         except FileNotFoundError:
             # Deleted by somebody else in between.
             raise not_found() from None
@@ -170,6 +169,13 @@ class BulkQuery:
         if not asked.isdecimal() or int(asked) < 1:
             raise ApiError(400, "CLIENTINPUTERROR", f"Invalid value for maxRecords: {asked}")
         return int(asked)
+
+    def _ending(self, request: Request, plan: Plan) -> tuple[str | None, str | None]:
+        """State in which a new job must end, and its error message, unless it ends well."""
+        if request.fault is not None and request.fault.job_state is not None:
+            return request.fault.job_state, request.fault.job_message
+        refusal = self._org.restrictions.overrun(plan)
+        return (None, None) if refusal is None else ("Failed", str(refusal))
 
     def _count_job(self) -> None:
         """Count a new job.

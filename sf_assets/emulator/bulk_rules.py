@@ -1,6 +1,7 @@
 """What the Bulk API refuses to query."""
 
 from sf_assets.emulator.errors import ApiError
+from sf_assets.emulator.restrictions import Restrictions
 from sf_assets.emulator.schema import COMPOUND_TYPES, SObject
 from sf_assets.emulator.soql.plan import Plan
 
@@ -24,25 +25,26 @@ _CHUNKED = frozenset(
 )  # fmt: skip
 
 
-def check_object(sobject: SObject) -> None:
+def check_object(sobject: SObject, restrictions: Restrictions) -> None:
     """Refuse an object that cannot be exported in bulk.
 
     Raises:
         ApiError: INVALIDENTITY.
     """
     name = sobject.name
-    if name in _UNSUPPORTED or name.endswith(("ChangeEvent", "__e")):
+    is_event = name.endswith(("ChangeEvent", "__e"))
+    if name in _UNSUPPORTED or is_event or restrictions.of(name).one_page:
         message = f"Entity '{name}' is not supported by the Bulk API."
         raise ApiError(400, "INVALIDENTITY", message)
 
 
-def check_plan(plan: Plan) -> None:
+def check_plan(plan: Plan, restrictions: Restrictions) -> None:
     """Refuse a query that the Bulk API cannot run.
 
     Raises:
-        ApiError: API_ERROR.
+        ApiError: API_ERROR, or whatever the object's own rules say.
     """
-    check_object(plan.scope.sobject)
+    check_object(plan.scope.sobject, restrictions)
     if any(output.children is not None for output in plan.outputs):
         raise _refused("Aggregate Relationships not supported in Bulk Query")
     if plan.kind != "rows":
@@ -54,6 +56,7 @@ def check_plan(plan: Plan) -> None:
         raise _refused("Selecting compound data not supported in Bulk Query")
     if "base64" in types:
         raise _refused("Selecting binary data not supported in Bulk Query")
+    restrictions.check(plan)
 
 
 def supports_chunking(sobject: SObject) -> bool:

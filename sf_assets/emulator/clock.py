@@ -4,6 +4,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(microsecond=0, tzinfo=UTC)
+
 
 class Clock:
     """The org's own clock: every stamp and every `Date` header comes from it.
@@ -35,8 +38,13 @@ class Clock:
         self._base += timedelta(seconds=seconds)
 
     def http_date(self, skew: float = 0.0) -> str:
-        """The present as an HTTP `Date` header, some seconds ahead."""
-        return format_datetime(self.now() + timedelta(seconds=skew), usegmt=True)
+        """The present as an HTTP `Date` header, some seconds ahead, as far as there are years."""
+        now = self.now()
+        try:
+            shown = now + timedelta(seconds=skew)
+        except OverflowError:
+            shown = _LAST if skew > 0 else _FIRST
+        return format_datetime(shown, usegmt=True)
 
 
 def iso(moment: datetime) -> str:

@@ -9,6 +9,7 @@ Records, in the name of the org:
     {"action": "write", "statements": [
         {"do": "insert", "object": "Account", "values": {"Name": "New"}},
         {"do": "update", "object": "Account", "id": "001…", "values": {"Rating": "Hot"}},
+        {"do": "set", "object": "Account", "id": "001…", "values": {"Rating": "Hot"}},
         {"do": "delete", "object": "Account", "id": "001…"},
         {"do": "undelete", "object": "Account", "id": "001…"},
         {"do": "purge", "object": "Account", "id": "001…"},
@@ -19,14 +20,21 @@ Records, in the name of the org:
 
 `write` and `hold` answer with the Ids of the statements' records. What is held has its stamps (that
 of the statement, or `stamp`) but is seen by nobody until it is committed: by `commit`, or by itself
-after `seconds`, which may be left out as `stamp` may.
+after `seconds`, which may be left out as `stamp` may. The stamp may be older than the record's own,
+as when a server's clock is behind. `set` changes values and moves no stamp, as the platform does
+with a job's progress.
 
-Fields, objects, permissions and sharing: see `administrator`.
+Fields, objects, permissions and sharing: see `administrator`. What single objects refuse: see
+`restrictions`.
 
-The clock, the sessions, and what other clients use of the org's limits:
+The clock, the sessions (and the open query results, which may die with them), the org's address
+(it moves to another port, which logins name from then on; sessions are not known at the old one,
+where only logins go on), and what other clients use of the org's limits:
 
     {"action": "advance", "seconds": 3600}
     {"action": "end_sessions"}
+    {"action": "end_sessions", "cursors": true}
+    {"action": "move"}
     {"action": "spend", "requests": 90000, "query_jobs": 9000, "query_kb": 900000000}
 """
 
@@ -45,7 +53,7 @@ PATH = "/_control"
 Answer = dict[str, Any]
 _ADMINISTRATION = (
     "add_field", "change_field", "delete_field", "hide_field", "show_field", "hide_object",
-    "show_object", "delete_object", "hide_rows", "show_rows",
+    "show_object", "delete_object", "hide_rows", "show_rows", "respell_field", "respell_object",
 )  # fmt: skip
 
 
@@ -67,7 +75,9 @@ class Control:
             "rollback": self._rollback,
             "advance": self._advance,
             "spend": org.limits.spend,
-            "end_sessions": org.sessions.revoke_all,
+            "end_sessions": self._end_sessions,
+            "move": self._move,
+            "restrict": org.restrictions.restrict,
             **{name: getattr(org.admin, name) for name in _ADMINISTRATION},
         }
 
@@ -125,6 +135,14 @@ class Control:
             raise not_found(f"no transaction {number} is open")
         return held
 
+    def _end_sessions(self, *, cursors: bool = False) -> None:
+        self._org.sessions.revoke_all()
+        if cursors:
+            self._org.cursors.close()
+
+    def _move(self) -> Answer:
+        return {"url": self._org.move()}
+
     def _advance(self, seconds: float) -> None:
         self._org.advance(seconds)
 
@@ -146,6 +164,8 @@ def _perform(writer: Writer, statement: Mapping[str, Any]) -> str:
     match statement["do"]:
         case "update":
             writer.update(object_name, key, statement["values"])
+        case "set":
+            writer.set(object_name, key, statement["values"])
         case "delete":
             writer.delete(object_name, key)
         case "undelete":

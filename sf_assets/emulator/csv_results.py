@@ -5,7 +5,7 @@ bytes of the file, and its offsets say where rows end. The places of the row end
 file, so that any range of rows can be sent without reading what is before it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
+from sf_assets.emulator.breakage import row_spans
 from sf_assets.emulator.rows_sql import csv_statement
 from sf_assets.emulator.soql.plan import Plan, chunk_order, chunk_rows
 from sf_assets.emulator.store import Store, quoted
@@ -51,20 +52,24 @@ class CsvResult:
     rows: int
     size: int
 
-    def page(self, first: int, count: int) -> tuple[int, int, Iterator[bytes]]:
+    def page(
+        self, first: int, count: int, repeat_row: int | None = None
+    ) -> tuple[int, int, Iterator[bytes]]:
         """Some rows, with the header before them.
 
         Args:
             first: Number of the first row, from 0.
             count: Most rows to send.
+            repeat_row: A row of the page, from 1, to send in place of the next one too.
 
         Returns:
             Number of rows, size in bytes, and the bytes in chunks.
         """
         end = min(first + count, self.rows)
-        start_byte, end_byte = self._end_of(first), self._end_of(end)
-        size = len(self.header) + end_byte - start_byte
-        return end - first, size, self._chunks(start_byte, end_byte)
+        spans = row_spans(first, end, repeat_row)
+        places = [(self._end_of(start), self._end_of(stop)) for start, stop in spans]
+        size = len(self.header) + sum(stop - start for start, stop in places)
+        return end - first, size, self._chunks(places)
 
     def delete(self) -> None:
         """Remove the files; a page that is being sent is still sent."""
@@ -79,19 +84,18 @@ class CsvResult:
             index.seek((row - 1) * _WORD.itemsize)
             return int.from_bytes(index.read(_WORD.itemsize), "little")
 
-    def _chunks(self, start: int, end: int) -> Iterator[bytes]:
+    def _chunks(self, places: Sequence[tuple[int, int]]) -> Iterator[bytes]:
         # Opened at once: the job may be deleted before the first chunk is asked for.
         file = self.path.open("rb")
 
         def read() -> Iterator[bytes]:
             with file:
-                file.seek(start)
-                left = end - start
-                yield self.header + file.read(min(left, _CHUNK))
-                left -= _CHUNK
-                while left > 0:
-                    yield file.read(min(left, _CHUNK))
-                    left -= _CHUNK
+                before = self.header
+                for start, end in places:
+                    file.seek(start)
+                    for place in range(start, max(end, start + 1), _CHUNK):
+                        yield before + file.read(min(end - place, _CHUNK))
+                        before = b""
 
         return read()
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
+from sf_assets.emulator.breakage import row_spans
 from sf_assets.emulator.errors import ApiError
 from sf_assets.emulator.ids import IdSequence
 from sf_assets.emulator.rows_sql import LINK, JsonRows
@@ -84,8 +85,13 @@ class Cursor:
             yield from batch.column(0).to_pylist()
         self._connection.close()
 
-    def page(self, first: int) -> str:
-        """Records from a place on, as JSON texts joined by commas."""
+    def page(self, first: int, repeat_row: int | None = None) -> str:
+        """Records from a place on, as JSON texts joined by commas.
+
+        Args:
+            first: Number of the first record, from 0.
+            repeat_row: A record of the page, from 1, to give in place of the next one too.
+        """
         with self._lock:
             wanted = min(first + self.batch, self.total)
             while len(self._ends) <= wanted:
@@ -93,8 +99,13 @@ class Cursor:
                 self._spool.seek(self._ends[-1])
                 self._spool.write(text + b",")
                 self._ends.append(self._ends[-1] + len(text) + 1)
-            self._spool.seek(self._ends[first])
-            return self._spool.read(self._ends[wanted] - self._ends[first])[:-1].decode()
+            spans = row_spans(first, wanted, repeat_row)
+            return b"".join(self._spooled(*span) for span in spans)[:-1].decode()
+
+    def _spooled(self, first: int, end: int) -> bytes:
+        """Records that were read before, each with a comma after it."""
+        self._spool.seek(self._ends[first])
+        return self._spool.read(self._ends[end] - self._ends[first])
 
     def _linked(self, text: str) -> str:
         """Addresses in place of the marks where a record has more children than fit."""

@@ -26,6 +26,10 @@ class Fault:
         lower_case_headers: Whether header names are sent in lower case.
         date_skew: Seconds by which the `Date` header is ahead of the org's clock.
         page_shift: Send the result page that comes so many pages later; earlier if negative.
+        repeat_row: Row of a result page, from 1, that is sent in place of the next one too; all
+            counts agree.
+        replace: Texts of the answer's body, headers left alone, and what is sent in their place:
+            JSON as it is written, so that an escape can be put into a value.
         truncate_after: Send only so many bytes of the encoded body; the framing is in order.
         reset_after: Reset the connection after so many bytes of the encoded body.
         close_after: Close the connection after so many bytes, while the headers promise all.
@@ -53,6 +57,8 @@ class Fault:
     lower_case_headers: bool = False
     date_skew: float = 0.0
     page_shift: int = 0
+    repeat_row: int | None = None
+    replace: Mapping[str, str] = field(default_factory=dict)
     truncate_after: int | None = None
     reset_after: int | None = None
     close_after: int | None = None

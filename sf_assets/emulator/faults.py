@@ -1,4 +1,4 @@
-"""Failures on order: what goes wrong, and with which requests.
+r"""Failures on order: what goes wrong, and with which requests.
 
 Real Salesforce has no such resource. It is served under `/_faults`, and only when the org was
 started with faults: `POST` adds a fault or a list of them, `GET` shows those that are left,
@@ -16,14 +16,19 @@ An edge that answers with a page for people (likewise 429, 502 and 503):
 
     {"path": "/jobs/query", "status": 420, "body": "<html>No route</html>", "times": 2}
 
-Limits that are used up, an object that Bulk refuses:
+Limits that are used up, or are for a moment; an object that Bulk, or getDeleted, refuses:
 
     {"status": 403, "code": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}
+    {"times": 3, "status": 403, "code": "REQUEST_LIMIT_EXCEEDED",
+     "message": "ConcurrentRequests (Concurrent API Requests) Limit exceeded."}
     {"method": "POST", "path": "/jobs/query$", "status": 400, "code": "LIMIT_EXCEEDED",
      "message": "Max bulk v2 query jobs (10000) per 24 hrs has been reached"}
     {"method": "POST", "path": "/jobs/query$", "request_body": "FROM Task", "times": 0,
      "status": 400, "code": "INVALIDENTITY",
      "message": "Entity 'Task' is not supported by the Bulk API."}
+    {"path": "/sobjects/Account/deleted", "times": 0, "status": 400,
+     "code": "INVALID_REPLICATION_DATE",
+     "message": "startDate before org replication enabled date"}
 
 A body that ends early: by a reset, by a closed connection short of its Content-Length, or whole by
 its framing but with its end (of the CSV, of the gzip stream) cut off; one that stalls:
@@ -34,18 +39,26 @@ its framing but with its end (of the CSV, of the gzip stream) cut off; one that 
     {"path": "/results", "stall_after": 5000, "stall_seconds": 90}
 
 A wrong count of rows; an answer that claims to be the last page; a page sent again in place of the
-next, a page left out:
+next, a page left out; a row in place of the next one, with all counts in order:
 
     {"path": "/results", "headers": {"Sforce-NumberOfRecords": "7"}}
     {"path": "/results", "headers": {"Sforce-Locator": "null"}}
     {"path": "/results", "nth": 2, "page_shift": -1}
     {"path": "/results", "nth": 2, "page_shift": 1}
+    {"path": "/results|/query", "repeat_row": 3}
 
-Headers in lower case, without charset, of a clock that is off:
+An answer that says something else: half an emoji in a value, a count that is a text:
+
+    {"path": "/query", "replace": {"\"HALF\"": "\"half \\ud83d\""}}
+    {"path": "/query", "replace": {"\"totalSize\":3": "\"totalSize\":\"three\""}}
+
+Headers in lower case, without charset; a clock that is off for one answer, or for all, or absurd:
 
     {"times": 0, "lower_case_headers": true}
     {"times": 0, "headers": {"Content-Type": "application/json"}}
+    {"date_skew": 86400}
     {"times": 0, "date_skew": -600}
+    {"times": 3, "headers": {"Date": "Fri, 31 Dec 9999 23:59:59 GMT"}}
 
 Jobs that end badly, never end, or are slow:
 

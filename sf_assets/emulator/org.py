@@ -15,6 +15,7 @@ from sf_assets.emulator.jobs import Jobs
 from sf_assets.emulator.limits import Limits, RecordCounts
 from sf_assets.emulator.messages import Request
 from sf_assets.emulator.records import Records, Transaction
+from sf_assets.emulator.restrictions import Restrictions
 from sf_assets.emulator.schema import Schema
 from sf_assets.emulator.sessions import Sessions
 from sf_assets.emulator.settings import Settings
@@ -42,6 +43,7 @@ class Org:
     Attributes:
         schema: Its objects, as its user sees them.
         admin: Changes them, and what the user sees.
+        instance: Address at which sessions are known; None for any by which the org is reached.
 
     Args:
         schema: Its objects.
@@ -49,11 +51,21 @@ class Org:
         clock: Its time.
         settings: How it behaves.
         seed: Distinguishes this org's Id from those of others; used when the store is new.
+        listen: Makes it answer at one more address, and says at which.
     """
 
     def __init__(
-        self, schema: Schema, store: Store, clock: Clock, settings: Settings, seed: int = 0
+        self,
+        schema: Schema,
+        store: Store,
+        clock: Clock,
+        settings: Settings,
+        seed: int = 0,
+        *,
+        listen: Callable[[], str] | None = None,
     ) -> None:
+        self.instance: str | None = None
+        self._listen = listen
         # Of its own: what an administrator does here must not reach other orgs.
         everything = Schema(schema)
         self.schema = Schema(everything, whole=everything)
@@ -74,6 +86,7 @@ class Org:
             daily_query_kb=settings.daily_query_kb,
         )
         self.counts = RecordCounts(clock, self._live_rows)
+        self.restrictions = Restrictions(self._looked_at)
         self.cursors = Cursors(store)
         self.jobs = Jobs(store, clock, self.limits, settings)
         self.admin = Administrator(everything, self.schema, store, clock, self._last_modified())
@@ -114,6 +127,17 @@ class Org:
         self.clock.advance(seconds)
         self.records.commit_due()
 
+    def move(self) -> str:
+        """Have another address from now on, which logins name: the old one takes only logins.
+
+        Raises:
+            ValueError: It is served by somebody who knows no other address.
+        """
+        if self._listen is None:
+            raise ValueError("the org cannot listen at another address")
+        self.instance = self._listen()
+        return self.instance
+
     def close(self) -> None:
         """Keep the counts with the org, and end everything that runs or is open."""
         self.limits.save()
@@ -127,6 +151,10 @@ class Org:
     def _live_rows(self, object_name: str) -> int:
         plan = self.compile(f"SELECT COUNT() FROM {object_name}")
         sql = plan.count_sql()
+        return int(self.store.rows(sql, plan.bound(sql))[0][0])
+
+    def _looked_at(self, plan: Plan) -> int:
+        sql = plan.looked_at_sql()
         return int(self.store.rows(sql, plan.bound(sql))[0][0])
 
     def _settle(self, seed: int) -> None:

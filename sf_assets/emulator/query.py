@@ -40,7 +40,7 @@ class QueryResources:
             raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
         end = first + cursor.batch
         url = f"{cursor.base}/query/{match[1]}-{end}" if end < cursor.total else None
-        return Reply(200, _page(cursor.total, cursor.page(first), url))
+        return Reply(200, _page(cursor.total, cursor.page(first, repeated(request)), url))
 
     def _answer(self, request: Request, *, all_rows: bool) -> Reply:
         if "explain" in request.query:
@@ -48,6 +48,9 @@ class QueryResources:
         plan = self._org.compile(request.query.get("q", ""), all_rows=all_rows)
         if request.flag("columns"):
             return json_reply(column_metadata(plan))
+        self._org.restrictions.check(plan)
+        if refusal := self._org.restrictions.overrun(plan):
+            raise refusal
         return Reply(200, self._first_page(request, plan))
 
     def _first_page(self, request: Request, plan: Plan) -> str:
@@ -56,14 +59,12 @@ class QueryResources:
         batch = _batch(request)
         inside = request.transaction.connection if request.transaction else None
         locator, cursor = self._org.cursors.open(plan, request.base, batch, inside=inside)
-        if plan.kind == "aggregate" and cursor.total > batch:
+        try:
+            self._org.restrictions.check_pages(plan, cursor.total, batch)
+        except ApiError:
             self._org.cursors.drop(locator)
-            message = (
-                "Aggregate query does not support queryMore(), use LIMIT to restrict the results"
-                " to a single batch"
-            )
-            raise ApiError(400, "EXCEEDED_ID_LIMIT", message)
-        records = cursor.page(0)
+            raise
+        records = cursor.page(0, repeated(request))
         url = f"{request.base}/query/{locator}-{batch}" if cursor.total > batch else None
         page = _page(cursor.total, records, url)
         if url is None:
@@ -95,6 +96,11 @@ class QueryResources:
 def shifted(request: Request, first: int, count: int) -> int:
     """The row at which a page begins, unless another page is sent on order."""
     return max(0, first + request.fault.page_shift * count) if request.fault else first
+
+
+def repeated(request: Request) -> int | None:
+    """The row of a page, from 1, that is sent in place of the next one too, on order."""
+    return request.fault.repeat_row if request.fault else None
 
 
 def _batch(request: Request) -> int:

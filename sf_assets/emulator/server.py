@@ -156,15 +156,23 @@ class Emulator:
             ValueError: Describes or records cannot be loaded.
         """
         with self._resources:
-            listener = self._resources.enter_context(self._listen())
+            listener = self._resources.enter_context(self._listen(self._port))
             self._port = listener.getsockname()[1]
             schema = self._schema or self._world.schema(self.clock.stamp())
             self.store = Store(schema, self._store_path)
             self._resources.callback(self.store.close)
             if self.store.is_new and self._schema is None:
                 self._populate(schema)
-            self.org = Org(schema, self.store, self.clock, self.settings, self._world.seed)
+            self.org = Org(
+                schema,
+                self.store,
+                self.clock,
+                self.settings,
+                self._world.seed,
+                listen=self._listen_elsewhere,
+            )
             self._resources.callback(self.org.close)
+            self._app = Asgi(App(self.org).answer, self.clock, self.faults)
             self._serve(listener)
             if self._live > 0:
                 self._resources.enter_context(living(self.org, self._world.seed, self._live))
@@ -190,14 +198,20 @@ class Emulator:
     ) -> None:
         self.stop()
 
-    def _listen(self) -> socket.socket:
+    def _listen_elsewhere(self) -> str:
+        """Answer at one more port; the address."""
+        listener = self._resources.enter_context(self._listen(0))
+        self._serve(listener)
+        return f"http://{self._host}:{listener.getsockname()[1]}"
+
+    def _listen(self, port: int) -> socket.socket:
         listener = socket.socket()
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((self._host, self._port))
+            listener.bind((self._host, port))
         except OSError as error:
             listener.close()
-            where = f"{self._host}:{self._port}"
+            where = f"{self._host}:{port}"
             raise OSError(f"cannot listen on {where}: {error.strerror}") from error
         return listener
 
@@ -216,7 +230,7 @@ class Emulator:
         """Answer in a thread; returns once the server accepts connections."""
         server = uvicorn.Server(
             uvicorn.Config(
-                Asgi(App(self.org).answer, self.clock, self.faults),
+                self._app,
                 log_level="error",
                 lifespan="off",
                 # The other parser of uvicorn writes all header names in lower case.

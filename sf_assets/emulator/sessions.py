@@ -58,7 +58,7 @@ class Sessions:
             session = self._sessions.get(token.strip())
         known = scheme.lower() in ("bearer", "oauth") and session is not None
         if not known or session is None or session.expires <= self._clock.now():
-            raise ApiError(401, "INVALID_SESSION_ID", "Session expired or invalid")
+            raise unknown_session()
         return session.user_id
 
     def revoke(self, token: str) -> bool:
@@ -70,3 +70,8 @@ class Sessions:
         """End all sessions, as an administrator may."""
         with self._lock:
             self._sessions.clear()
+
+
+def unknown_session() -> ApiError:
+    """The refusal of a token that stands for nobody here."""
+    return ApiError(401, "INVALID_SESSION_ID", "Session expired or invalid")

@@ -51,7 +51,7 @@ class SoapLogin:
 
     def _session(self, request: Request, version: str) -> Reply:
         org = self._org
-        host = f"{request.origin}/services/Soap"
+        host = f"{org.instance or request.origin}/services/Soap"
         fields = {
             "metadataServerUrl": f"{host}/m/{version}/{org.id}",
             "passwordExpired": "false",

@@ -212,6 +212,44 @@ def test_a_job_in_the_queue_asks_for_a_field_that_is_gone(schema: Schema) -> Non
         api.http.close()
 
 
+def test_a_field_is_spelt_in_another_way(api: Api, admin: Administrator) -> None:
+    admin.add_field("Account", "Shoe_Size__c", {"type": "double"}, 41.5)
+    admin.respell_field("account", "shoe_size__c", "SHOE_Size__c")
+    assert "SHOE_Size__c" in fields(api)
+    assert "Shoe_Size__c" not in fields(api)
+    for written in ("Shoe_Size__c", "SHOE_Size__c"):
+        found = api.query(f"SELECT {written} FROM Account LIMIT 1")
+        assert found[0]["SHOE_Size__c"] == 41.5
+    job = api.job("SELECT shoe_size__c FROM Account LIMIT 1")
+    text = api("GET", f"/jobs/query/{job}/results").text
+    assert text.splitlines()[0] == '"SHOE_Size__c"'
+    with pytest.raises(ValueError, match="another name"):
+        admin.respell_field("Account", "SHOE_Size__c", "Shoe__c")
+
+
+def test_an_object_is_spelt_in_another_way(api: Api, admin: Administrator) -> None:
+    key = api.create("Showcase__c", Name="One", Required_Text__c="x")
+    gone = api.create("Showcase__c", Name="Gone", Required_Text__c="x")
+    admin.hide_field("Showcase__c", "Name")
+    api.emulator.records.purge("Showcase__c", gone)
+    admin.respell_object("showcase__c", "ShowCASE__c")
+    listed = [o["name"] for o in api("GET", "/sobjects").json()["sobjects"]]
+    assert "ShowCASE__c" in listed
+    assert "Showcase__c" not in listed
+    assert "Name" not in fields(api, "Showcase__c")
+    admin.show_field("SHOWCASE__c", "Name")
+    for written in ("Showcase__c", "ShowCASE__c"):
+        found = api.query(f"SELECT Id, Name FROM {written}")
+        assert [r["Id"] for r in found] == [key]
+        assert found[0]["attributes"]["type"] == "ShowCASE__c"  # type: ignore[index]
+    items = [f for f in fields(api, "Showcase_Item__c").values() if f["type"] == "reference"]
+    assert ["ShowCASE__c"] in [f["referenceTo"] for f in items]
+    assert api("PATCH", f"/sobjects/Showcase__c/{key}", json={"Name": "Two"}).status_code == 204
+    span = {"start": "2026-01-31T00:00:00Z", "end": "2026-02-01T00:00:00Z"}
+    deleted = api("GET", "/sobjects/ShowCASE__c/deleted", params=span).json()["deletedRecords"]
+    assert [d["id"] for d in deleted] == [gone]
+
+
 def test_over_http(api: Api, emulator: Emulator) -> None:
     def order(**order: Any) -> requests.Response:
         return requests.post(f"{emulator.url}/_control", json=order, timeout=10)

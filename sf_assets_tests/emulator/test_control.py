@@ -124,3 +124,61 @@ def test_sessions_end(api: Api) -> None:
     assert api("GET", "/limits").json()[0]["errorCode"] == "INVALID_SESSION_ID"
     api.http.headers["Authorization"] = f"Bearer {api.token()}"
     assert api("GET", "/limits").status_code == 200
+
+
+def test_open_results_may_die_with_their_session(api: Api) -> None:
+    statements = [one for n in range(201) for one in insert(f"Paged {n}")]
+    order(api, "write", statements=statements)
+    options = {"Sforce-Query-Options": "batchSize=200"}
+
+    def further_page() -> str:
+        paged = {"q": "SELECT Id FROM Account WHERE Name LIKE 'Paged%'"}
+        url = api("GET", "/query", params=paged, headers=options).json()["nextRecordsUrl"]
+        return str(url).partition("/services/data/v66.0")[2]
+
+    for dies in (False, True):
+        page = further_page()
+        order(api, "end_sessions", cursors=dies)
+        assert api("GET", page).json()[0]["errorCode"] == "INVALID_SESSION_ID"
+        api.http.headers["Authorization"] = f"Bearer {api.token()}"
+        answer = api("GET", page)
+        assert answer.status_code == (400 if dies else 200)
+        assert not dies or answer.json()[0]["errorCode"] == "INVALID_QUERY_LOCATOR"
+
+
+def test_a_change_that_moves_no_stamp(api: Api) -> None:
+    key = order(api, "hold", statements=insert("Still"), stamp="2026-01-31T10:00:00Z").json()
+    order(api, "commit", transaction=key["transaction"])
+    change = {"do": "set", "object": "Account", "id": key["ids"][0], "values": {"Name": "Moved on"}}
+    assert order(api, "write", statements=[change]).status_code == 200
+    found = api.query(NAMES.format("Moved on"))
+    assert found[0]["SystemModstamp"] == "2026-01-31T10:00:00.000+0000"
+
+
+def test_a_later_version_may_have_an_older_stamp(api: Api) -> None:
+    key = order(api, "write", statements=insert("Second")).json()["ids"][0]
+    change = {"do": "update", "object": "Account", "id": key, "values": {"Name": "Third"}}
+    held = order(api, "hold", statements=[change], stamp="2020-01-31T10:00:00Z").json()
+    order(api, "commit", transaction=held["transaction"])
+    assert api.query(NAMES.format("Second")) == []
+    found = api.query(NAMES.format("Third"))
+    assert found[0]["SystemModstamp"] == "2020-01-31T10:00:00.000+0000"
+
+
+def test_the_org_moves_to_another_address(schema: Schema) -> None:
+    with Emulator(schema=schema, settings=Settings(job_seconds=0.02, faults=True)) as running:
+        api = Api(running)
+        new = order(api, "move").json()["url"]
+        assert new != running.url
+        assert api("GET", "/limits").json()[0]["errorCode"] == "INVALID_SESSION_ID"
+        form = {"grant_type": "client_credentials", "client_id": "emulator-client-id",
+                "client_secret": "emulator-client-secret"}  # fmt: skip
+        for login in (running.url, new):
+            granted = requests.post(f"{login}/services/oauth2/token", form, timeout=10).json()
+            assert granted["instance_url"] == new
+        bearer = {"Authorization": f"Bearer {granted['access_token']}"}
+        statuses = [
+            requests.get(f"{url}/services/data/v66.0/limits", headers=bearer, timeout=10)
+            for url in (running.url, new)
+        ]
+        assert [s.status_code for s in statuses] == [401, 200]

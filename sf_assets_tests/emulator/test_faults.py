@@ -296,6 +296,41 @@ def test_chaos_is_the_same_for_the_same_seed(order: Any, emulator: Emulator, api
     assert [api("GET", "/limits").status_code for _ in range(60)].count(503) == 2
 
 
+def test_a_row_in_place_of_the_next_one_with_all_counts_in_order(order: Any, api: Api) -> None:
+    names = "SELECT Name FROM Account ORDER BY Name"
+    right = [str(r["Name"]) for r in api.query(names)]
+    wrong = [*right[:2], right[2], right[2], *right[4:]]
+    order({"path": "/query", "repeat_row": 3}, {"path": "/results", "repeat_row": 3})
+    answer = api("GET", "/query", params={"q": names}).json()
+    assert (answer["totalSize"], answer["done"]) == (len(right), True)
+    assert [r["Name"] for r in answer["records"]] == wrong
+    results = api("GET", f"/jobs/query/{api.job(names)}/results")
+    assert results.headers["Sforce-NumberOfRecords"] == str(len(right))
+    assert results.text.replace('"', "").splitlines() == ["Name", *wrong]
+    order({"path": "/query", "repeat_row": len(right)})
+    assert [str(r["Name"]) for r in api.query(names)] == right
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_an_answer_that_says_something_else(order: Any, api: Api, encoding: str) -> None:
+    asked = {"params": {"q": "SELECT Name FROM Account WHERE Name = 'Account 7'"}}
+    order({"path": "/query", "replace": {'"Account 7"': '"half \\ud83d"'}})
+    answer = api("GET", "/query", headers={"Accept-Encoding": encoding}, **asked)
+    assert answer.json()["records"][0]["Name"] == "half \ud83d"
+    order({"path": "/results", "replace": {"Account 7": "Account 8"}})
+    job = api.job(asked["params"]["q"])
+    results = api("GET", f"/jobs/query/{job}/results", headers={"Accept-Encoding": encoding})
+    assert results.text == '"Name"\n"Account 8"\n'
+
+
+@pytest.mark.parametrize("skew", [86400, 1e12, -1e12])
+def test_a_date_that_is_wrong_for_some_answers(order: Any, api: Api, skew: float) -> None:
+    order({"path": "/limits", "times": 2, "date_skew": skew})
+    dates = [parsedate_to_datetime(api("GET", "/limits").headers["Date"]) for _ in range(3)]
+    late = [abs((date - dates[2]).total_seconds()) > 80_000 for date in dates]
+    assert late == [True, True, False]
+
+
 def test_every_order_in_the_docstring_is_one(emulator: Emulator, order: Any) -> None:
     text = "\n".join(line for line in str(faults.__doc__).splitlines() if line.startswith("    "))
     decoder, place, found = json.JSONDecoder(), 0, 0

@@ -113,7 +113,12 @@ class Transaction:
             ]
 
     def update(
-        self, object_name: str, rows: Sequence[Mapping[str, Any]], *, system: bool = False
+        self,
+        object_name: str,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        system: bool = False,
+        unstamped: bool = False,
     ) -> list[Outcome]:
         """Change records; each row has an `Id` and what changes.
 
@@ -121,6 +126,7 @@ class Transaction:
             object_name: Their object.
             rows: Values by field name.
             system: Whether fields may be set that users cannot set.
+            unstamped: Whether it is a change that moves no stamp and has no consequences.
         """
         with self._statement():
             sobject = self._object(object_name)
@@ -130,7 +136,11 @@ class Transaction:
             drafts = [validation.change(row) for row in rows]
             present = validation.locate(drafts)
             validation.check(drafts)
-            self._change(sobject, present, [d.values for d in drafts if d.error is None])
+            changes = [d.values for d in drafts if d.error is None]
+            if unstamped:
+                self.tables.update(sobject, [n for change in changes for n in change], changes)
+            else:
+                self._change(sobject, present, changes)
             return [
                 Outcome(d.values.get("Id"), d.error) if d.error else Outcome(d.record_id)
                 for d in drafts

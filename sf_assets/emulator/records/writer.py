@@ -55,10 +55,23 @@ class Writer(ABC):
         """
         self.update_all(object_name, [record_id], values)
 
+    def set(self, object_name: str, record_id: str, values: Mapping[str, Any]) -> None:
+        """Change a record as the platform does without a stamp: a job's progress, a roll-up.
+
+        Raises:
+            ApiError: If a value is refused.
+        """
+        self.update_all(object_name, [record_id], values, unstamped=True)
+
     def update_all(
-        self, object_name: str, record_ids: Sequence[str], values: Mapping[str, Any]
+        self,
+        object_name: str,
+        record_ids: Sequence[str],
+        values: Mapping[str, Any],
+        *,
+        unstamped: bool = False,
     ) -> None:
-        """Give many records the same values, with one stamp.
+        """Give many records the same values, with one stamp or with none.
 
         Raises:
             ApiError: If the change of one of them is refused; then none is made.
@@ -66,7 +79,8 @@ class Writer(ABC):
         rows = [{**values, "Id": key} for key in record_ids]
 
         def work(transaction: Transaction) -> None:
-            for outcome in transaction.update(object_name, rows, system=True):
+            outcomes = transaction.update(object_name, rows, system=True, unstamped=unstamped)
+            for outcome in outcomes:
                 outcome.accepted()
 
         self.run(work)

@@ -1,6 +1,7 @@
 """From a query's tree to its plan: names are resolved, types and rules checked."""
 
 import dataclasses
+from collections.abc import Iterator
 from datetime import datetime
 
 from sf_assets.emulator.errors import ApiError
@@ -93,6 +94,7 @@ class Compiler:
             offset=query.offset,
             parameters=self._parameters.values,
             parent_key=parent_key,
+            filtered_by=frozenset(_held(query.where)),
         )
 
     def _scope(self, query: nodes.Query, sobject: SObject) -> Scope:
@@ -153,3 +155,14 @@ class Compiler:
             raise self._source.malformed(message, query.position)
         not_null = f"{output.sql} IS NOT NULL"
         return f"SELECT {output.sql} {plan.body(not_null)}{plan.bounds()}"
+
+
+def _held(condition: nodes.Condition | None) -> Iterator[str]:
+    """Fields that a condition holds to given values, whatever else it says."""
+    match condition:
+        case nodes.Junction("AND", conditions):
+            for part in conditions:
+                yield from _held(part)
+        case nodes.Comparison(nodes.FieldRef(path), "=" | "IN", right):
+            if not isinstance(right, nodes.Query):
+                yield ".".join(path).lower()

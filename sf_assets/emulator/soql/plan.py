@@ -50,6 +50,7 @@ class Plan:
         offset: Rows to skip.
         parameters: Values to bind, by name; subqueries share them.
         parent_key: Of a subquery, the child's reference to its parent.
+        filtered_by: Fields, lower-cased, that are held by `=` or IN against values.
     """
 
     kind: Literal["rows", "count", "aggregate"]
@@ -64,6 +65,7 @@ class Plan:
     offset: int | None
     parameters: dict[str, Any]
     parent_key: str = ""
+    filtered_by: frozenset[str] = frozenset()
 
     @property
     def object_name(self) -> str:
@@ -102,6 +104,12 @@ class Plan:
         if not self.bounds():
             return f"SELECT count(*) {body}"
         return f"SELECT count(*) FROM (SELECT 1 {body}{self.bounds()})"
+
+    def looked_at_sql(self) -> str:
+        """Statement that counts the rows that the query has to look at."""
+        if self.kind == "rows" and not self.order:
+            return self.count_sql()
+        return f"SELECT count(*) FROM {self.filter_from} {_where(self.filters)}"
 
     def order_sql(self, chunk_rows: int) -> str:
         """ORDER BY, or the scrambled order of a query that asks for none."""
