@@ -26,7 +26,8 @@ def tick(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
     """
     job = dg.define_asset_job(
         f"tick_{group.name}",
-        selection=dg.AssetSelection.assets(assets),
+        selection=dg.AssetSelection.assets(assets).without_checks()
+        | dg.AssetSelection.checks(*group.checks(group.specs)),
         description="Extract what is not covered yet, and merge it into silver.",
     )
 
@@ -86,7 +87,8 @@ def tick_request(group: Group, slugs: Sequence[str]) -> dg.RunRequest | None:
     if not asked:
         return None
     return dg.RunRequest(
-        asset_selection=[key(slug) for slug in asked for key in (group.raw_key, group.silver_key)],
+        asset_selection=group.keys(asked),
+        asset_check_keys=group.checks(asked),
         partition_key=open_key(group.grain),
         tags={TICK_TAG: "true"},
     )

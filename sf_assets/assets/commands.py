@@ -47,7 +47,12 @@ def refresh(runner: Runner, catalog: Catalog, names: Iterable[str]) -> None:
             runner.report.waiting |= dict.fromkeys(wanted, str(error))
             continue
         if request:
-            runner.run(request.asset_selection or (), request.tags, request.partition_key)
+            runner.run(
+                request.asset_selection or (),
+                request.tags,
+                request.partition_key,
+                checks=request.asset_check_keys,
+            )
     _build_on_silver(runner, catalog)
 
 
@@ -71,8 +76,8 @@ def backfill(
     for group in group_objects(catalog):
         wanted = [slug for slug in group.specs if slug in slugs]
         if wanted:
-            keys = [key(slug) for slug in wanted for key in (group.raw_key, group.silver_key)]
-            runner.run(keys, {WINDOW_TAG: _window(group, first, last)}, open_key(group.grain))
+            tags = {WINDOW_TAG: _window(group, first, last)}
+            _run_objects(runner, group, wanted, tags)
     _build_on_silver(runner, catalog)
 
 
@@ -123,9 +128,16 @@ def refresh_derived(runner: Runner, catalog: Catalog, names: Iterable[str]) -> N
     for group in group_objects(catalog):
         wanted = [slug for slug in group.specs if slug in slugs]
         if wanted:
-            keys = [key(slug) for slug in wanted for key in (group.raw_key, group.silver_key)]
-            runner.run(keys, {DERIVED_TAG: "all"}, open_key(group.grain))
+            _run_objects(runner, group, wanted, {DERIVED_TAG: "all"})
     _build_on_silver(runner, catalog)
+
+
+def _run_objects(
+    runner: Runner, group: Group, slugs: Sequence[str], tags: Mapping[str, str]
+) -> None:
+    """Run objects of a group, with the checks that cost no call."""
+    checks = group.checks(slugs)
+    runner.run(group.keys(slugs), tags, open_key(group.grain), checks=checks)
 
 
 def _window(group: Group, first: date, last: date) -> str:

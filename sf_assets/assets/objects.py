@@ -1,6 +1,6 @@
 """Raw and silver assets of the catalogue's objects, worked on together, each failing alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -59,6 +59,29 @@ class Group:
     def silver_key(self, slug: str) -> dg.AssetKey:
         """Key of an object's silver asset."""
         return dg.AssetKey([silver_name(self.org), slug])
+
+    def keys(self, slugs: Iterable[str]) -> list[dg.AssetKey]:
+        """Keys of both assets of objects."""
+        return [key(slug) for slug in slugs for key in (self.raw_key, self.silver_key)]
+
+    def checks(self, slugs: Iterable[str]) -> list[dg.AssetCheckKey]:
+        """Checks that a run answers which loads objects: all but those that ask the org."""
+        return [
+            key
+            for slug in slugs
+            for key in (
+                *self.raw_checks([slug]),
+                *(dg.AssetCheckKey(self.silver_key(slug), name) for name in SILVER_CHECKS),
+                *(
+                    dg.AssetCheckKey(self.silver_key(slug), check.name)
+                    for check in self.specs[slug].expectations
+                ),
+            )
+        ]
+
+    def raw_checks(self, slugs: Iterable[str]) -> list[dg.AssetCheckKey]:
+        """Checks of the raw assets of objects."""
+        return [dg.AssetCheckKey(self.raw_key(slug), name) for slug in slugs for name in RAW_CHECKS]
 
 
 def group_objects(catalog: Catalog) -> list[Group]:

@@ -62,9 +62,14 @@ class Runner:
         keys: Iterable[dg.AssetKey],
         tags: Mapping[str, str],
         partition_key: str | None = None,
+        *,
+        checks: Iterable[dg.AssetCheckKey] | None = (),
     ) -> None:
-        """Run assets with their checks, and add to the report what came of it."""
-        self._run(self._job.get_subset(asset_selection=set(keys)), tags, partition_key)
+        """Run assets, with these checks alone, and add to the report what came of it."""
+        subset = self._job.get_subset(
+            asset_selection=set(keys), asset_check_selection=set(checks or ())
+        )
+        self._run(subset, tags, partition_key)
 
     def check(self, keys: Iterable[dg.AssetCheckKey]) -> None:
         """Run checks alone, if there are any, and add to the report what came of it."""

@@ -1,6 +1,7 @@
 """What the objects' step does: plan, extract, load, check; an object that fails fails alone."""
 
-from collections.abc import Collection, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Container, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import asdict
 from typing import Any
@@ -144,16 +145,19 @@ class _Step:
             record_failures(self._org, self._lake.org_id, self.errors)
 
     def check(self) -> Events:
-        """Answer the selected checks: of what was touched, or of all if nothing else is run."""
-        alone = not (self.raw or self.silver)
-        slugs = [s for s in self._group.specs if alone or s in self._touched]
-        wanted = {
-            (key.asset_key.path[-1], key.name) for key in self._context.selected_asset_check_keys
-        }
+        """Answer the selected checks, and no others: each costs what it asks about.
+
+        What is selected and not answered would hide what was found before.
+        """
+        wanted: dict[str, set[str]] = defaultdict(set)
+        for key in self._context.selected_asset_check_keys:
+            wanted[key.asset_key.path[-1]].add(key.name)
+        if not wanted:
+            return
         findings: list[Finding] = []
         try:
-            for finding in self._findings(slugs, wanted):
-                if (finding.slug, finding.name) in wanted:
+            for finding in self._findings(wanted):
+                if finding.name in wanted[finding.slug]:
                     findings.append(finding)  # noqa: PERF401 (an error keeps those before it)
             # Before Dagster hears of them: what follows from checks reads what is kept of them.
             record(self._org, self._lake, [f for f in findings if f.name not in RAW_CHECKS])
@@ -161,21 +165,22 @@ class _Step:
             self.errors["checks"] = error
         yield from map(self._result, findings)
 
-    def _findings(
-        self, slugs: Collection[str], wanted: Collection[tuple[str, str]]
-    ) -> Iterator[Finding]:
-        names = {name for _, name in wanted}
-        if slugs and not RAW_CHECKS.keys().isdisjoint(names):
+    def _findings(self, wanted: Mapping[str, Collection[str]]) -> Iterator[Finding]:
+        def asked(names: Container[str]) -> list[str]:
+            return [slug for slug, some in wanted.items() if any(name in names for name in some)]
+
+        if slugs := asked(RAW_CHECKS):
             yield from check_raw(self._lake, slugs, self._org.now())
-        if slugs and not SILVER_CHECKS.keys().isdisjoint(names):
+        if slugs := asked(SILVER_CHECKS):
             yield from check_silver(self._org, self._lake, slugs)
-        if slugs and not (self.raw or self.silver) and not ORG_CHECKS.keys().isdisjoint(names):
-            yield from check_org(self._org, [self._group.specs[slug] for slug in slugs], names)
+        for name in ORG_CHECKS:
+            if slugs := asked({name}):
+                yield from check_org(self._org, [self._group.specs[slug] for slug in slugs], [name])
         declared = {
-            slug: [c for c in self._group.specs[slug].expectations if (slug, c.name) in wanted]
-            for slug in slugs
+            slug: [c for c in self._group.specs[slug].expectations if c.name in some]
+            for slug, some in wanted.items()
         }
-        if any(declared.values()):
+        if declared := {slug: checks for slug, checks in declared.items() if checks}:
             yield from check_declared(self._org, self._lake, declared)
 
     def _result(self, finding: Finding) -> dg.AssetCheckResult:

@@ -12,6 +12,7 @@ from sf_assets.assets.partitions import keys_touched, window_of
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
 from sf_assets.windows import BEGIN, Grain, Window, utc_day
+from sf_assets_tests.assets.shared import run_assets
 from sf_assets_tests.conftest import Workspace
 
 TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
@@ -47,18 +48,8 @@ def kept_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.Dagst
 def run(
     instance: dg.DagsterInstance, *keys: str, partition: str | None = None, **tags: str
 ) -> dg.ExecuteInProcessResult:
-    """Materialise assets as the UI would."""
-    return (
-        defs()
-        .resolve_implicit_global_asset_job_def()
-        .execute_in_process(
-            instance=instance,
-            asset_selection=[dg.AssetKey(key.split("/")) for key in keys],
-            partition_key=partition,
-            tags=tags,
-            raise_on_error=False,
-        )
-    )
+    """Materialise assets, named by their paths."""
+    return run_assets(instance, {dg.AssetKey(key.split("/")) for key in keys}, partition, tags)
 
 
 def materialized(result: dg.ExecuteInProcessResult) -> set[str]:

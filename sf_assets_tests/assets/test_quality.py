@@ -14,6 +14,7 @@ from sf_assets.catalog import load_catalog
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
 from sf_assets.expectations import ORG_CHECKS, SILVER_CHECKS
+from sf_assets_tests.assets.shared import run_assets
 from sf_assets_tests.conftest import Workspace
 
 TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
@@ -95,23 +96,7 @@ def shop(own_workspace: Workspace, living_org: Emulator, monkeypatch: pytest.Mon
 
 def tick(instance: dg.DagsterInstance, *names: str) -> dg.ExecuteInProcessResult:
     keys = [dg.AssetKey([layer, name]) for layer in ("raw", "silver") for name in names]
-    return materialize(instance, *keys, partition=TODAY, **{TICK_TAG: "true"})
-
-
-def materialize(
-    instance: dg.DagsterInstance, *keys: dg.AssetKey, partition: str | None = None, **tags: str
-) -> dg.ExecuteInProcessResult:
-    return (
-        defs()
-        .resolve_implicit_global_asset_job_def()
-        .execute_in_process(
-            instance=instance,
-            asset_selection=list(keys),
-            partition_key=partition,
-            tags=tags,
-            raise_on_error=False,
-        )
-    )
+    return run_assets(instance, keys, TODAY, {TICK_TAG: "true"})
 
 
 def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
@@ -440,7 +425,7 @@ def test_the_score_is_built_when_checks_ran(shop: Shop, instance: dg.DagsterInst
     tick(instance, "account", "lead")
     second = dg.evaluate_automation_conditions(defs(), instance, cursor=first.cursor)
     assert second.get_num_requested(key) == 1
-    assert materialize(instance, key).success
+    assert run_assets(instance, {key}).success
     third = dg.evaluate_automation_conditions(defs(), instance, cursor=second.cursor)
     assert third.get_num_requested(key) == 0
     defs().resolve_job_def("daily_checks").execute_in_process(instance=instance)
