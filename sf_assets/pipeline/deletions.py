@@ -73,10 +73,12 @@ def look_for_deletions(
         since = _known_until(slug, inventory)
         if item.cursor is None or since is None:
             continue
-        if item.info.replicateable and not item.query.where and end - since <= _REACH:
-            if end - since >= ASKED_EVERY:
+        age = end - since
+        ahead = age < -ASKED_EVERY  # told by a clock that was ahead, so not known at all
+        if item.info.replicateable and not item.query.where and age <= _REACH and not ahead:
+            if age >= ASKED_EVERY:
                 asked[slug] = Window(since - _OVERLAP, end)
-        elif end - since >= SWEPT_EVERY:
+        elif age >= SWEPT_EVERY or ahead:
             found.sweeps.add(slug)
     names = {items[slug].info.name: slug for slug in asked}
     windows = {name: asked[slug] for name, slug in names.items()}

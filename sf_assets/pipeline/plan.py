@@ -14,6 +14,7 @@ from sf_assets.pipeline.deletions import Deletions, look_for_deletions
 from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.estimate import Estimate, estimate
 from sf_assets.pipeline.extract import Order
+from sf_assets.pipeline.future import present_inventory
 from sf_assets.pipeline.known import Known, known_rows
 from sf_assets.pipeline.orders import cut, orders_anew
 from sf_assets.pipeline.org import Org
@@ -99,7 +100,7 @@ def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
     """
     plan = Plan(org.client.now() - org.settings.lag)
     described = _described(org, specs, plan)
-    inventory = org.lake.inventory()
+    inventory = present_inventory(org)
     waiting = still_waiting(org.lake, inventory.refs)
     _place_all(org, plan, described, inventory, waiting)
     if drifted := [

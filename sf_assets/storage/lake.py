@@ -22,7 +22,7 @@ from sf_assets.errors import StorageError, WrongOrgError
 from sf_assets.storage.proofs import Proofs
 from sf_assets.storage.slices import Kind, Slice, SliceRef
 from sf_assets.storage.store import Store
-from sf_assets.windows import Coverage
+from sf_assets.windows import Coverage, Window
 
 _READERS = 8
 _ATTEMPTS = 3
@@ -94,6 +94,15 @@ class Lake:
     def commit(self, piece: Slice) -> None:
         """Make a slice exist: its parts are written, now its manifest is, in one atomic put."""
         self.store.put(self._manifest(piece.ref), _dump(piece))
+
+    def amend(self, piece: Slice, window: Window) -> None:
+        """Have a slice cover another window than it says. To be called with the object's lock held.
+
+        Interrupted, it covers both until that is done again.
+        """
+        if piece.window != window:
+            self.commit(piece.model_copy(update={"start": window.start, "end": window.end}))
+            self.store.delete([self._manifest(piece.ref)])
 
     def refs(self, only: str = "") -> dict[str, list[SliceRef]]:
         """Slices by object, in order of window, from one listing.

@@ -60,6 +60,18 @@ class Proofs:
             )
             self._store.delete(files)
 
+    def forget_after(self, limit: datetime, read_at: datetime) -> None:
+        """Take back what is said of windows that end later than a moment."""
+        for path in self._files():
+            said = self._read([path])
+            kept = [
+                {slug: [w for w in told.windows if w.end <= limit] for slug, told in found.items()}
+                for found in said
+            ]
+            if any(told.windows[-1].end > limit for found in said for told in found.values()):
+                self.add(kept[0], kept[1], read_at)
+                self._store.delete([path])
+
     def _files(self) -> list[str]:
         return [entry.path for entry in self._store.list(self._folder)]
 
