@@ -11,6 +11,20 @@ ONLY = "default"
 """Name of the org of a catalogue that names none."""
 
 
+def folded(name: str) -> str:
+    """A name of Salesforce's as it is compared: Salesforce tells no two names apart by case.
+
+    Names are kept as they are spelt, and an administrator may spell one anew. So wherever two are
+    held against each other, of queries, describes, slices, tables or the catalogue, it is by this.
+    """
+    return name.lower()
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether two names are of one thing."""
+    return folded(one) == folded(other)
+
+
 def raw_name(org: str) -> str:
     """`raw`, or `raw_<org>` where the catalogue names orgs."""
     return _named("raw", org)

@@ -40,10 +40,9 @@ def schema_changes(org: str) -> dg.Definitions:
     def schema_sensor() -> dg.RunRequest | dg.SkipReason:
         from sf_assets.errors import ConfigError
         from sf_assets.pipeline.org import load_org
-        from sf_assets.storage.history import newest_change
 
         try:
-            newest = newest_change(load_org(org).kept_lake)
+            newest = load_org(org).kept_lake.describes.newest_change()
         except ConfigError as error:
             return dg.SkipReason(str(error))
         if newest is None:

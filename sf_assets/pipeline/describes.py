@@ -1,17 +1,18 @@
 """What the objects look like: asked of the org now and then, kept in raw between."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
 
 from sf_assets.catalog import ObjectSpec
 from sf_assets.describe import FieldInfo, Loss, ObjectInfo
-from sf_assets.errors import ObjectUnavailableError, SfAssetsError
+from sf_assets.errors import ObjectUnavailableError, SfAssetsError, StorageError
+from sf_assets.naming import same_name
 from sf_assets.pipeline.org import Org
 from sf_assets.salesforce.rest import PARTS_A_CALL
 from sf_assets.salesforce.soql import Query, generate, read_soql
-from sf_assets.storage.history import keep_changed
+from sf_assets.storage.describes import Kept
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.slices import column_name
 from sf_assets.warehouse.columns import Column, column_of
@@ -81,13 +82,22 @@ def describe_objects(
 def columns_of(lake: Lake, slug: str, fields: Iterable[str]) -> dict[str, Column]:
     """Columns of fields and parent fields of an object, from the describes kept in raw.
 
-    A field that no describe knows is text.
+    Raises:
+        StorageError: No describe, kept now or ever, knows one of them.
     """
     kept = KeptDescribes(lake)
-    columns = {}
+    columns, unknown = {}, []
     for path in fields:
-        field = kept.walk(slug, path)[1] or FieldInfo(name=path, type="string")
-        columns[column_name(path)] = column_of(field, column_name(path))
+        if field := kept.walk(slug, path)[1]:
+            columns[column_name(path)] = column_of(field, column_name(path))
+        else:
+            unknown.append(path)
+    if unknown:
+        raise StorageError(
+            f"{slug}: no describe tells the type of {', '.join(unknown)}, and raw has values of "
+            f"it; silver stays as it is. Restore {lake.describes.uri} from a backup, or let this "
+            "user see the field again, and run `sf-assets refresh`"
+        )
     return columns
 
 
@@ -95,36 +105,62 @@ class KeptDescribes:
     """The describes kept in raw, read as they are needed."""
 
     def __init__(self, lake: Lake) -> None:
-        self._documents = lake.describes()
-        self._read: dict[str, ObjectInfo] = {}
+        self._describes = lake.describes
+        self._read: dict[str, ObjectInfo | None] = {}
+        self._earlier: dict[str, list[ObjectInfo]] = {}
 
     @property
     def names(self) -> Collection[str]:
         """Lower-cased names of the objects that have one."""
-        return self._documents.keys()
+        return self._describes.names()
 
     def info(self, name: str) -> ObjectInfo | None:
         """The describe of an object, or None."""
         slug = name.lower()
-        if slug not in self._read and slug in self._documents:
-            self._read[slug] = ObjectInfo.model_validate(self._documents[slug]["describe"])
-        return self._read.get(slug)
+        if slug not in self._read:
+            kept = self._describes.last([slug]).get(slug)
+            self._read[slug] = kept.info if kept else None
+        return self._read[slug]
 
     def walk(self, slug: str, path: str) -> tuple[list[str], FieldInfo | None]:
         """Follow a path such as `Account.Owner.Name`.
 
         Returns:
-            The objects that it leads over, and its field as far as describes are there.
+            The objects that it leads over, and its field: as it is, else as it was last. None when
+            no describe ever knew it.
         """
         *parents, last = path.split(".")
         here, visited = [slug], []
         for parent in parents:
-            infos = [info for name in here if (info := self.info(name))]
-            links = [f for info in infos for f in info.fields if f.leads_to(parent)]
+            links = list(self._fields(here, partial(_leads, to=parent)))
             here = [target for link in links for target in link.reference_to]
             visited += here
-        fields = [f for name in here if (i := self.info(name)) and (f := i.field(last))]
-        return visited, fields[0] if fields else None
+        return visited, next(self._fields(here, partial(_is_called, name=last)), None)
+
+    def _fields(
+        self, names: Iterable[str], fits: Callable[[FieldInfo], bool]
+    ) -> Iterator[FieldInfo]:
+        """Fields of these objects that fit; of an object that has none now, those of earlier."""
+        for name in names:
+            info = self.info(name)
+            found = [field for field in info.fields if fits(field)] if info else []
+            yield from found or self._once(name, fits)
+
+    def _once(self, name: str, fits: Callable[[FieldInfo], bool]) -> list[FieldInfo]:
+        slug = name.lower()
+        if slug not in self._earlier:
+            history = [infos[slug] for _, infos in self._describes.history({slug}) if infos]
+            self._earlier[slug] = history[::-1]
+        found = ([f for f in info.fields if fits(f)] for info in self._earlier[slug])
+        return next(filter(None, found), [])
+
+
+def _leads(field: FieldInfo, to: str) -> bool:
+    return field.leads_to(to)
+
+
+def _is_called(field: FieldInfo, name: str) -> bool:
+    return same_name(field.name, name)
 
 
 def _ask_parents(org: Org, found: Collection[Described], *, anew: bool) -> None:
@@ -148,55 +184,47 @@ def _query(spec: ObjectSpec, info: ObjectInfo) -> Query:
 
 def _ask(org: Org, names: Collection[str], *, anew: bool) -> dict[str, ObjectInfo | SfAssetsError]:
     """Describes by lower-cased name, from what is kept where that is fresh."""
-    kept = org.lake.describes() if names else {}
+    slugs = {name.lower(): name for name in names}
+    kept = org.lake.describes.last(slugs)
     now = org.client.now()
-    answers: dict[str, ObjectInfo | SfAssetsError] = {}
-    for name in names:
-        document = kept.get(name.lower())
-        if document and not anew and now - _asked_at(document) < MAX_AGE:
-            info = ObjectInfo.model_validate(document["describe"])
-            if info.gone is None:
-                answers[name.lower()] = info
-    stale = [name for name in names if name.lower() not in answers]
-    fresh = {} if anew else _unchanged(org, kept, stale, now)
-    for slug, document in fresh.items():
-        answers[slug] = ObjectInfo.model_validate(document["describe"])
-    stale = [name for name in stale if name.lower() not in answers]
-    for name, answer in org.client.rest.describe(stale):
-        slug = name.lower()
-        before = ObjectInfo.model_validate(kept[slug]["describe"]) if slug in kept else None
-        remembered = _remembered(org, answer, before, now)
+    answers: dict[str, ObjectInfo | SfAssetsError] = {
+        slug: item.info
+        for slug, item in kept.items()
+        if not anew and _is_fresh(item, now) and item.info.gone is None
+    }
+    stale = slugs.keys() - answers.keys()
+    there = {slug for slug in stale & kept.keys() if kept[slug].info.gone is None}
+    if not anew and _unchanged(org, [kept[slug] for slug in there]):
+        answers |= org.lake.describes.keep(now, kept, there, lambda _, info: info)
+        stale -= there
+    told = {
+        name.lower(): answer
+        for name, answer in org.client.rest.describe([slugs[slug] for slug in sorted(stale)])
+    }
+    known = org.lake.describes.keep(
+        now, kept, told, lambda slug, before: _remembered(org, told[slug], before, now)
+    )
+    for slug, answer in told.items():
         if isinstance(answer, ObjectInfo):
-            answers[slug] = remembered or answer
+            answers[slug] = known.get(slug, answer)
         else:
-            answers[slug] = _explained(org, name, answer)
-        if remembered:
-            document = remembered.model_dump(mode="json", exclude_defaults=True)
-            fresh[slug] = {"asked_at": now.isoformat(timespec="seconds"), "describe": document}
-    if fresh:
-        keep_changed(org.lake, now, kept, fresh)
-        org.lake.keep_describes(fresh)
+            answers[slug] = _explained(org, slugs[slug], answer)
     return answers
 
 
-def _unchanged(
-    org: Org, kept: Mapping[str, Any], names: Sequence[str], now: datetime
-) -> dict[str, Any]:
-    """The kept describes of these objects with a new date, if no object of the org has changed.
+def _is_fresh(kept: Kept, now: datetime) -> bool:
+    """Whether it was asked for lately; what is dated ahead was asked by a wrong clock."""
+    return timedelta(0) <= now - kept.asked_at < MAX_AGE
+
+
+def _unchanged(org: Org, kept: Sequence[Kept]) -> bool:
+    """Whether no object of the org has changed since these describes were asked for.
 
     That is one call, so it is worth it only where describing takes more.
     """
-    documents = {slug: kept[slug] for name in names if (slug := name.lower()) in kept}
-    if len(documents) <= PARTS_A_CALL:
-        return {}
-    if org.client.rest.objects_changed(min(map(_asked_at, documents.values()))):
-        return {}
-    asked_at = now.isoformat(timespec="seconds")
-    return {slug: {**document, "asked_at": asked_at} for slug, document in documents.items()}
-
-
-def _asked_at(document: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(document["asked_at"])
+    if len(kept) <= PARTS_A_CALL:
+        return False
+    return not org.client.rest.objects_changed(min(item.asked_at for item in kept))
 
 
 def _explained(org: Org, name: str, error: SfAssetsError) -> SfAssetsError:

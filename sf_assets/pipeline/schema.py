@@ -17,7 +17,6 @@ from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.extract import Order
 from sf_assets.pipeline.org import Org
 from sf_assets.salesforce.soql import required
-from sf_assets.storage.history import changed_describes
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.slices import Kind, Slice, SliceRef
 from sf_assets.windows import BEGIN, Window
@@ -88,8 +87,7 @@ def schema_history(lake: Lake) -> Iterator[tuple[datetime, list[Change]]]:
     An object that was not known before is told as one, without its fields.
     """
     known: dict[str, ObjectInfo] = {}
-    for asked_at, documents in changed_describes(lake):
-        told = {slug: ObjectInfo.model_validate(d) for slug, d in documents.items()}
+    for asked_at, told in lake.describes.history():
         if changes := diff({slug: known[slug] for slug in told if slug in known}, told):
             yield asked_at, changes
         known |= told

@@ -6,19 +6,19 @@
 <storage>/<org id>/coverage/*.json             windows proven to hold nothing new
 <storage>/<org id>/journal/<object>/*.json     slices that a Bulk job is, or was, at work for
 <storage>/<org id>/locks/<object>/*.json       who is at work on an object
-<storage>/<org id>/describe.json               the last describes seen
+<storage>/<org id>/describes/*.json            how objects look, and looked
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import pydantic
 
 from sf_assets.errors import StorageError, WrongOrgError
+from sf_assets.storage.describes import Describes
 from sf_assets.storage.proofs import Proofs
 from sf_assets.storage.slices import Kind, Slice, SliceRef
 from sf_assets.storage.store import Store
@@ -52,12 +52,14 @@ class Lake:
 
     Attributes:
         proofs: What was proven to hold nothing new.
+        describes: How the org's objects look.
     """
 
     def __init__(self, store: Store, org_id: str) -> None:
         self.store = store
         self.org_id = org_id
         self.proofs = Proofs(store, org_id)
+        self.describes = Describes(store, org_id)
 
     def raw_folder(self, slug: str) -> str:
         """Folder of an object's Parquet files."""
@@ -180,22 +182,6 @@ class Lake:
     def coverage(self) -> dict[str, Coverage]:
         """What is covered, by object, from slices and coverage manifests."""
         return self.inventory().coverage
-
-    def describes(self) -> dict[str, Any]:
-        """The describes kept, as JSON documents by lower-cased object name."""
-        try:
-            return dict(json.loads(self.store.get(self._describes)))
-        except FileNotFoundError:
-            return {}
-
-    def keep_describes(self, documents: Mapping[str, Any]) -> None:
-        """Keep these describes beside the others, so that raw can be typed without the org."""
-        merged = self.describes() | dict(documents)
-        self.store.put(self._describes, json.dumps(merged).encode())
-
-    @property
-    def _describes(self) -> str:
-        return f"{self.org_id}/describe.json"
 
     def _manifest(self, ref: SliceRef) -> str:
         return f"{self.org_id}/manifests/{ref.object}/{ref.file}"

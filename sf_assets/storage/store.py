@@ -1,18 +1,21 @@
 """An object storage behind one small door: a local folder, S3, GCS or Azure by its URL."""
 
+import fcntl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from sf_assets.errors import ConfigError, StorageError
 
 _LIST_CHUNK = 1000
+_LOCK = ".lock"  # in a local folder, of the objects in it that are replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,10 @@ class Store:
                 f"SF_ASSETS_STORAGE_URL is {url!r}; it must begin with file:///, s3://, gs:// "
                 "or az://"
             )
+        self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
         with self._explained():
             self._store: ObjectStore = (
-                LocalStore(unquote(parts.path), mkdir=True)
-                if parts.scheme == "file"
-                else from_url(url)
+                LocalStore(self._folder, mkdir=True) if self._folder else from_url(url)
             )
 
     def put(self, path: str, data: Any) -> None:
@@ -63,6 +65,49 @@ class Store:
             except AlreadyExistsError:
                 return False
         return True
+
+    def replace(self, path: str, data: bytes, tag: str | None) -> bool:
+        """Write an object unless somebody else has since it was read.
+
+        A bucket compares the tag itself. In a local folder that is done while a lock file is held,
+        which the dead do not keep: no two of us replace the same version.
+
+        Args:
+            path: Of the object.
+            data: What to write.
+            tag: Of the version that was read, by `get_tagged`; None where there was none.
+
+        Returns:
+            Whether it was written.
+        """
+        if tag is None:
+            return self.create(path, data)
+        with self._explained():
+            if self._folder is None:
+                try:
+                    self._store.put(path, data, mode={"e_tag": tag})
+                except (PreconditionError, AlreadyExistsError, FileNotFoundError):
+                    return False
+                return True
+            with (self._folder / path).with_name(_LOCK).open("w") as held:
+                fcntl.flock(held, fcntl.LOCK_EX)
+                try:
+                    if self._store.head(path)["e_tag"] != tag:
+                        return False
+                except FileNotFoundError:
+                    return False
+                self._store.put(path, data)
+                return True
+
+    def get_tagged(self, path: str) -> tuple[bytes, str | None]:
+        """Read an object, and the tag of its version.
+
+        Raises:
+            FileNotFoundError: There is none of that path.
+        """
+        with self._explained():
+            found = self._store.get(path)
+            return bytes(found.bytes()), found.meta["e_tag"]
 
     def get(self, path: str) -> bytes:
         """Read an object.

@@ -7,14 +7,12 @@ from typing import Any
 import pytest
 
 from sf_assets.changes import diff
-from sf_assets.describe import ObjectInfo
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import OrgUnreachableError
 from sf_assets.pipeline.checks import Finding, check_silver
 from sf_assets.pipeline.extract import Extractor, Order
 from sf_assets.pipeline.load import rebuild
 from sf_assets.pipeline.plan import plan_backfill, plan_tick
-from sf_assets.storage.history import changed_describes
 from sf_assets.storage.slices import Kind, Slice
 from sf_assets.windows import ALWAYS
 from sf_assets_tests.conftest import Workspace
@@ -412,12 +410,8 @@ def test_describes_are_kept_when_they_change_and_only_then(
     org.admin.hide_object("Case")
     org.advance(HOUR)
     workspace.tick()
-    (_, first), (at, second) = changed_describes(workspace.org().kept_lake)
+    (_, first), (at, second) = workspace.org().kept_lake.describes.history()
     assert sorted(first) == sorted(second) == ["account", "case"]
     assert at == org.clock.stamp().replace(tzinfo=UTC)
-    before, after = (
-        {slug: ObjectInfo.model_validate(d) for slug, d in snapshot.items()}
-        for snapshot in (first, second)
-    )
-    told = [(c.object, c.field, c.what) for c in diff(before, after)]
+    told = [(c.object, c.field, c.what) for c in diff(first, second)]
     assert told == [("Account", "Tier__c", "added"), ("Case", "", "gone")]

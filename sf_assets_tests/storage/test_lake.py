@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sf_assets.describe import FieldInfo, ObjectInfo
 from sf_assets.errors import StorageError, WrongOrgError
 from sf_assets.storage import proofs as proofs_module
 from sf_assets.storage.lake import Lake, open_lake, owner_of
@@ -229,13 +230,6 @@ def test_a_note_in_the_journal_that_cannot_be_read_is_named(lake: Lake) -> None:
         lake.drafts("account")
 
 
-def test_describes_are_kept_beside_each_other(lake: Lake) -> None:
-    assert lake.describes() == {}
-    lake.keep_describes({"account": {"a": 1}, "lead": {"b": "é"}})
-    lake.keep_describes({"account": {"a": 2}})
-    assert again(lake).describes() == {"account": {"a": 2}, "lead": {"b": "é"}}
-
-
 def test_a_storage_belongs_to_the_first_org_that_uses_it(tmp_path: Path) -> None:
     url = f"file://{tmp_path}/lake"
     assert owner_of(Store(url), "default") is None
@@ -255,8 +249,11 @@ def test_several_orgs_share_a_storage_under_names_of_their_own(tmp_path: Path) -
     uk.commit(piece())
     uk.note(piece())
     uk.proofs.add({"account": [window(1, 2)]}, {}, NOON)
-    uk.keep_describes({"account": {}})
-    assert us.refs() == us.coverage() == us.describes() == {}
+    account = ObjectInfo(name="Account", fields=(FieldInfo(name="Id", type="id"),))
+    uk.describes.keep(NOON, {}, ["account"], lambda _slug, _before: account)
+    assert uk.describes.names() == {"account"}
+    assert us.refs() == us.coverage() == us.describes.last(["account"]) == {}
+    assert us.describes.names() == set()
     assert us.drafts("account") == []
     assert uk.raw_folder("account").startswith("00D1/")
 
