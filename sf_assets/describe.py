@@ -15,6 +15,7 @@ _STAMPS_AND_KEYS = frozenset(
     {"Id", "IsDeleted", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById"}
     | set(CURSORS)
 )
+_OF_A_CHANGE = ("Field", "OldValue", "NewValue")  # by which histories are known, all of them
 _OF_WHOEVER_ASKS = frozenset({"LastViewedDate", "LastReferencedDate"})  # says nothing of the record
 
 
@@ -118,13 +119,17 @@ class ObjectInfo(BaseModel):
     def cursor(self) -> str | None:
         """The field that windows are cut by; None when only full snapshots are possible.
 
-        `CreatedDate` serves only where rows cannot be updated, such as the history objects.
+        `CreatedDate` serves only where rows never change. That users cannot update them is not
+        enough: of an `AsyncApexJob` the platform itself changes the status.
         """
         dates = {f.name for f in self.exportable if f.type == "datetime" and f.filterable}
-        found = next((name for name in CURSORS if name in dates), None)
-        if found is None and "CreatedDate" in dates and not self.updateable:
-            return "CreatedDate"
-        return found
+        names = (*CURSORS, "CreatedDate") if self.is_history else CURSORS
+        return next((name for name in names if name in dates), None)
+
+    @property
+    def is_history(self) -> bool:
+        """Whether each row tells of one change of a field, and so never changes itself."""
+        return not self.updateable and all(self.field(name) for name in _OF_A_CHANGE)
 
     @property
     def derived(self) -> tuple[str, ...]:

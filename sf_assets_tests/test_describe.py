@@ -23,6 +23,13 @@ def stamped(*names: str, **more: Any) -> ObjectInfo:
     return ObjectInfo(name="X", fields=tuple(field(name, "datetime") for name in names), **more)
 
 
+def history(**more: Any) -> ObjectInfo:
+    """An object whose rows each tell of one change, as those of CaseHistory do."""
+    names = ("Field", "OldValue", "NewValue")
+    fields = (field("CreatedDate", "datetime"), *(field(name, "anyType") for name in names))
+    return ObjectInfo(name="XHistory", fields=fields, **more)
+
+
 def read(name: str) -> ObjectInfo:
     path = SHARED / "salesforce/fixtures/describe" / f"{name}_describe.json"
     return parse_describe(json.loads(path.read_text(encoding="utf-8")))
@@ -83,7 +90,9 @@ def test_values_no_longer_active_stay_known_because_old_records_have_them() -> N
     [
         (stamped("CreatedDate", "LastModifiedDate", "SystemModstamp"), "SystemModstamp"),
         (stamped("CreatedDate", "LastModifiedDate"), "LastModifiedDate"),
-        (stamped("CreatedDate", updateable=False), "CreatedDate"),
+        (history(updateable=False), "CreatedDate"),
+        (history(updateable=True), None),
+        (stamped("CreatedDate", updateable=False), None),  # as AsyncApexJob, whose status moves on
         (stamped("CreatedDate", updateable=True), None),
         (stamped("LoginTime", updateable=False), None),
     ],

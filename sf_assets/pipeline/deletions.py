@@ -69,24 +69,27 @@ def look_for_deletions(
     """
     found = Deletions()
     asked: dict[str, Window] = {}
+    overdue: set[str] = set()
     for slug, item in items.items():
         since = _known_until(slug, inventory)
         if item.cursor is None or since is None:
             continue
         age = end - since
         ahead = age < -ASKED_EVERY  # told by a clock that was ahead, so not known at all
+        if age >= SWEPT_EVERY or ahead:
+            overdue.add(slug)
         if item.info.replicateable and not item.query.where and age <= _REACH and not ahead:
             if age >= ASKED_EVERY:
                 asked[slug] = Window(since - _OVERLAP, end)
-        elif age >= SWEPT_EVERY or ahead:
-            found.sweeps.add(slug)
+        else:
+            found.sweeps |= {slug} & overdue
     names = {items[slug].info.name: slug for slug in asked}
     windows = {name: asked[slug] for name, slug in names.items()}
     for name, answer in org.client.rest.deleted(windows):
         slug = names[name]
         if isinstance(answer, SfAssetsError):
             log.info("%s: deletions are not told: %s", name, answer)
-            found.sweeps.add(slug)
+            found.sweeps |= {slug} & overdue  # the others may be told yet
         elif answer.covered > asked[slug].start:
             window = Window(_begin(slug, inventory, asked[slug]), answer.covered)
             if answer.ids:

@@ -1,6 +1,7 @@
 """What several tests of the pipeline share."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -14,6 +15,8 @@ from sf_assets_tests.conftest import FAST
 def org() -> Iterator[Emulator]:
     """An org of one's own, whose clock stands still until it is moved."""
     clock = Clock(datetime(2026, 11, 20, 15, 30, tzinfo=UTC), frozen=True)
-    with Emulator(scale=0.02, seed=11, settings=FAST, clock=clock) as emulator:
+    with Emulator(
+        scale=0.02, seed=11, settings=replace(FAST, faults=True), clock=clock
+    ) as emulator:
         emulator.advance(600)
         yield emulator

@@ -1,9 +1,11 @@
 """Deletions for good reach silver by ticks alone, and nothing else is ever marked."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sf_assets.emulator.fault import Fault
 from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline.plan import plan_tick
 from sf_assets_tests.conftest import Workspace
@@ -106,6 +108,26 @@ def test_an_outage_beyond_the_reach_of_get_deleted_is_made_good_by_a_sweep(
     ticked(workspace, org)
     org.advance(2 * HOUR)
     assert "case" not in workspace.tick()
+
+
+def test_a_refusal_that_lasts_is_answered_by_one_sweep_a_day(
+    workspace: Workspace, org: Emulator
+) -> None:
+    assert org.faults
+    refusal = Fault(status=400, code="INVALID_REPLICATION_DATE", message="not yet", times=0)
+    org.faults.add(replace(refusal, path="/composite$", request_body="/deleted"))
+    org.faults.add(replace(refusal, path="/deleted"))
+    case = workspace.rows("SELECT min(Id) FROM silver.case_live")[0][0]
+    org.records.purge("Case", case)
+    sweeps = 0
+    for _ in range(9):
+        org.advance(3 * HOUR)
+        here = workspace.org()
+        plan = plan_tick(here, here.catalog.select([]))
+        sweeps += "case" in plan.deletions.sweeps
+        workspace.run(here, plan)
+    assert sweeps == 1
+    assert workspace.rows("SELECT Id FROM silver.case WHERE _deleted") == [(case,)]
 
 
 def test_a_merge_and_a_cascade_reach_silver(workspace: Workspace, org: Emulator) -> None:
