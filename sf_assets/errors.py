@@ -92,3 +92,7 @@ class WarehouseError(SfAssetsError):
 
 class WarehouseLockedError(WarehouseError):
     """Another program holds the warehouse."""
+
+
+class WarehouseDamagedError(WarehouseError):
+    """The warehouse's file cannot be read; a rebuild makes another from raw."""

@@ -12,7 +12,7 @@ from sf_assets.assets.partitions import open_key
 from sf_assets.assets.quality import quality_key
 from sf_assets.assets.running import Runner
 from sf_assets.catalog import Catalog
-from sf_assets.errors import ConfigError, LimitExceededError
+from sf_assets.errors import ConfigError, LimitExceededError, WarehouseLockedError
 from sf_assets.naming import ONLY, gold_name, raw_name, silver_name
 from sf_assets.pipeline.estimate import Estimate
 from sf_assets.pipeline.gold import missing_days, tables_there
@@ -154,17 +154,26 @@ def _window(group: Group, first: date, last: date) -> str:
 
 
 def _build_on_silver(runner: Runner, catalog: Catalog) -> None:
-    """Build gold, where no blocking check keeps it from being built, and the quality scores."""
+    """Build gold, where no blocking check keeps it from being built, and the quality scores.
+
+    Where another program holds the warehouse, all of that waits.
+    """
     for name in catalog.orgs or (ONLY,):
-        org = load_org(name)
-        _ask_again(runner, org)
-        held: dict[str, list[str]] = {}
-        for slug, check in sorted(closed_gates(org)):
-            held.setdefault(slug, []).append(check)
-        _build_gold(runner, org, held)
-        silver = silver_name(name)
-        if any(check["asset"].startswith(f"{silver}/") for check in runner.report.checks):
-            runner.run([quality_key(name)], {})
+        try:
+            _build_on_silver_of(runner, load_org(name))
+        except WarehouseLockedError as error:
+            runner.report.waiting[gold_name(name)] = str(error)
+
+
+def _build_on_silver_of(runner: Runner, org: Org) -> None:
+    _ask_again(runner, org)
+    held: dict[str, list[str]] = {}
+    for slug, check in sorted(closed_gates(org)):
+        held.setdefault(slug, []).append(check)
+    _build_gold(runner, org, held)
+    silver = silver_name(org.name)
+    if any(check["asset"].startswith(f"{silver}/") for check in runner.report.checks):
+        runner.run([quality_key(org.name)], {})
 
 
 def _ask_again(runner: Runner, org: Org) -> None:

@@ -21,7 +21,7 @@ class Report:
     Attributes:
         materialized: Metadata of the assets, by key; of a range of partitions the newest one's.
         checks: Latest outcome of the checks: asset key, name, passed, severity, metadata.
-        waiting: By object, why the budget does not carry the rest of it now.
+        waiting: By object or table, what keeps it waiting: the budget, or who holds the warehouse.
         errors: Messages by object, or by step where no object is to blame.
     """
 
@@ -105,6 +105,8 @@ class Runner:
         elif event.is_step_failure and not _is_check_failure(event):
             errors = _errors(event)
             waiting = self.report.waiting
+            if _is_held(event):
+                waiting |= errors
             self.report.errors |= {n: e for n, e in errors.items() if waiting.get(n) != e}
 
 
@@ -112,6 +114,14 @@ def _is_check_failure(event: dg.DagsterEvent) -> bool:
     """Whether the step failed only by a blocking check, which the report has among the checks."""
     error = event.step_failure_data.error
     return error is not None and error.cls_name == "DagsterAssetCheckFailedError"
+
+
+def _is_held(event: dg.DagsterEvent) -> bool:
+    """Whether the step failed only because another program holds the warehouse."""
+    error = event.step_failure_data.error
+    while error and error.cause:
+        error = error.cause
+    return error is not None and error.cls_name == errors.WarehouseLockedError.__name__
 
 
 def _errors(event: dg.DagsterEvent) -> dict[str, str]:

@@ -10,7 +10,7 @@ import dagster as dg
 
 from sf_assets.assets.objects import DERIVED_TAG, TICK_TAG, WAITS, WINDOW_TAG, Events, Group
 from sf_assets.assets.partitions import keys_touched, window_of
-from sf_assets.errors import SfAssetsError
+from sf_assets.errors import SfAssetsError, WarehouseLockedError
 from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.pipeline.checks import Finding, check_raw, check_silver
 from sf_assets.pipeline.derived import plan_derived
@@ -64,6 +64,7 @@ class _Step:
         partitioned = context.has_partition_key or context.has_partition_key_range
         self._asked_keys = list(context.partition_keys) if partitioned else []
         self._touched: set[str] = set()
+        self._held: set[str] = set()  # objects whose silver waits for the warehouse
 
     @property
     def failures(self) -> dict[str, SfAssetsError]:
@@ -96,8 +97,11 @@ class _Step:
 
     def _note_waiting(self, extracted: Extracted) -> None:
         """Say that an object waits for the budget, which is no fault of its own."""
-        self.waiting[extracted.slug] = error = extracted.error or SfAssetsError("waits")
         key = self._group.raw_key(extracted.slug)
+        self._wait(key, extracted.error or SfAssetsError("waits"))
+
+    def _wait(self, key: dg.AssetKey, error: SfAssetsError) -> None:
+        self.waiting[key.path[-1]] = error
         self._context.log_event(dg.AssetObservation(key, metadata={WAITS: str(error)}))
 
     def _planned(self) -> AbstractContextManager[Plan]:
@@ -131,6 +135,10 @@ class _Step:
     def _load(self, slug: str) -> Events:
         try:
             loaded = load(self._org, self._lake, slug)
+        except WarehouseLockedError as error:
+            self._held.add(slug)
+            self._wait(self._group.silver_key(slug), error)
+            return
         except SfAssetsError as error:
             self.errors[slug] = error
             return
@@ -161,6 +169,9 @@ class _Step:
                     findings.append(finding)  # noqa: PERF401 (an error keeps those before it)
             # Before Dagster hears of them: what follows from checks reads what is kept of them.
             record(self._org, self._lake, [f for f in findings if f.name not in RAW_CHECKS])
+        except WarehouseLockedError as error:
+            if not self._held:  # else it has been said
+                self.errors["checks"] = error
         except SfAssetsError as error:
             self.errors["checks"] = error
         yield from map(self._result, findings)
@@ -171,6 +182,8 @@ class _Step:
 
         if slugs := asked(RAW_CHECKS):
             yield from check_raw(self._lake, slugs, self._org.now())
+        # Silver that waits is older than raw.
+        wanted = {slug: some for slug, some in wanted.items() if slug not in self._held}
         if slugs := asked(SILVER_CHECKS):
             yield from check_silver(self._org, self._lake, slugs)
         for name in ORG_CHECKS:

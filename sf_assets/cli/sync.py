@@ -2,7 +2,7 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any, NoReturn
@@ -159,10 +159,17 @@ def _tell(report: Any) -> None:
     _tell_checks(report)
     if not report.materialized and not report.errors and not report.waiting:
         messages.print("nothing has changed; all objects are covered")
-    for name, reason in report.waiting.items():
-        messages.print(f"{name} waits: {reason}", markup=False, soft_wrap=True)
-    for name, error in report.errors.items():
-        messages.print(f"{name}: {error}", style="red", markup=False, soft_wrap=True)
+    for waiting, reason in _once(report.waiting):
+        verb = "wait" if ", " in waiting else "waits"
+        messages.print(f"{waiting} {verb}: {reason}", markup=False, soft_wrap=True)
+    for failing, error in _once(report.errors):
+        messages.print(f"{failing}: {error}", style="red", markup=False, soft_wrap=True)
+
+
+def _once(reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Each reason once, with the names of all that it concerns."""
+    for reason in dict.fromkeys(reasons.values()):
+        yield ", ".join(name for name, its in reasons.items() if its == reason), reason
 
 
 def _tell_checks(report: Any) -> None:

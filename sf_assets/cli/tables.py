@@ -11,6 +11,7 @@ from sf_assets.cli.output import (
     emit,
     json_option,
     limits_told,
+    messages,
     object_option,
     show,
     show_budget,
@@ -126,11 +127,19 @@ def _reconciled_row(found: Any) -> tuple[Any, ...]:
 @json_option
 def rebuild(objects: tuple[str, ...], as_json: bool) -> None:
     """Make silver anew from raw alone; the org is not asked."""
+    from sf_assets.pipeline.load import put_aside_if_damaged
     from sf_assets.pipeline.load import rebuild as make_anew
     from sf_assets.pipeline.org import load_orgs
 
     rows, errors = [], {}
     for org in load_orgs():
+        if aside := put_aside_if_damaged(org):
+            messages.print(
+                f"the warehouse was damaged; it is {aside} now, and a new one is made: run "
+                "`sf-assets refresh` afterwards for gold and objects not named here",
+                markup=False,
+                soft_wrap=True,
+            )
         with watching(quiet=as_json):
             for spec in org.catalog.select(objects):
                 try:

@@ -3,16 +3,18 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 
-from sf_assets.errors import SfAssetsError
+from sf_assets.errors import SfAssetsError, WarehouseDamagedError
 from sf_assets.pipeline.describes import columns_of
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.scan import scan
 from sf_assets.storage.slices import Slice
+from sf_assets.warehouse import intact
 from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.history import histories, must_rebuild
@@ -54,10 +56,14 @@ def load(org: Org, lake: Lake, slug: str) -> Loaded:
         StorageError: A slice cannot be read.
     """
     with org.writing(lake.org_id) as connection:
+        table = _table(org, connection, slug)
+        what = intact.changed(connection, lake.org_id, org.schema, [slug])
+        if what and lake.refs(slug).get(slug):
+            log.warning("%s: %s; the table is made anew from raw", slug, what[slug])
+            return _rebuild(org, lake, table)
         slices, taken_over = _pending(lake, slug, connection)
         record_replacements(connection, slug, taken_over)
         columns = _columns(lake, slug, slices)
-        table = _table(org, connection, slug)
         if table.history and must_rebuild(table, lake.org_id, slices):
             log.info("%s: the history is built from raw", slug)
             return _rebuild(org, lake, table)
@@ -144,13 +150,17 @@ def record_failures(org: Org, org_id: str, errors: Mapping[str, SfAssetsError]) 
     try:
         with org.writing(org_id) as connection:
             rows = [(org_id, slug, str(error)) for slug, error in errors.items()]
-            connection.executemany("INSERT INTO ops.failures VALUES (?, ?, now(), ?)", rows)
+            connection.executemany(
+                "INSERT INTO ops.failures (org_id, object, failed_at, error) "
+                "VALUES (?, ?, now(), ?)",
+                rows,
+            )
     except SfAssetsError as error:
         log.warning("the failures are not in ops.sync_log: %s", error)
 
 
 def behind(org: Org, lake: Lake) -> set[str]:
-    """Objects of which silver lacks slices, as when the warehouse was locked, or the history.
+    """Objects of which silver lacks slices, as when the warehouse was locked, or what merges made.
 
     Raises:
         WarehouseError: The warehouse is locked or refuses.
@@ -162,5 +172,24 @@ def behind(org: Org, lake: Lake) -> set[str]:
         ids = (ref.id for mine in refs.values() for ref in mine)
         merged = merged_slices(connection, lake.org_id, ids)
         unkept = _with_history(org) - histories(connection, lake.org_id)
+        changed = intact.changed(connection, lake.org_id, org.schema, refs).keys()
     lacking = {slug for slug, mine in refs.items() if any(ref.id not in merged for ref in mine)}
-    return lacking | unkept & refs.keys()
+    return lacking | (unkept | changed) & refs.keys()
+
+
+def put_aside_if_damaged(org: Org) -> Path | None:
+    """Make room for a new warehouse, where the old one cannot be read.
+
+    Returns:
+        What the old file is called now; None when it can be read, or is not there.
+
+    Raises:
+        WarehouseError: It is locked, or cannot be renamed.
+    """
+    if not org.warehouse.path.exists():
+        return None
+    try:
+        org.warehouse.check()
+    except WarehouseDamagedError:
+        return org.warehouse.put_aside()
+    return None

@@ -38,7 +38,7 @@ def due(org_name: str, specs: Iterable[ObjectSpec]) -> list[str]:
     try:
         asked |= behind(org, org.lake)
     except WarehouseError as error:  # the warehouse is busy; the next tick will ask again
-        log.info("silver was not looked at: %s", error)
+        log.debug("silver was not looked at: %s", error)
     if waiting and not asked:
         raise org.client.budget.refusal(f"the query for {', '.join(sorted(waiting))}")
     return [spec.slug for spec in specs if spec.slug in asked]

@@ -1,74 +1,46 @@
 """The DuckDB file that silver and gold live in: one writer at a time, for as short as can be."""
 
+import re
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import duckdb
 
-from sf_assets.errors import ConfigError, WarehouseError, WarehouseLockedError, WrongOrgError
+from sf_assets.errors import (
+    ConfigError,
+    WarehouseDamagedError,
+    WarehouseError,
+    WarehouseLockedError,
+    WrongOrgError,
+)
+from sf_assets.warehouse import ops
 from sf_assets.warehouse.refusals import refusal
 
 MEMORY_LIMIT = "1GB"
 """Of the engine, unless the URL says otherwise (`?memory_limit=4GB`)."""
 
-_LOCK_SECONDS = 60.0
+PATIENCE = 60.0
+"""Seconds for which a process waits for a file that another program holds; then it goes on without,
+and tries again without waiting until it has had the file once more."""
+
 _LOCKED = "Could not set lock"
+
+_DAMAGED = re.compile(
+    r"not a valid DuckDB database file|Corrupt (database|WAL) file|while replaying WAL|"
+    r"read a database file with version"
+)
+
+_given_up: set[tuple[Path, bool]] = set()
+"""Files, by whether they are only read, for which this process has waited in vain."""
 
 _in_this_process: defaultdict[Path, threading.RLock] = defaultdict(threading.RLock)
 """DuckDB's own lock keeps other processes out; within one it refuses to open a file twice."""
-
-_OPS = """
-CREATE SCHEMA IF NOT EXISTS ops;
-CREATE SCHEMA IF NOT EXISTS gold;
-CREATE TABLE IF NOT EXISTS ops.orgs (name VARCHAR PRIMARY KEY, org_id VARCHAR NOT NULL);
-CREATE TABLE IF NOT EXISTS ops.merges (
-    org_id VARCHAR, object VARCHAR, merge VARCHAR, merged_at TIMESTAMPTZ, seconds DOUBLE,
-    rows_in BIGINT, inserted BIGINT, updated BIGINT, unchanged BIGINT, stale BIGINT,
-    rejected BIGINT
-);
-CREATE TABLE IF NOT EXISTS ops.slices (
-    org_id VARCHAR, object VARCHAR, slice VARCHAR, kind VARCHAR, window_start VARCHAR,
-    window_end VARCHAR, read_at TIMESTAMPTZ, source VARCHAR, job_id VARCHAR, rows BIGINT,
-    rows_org BIGINT, rows_pages BIGINT, rows_parsed BIGINT, rows_known BIGINT, calls BIGINT,
-    bytes BIGINT, seconds DOUBLE, merge VARCHAR
-);
-CREATE TABLE IF NOT EXISTS ops.histories (
-    org_id VARCHAR, object VARCHAR, PRIMARY KEY (org_id, object)
-);
-CREATE TABLE IF NOT EXISTS ops.failures (
-    org_id VARCHAR, object VARCHAR, failed_at TIMESTAMPTZ, error VARCHAR
-);
-CREATE VIEW IF NOT EXISTS ops.sync_log AS
-SELECT
-    s.org_id, s.object, coalesce(m.merged_at, s.read_at) AS at, s.slice, s.kind, s.window_start,
-    s.window_end, s.read_at, s.source, s.job_id, s.rows_org, s.rows_pages, s.rows_parsed,
-    s.rows_known, s.rows AS rows_written, s.calls, s.bytes, s.seconds, s.merge,
-    m.rows_in AS merge_rows_in, m.inserted AS merge_inserted, m.updated AS merge_updated,
-    m.unchanged AS merge_unchanged, m.stale AS merge_stale, m.rejected AS merge_rejected,
-    m.seconds AS merge_seconds, NULL::VARCHAR AS error
-FROM ops.slices s LEFT JOIN ops.merges m USING (org_id, object, merge)
-UNION ALL BY NAME
-SELECT org_id, object, failed_at AS at, error FROM ops.failures;
-CREATE TABLE IF NOT EXISTS ops.quality (
-    checked_at TIMESTAMPTZ, org_id VARCHAR, object VARCHAR, "check" VARCHAR, severity VARCHAR,
-    blocking BOOLEAN, passed BOOLEAN, offenders BIGINT, rows BIGINT, ids VARCHAR[], reason VARCHAR
-);
-CREATE TABLE IF NOT EXISTS ops.quality_scores (
-    scored_at TIMESTAMPTZ, org_id VARCHAR, object VARCHAR, score DOUBLE, checks BIGINT,
-    failed BIGINT, rows BIGINT
-);
-CREATE TABLE IF NOT EXISTS ops.to_fix (
-    org_id VARCHAR, place BIGINT, object VARCHAR, "check" VARCHAR, severity VARCHAR,
-    blocking BOOLEAN, offenders BIGINT, rows BIGINT, share DOUBLE, ids VARCHAR[],
-    first_seen TIMESTAMPTZ, checked_at TIMESTAMPTZ, what_to_do VARCHAR
-);
-CREATE TABLE IF NOT EXISTS ops.gold_late (org_id VARCHAR, name VARCHAR);
-"""
 
 
 class Warehouse:
@@ -102,20 +74,63 @@ class Warehouse:
 
         Raises:
             WarehouseLockedError: It stays held.
+            WarehouseDamagedError: It cannot be read; a rebuild makes another.
             WarehouseError: It cannot be opened.
         """
         with _in_this_process[self.path]:
-            yield from self._connected(read_only)
+            with self._opened(read_only) as connection:
+                if not read_only or ops.is_current(connection):
+                    yield connection
+                    return
+            with self._opened(read_only=False):
+                pass  # that brings it up to what this release reads
+            with self._opened(read_only) as connection:
+                yield connection
 
-    def _connected(self, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    def check(self) -> None:
+        """Read everything there is.
+
+        Raises:
+            WarehouseDamagedError: Something cannot be read.
+        """
+        with self.connect(read_only=True) as connection:
+            for schema, table in connection.execute(
+                "SELECT schema_name, table_name FROM duckdb_tables()"
+            ).fetchall():
+                connection.execute(f"SELECT sum(hash(t)) FROM {quoted(schema, table)} t").fetchall()
+
+    def put_aside(self) -> Path:
+        """Give the file another name, so that a new one can be made.
+
+        Returns:
+            The new name: `<file>.broken-<time>`.
+
+        Raises:
+            WarehouseError: It cannot be renamed.
+        """
+        aside = self.path.with_name(f"{self.path.name}.broken-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+        wal = self.path.with_name(f"{self.path.name}.wal")
+        try:
+            if wal.exists():
+                wal.rename(aside.with_name(f"{aside.name}.wal"))
+            return self.path.rename(aside)
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    @contextmanager
+    def _opened(self, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         connection = self._open(read_only)
         try:
             connection.execute("SET TimeZone = 'UTC'")
             if not read_only:
                 connection.execute("SET preserve_insertion_order = false")
-                connection.execute(_OPS)
+                if not ops.is_current(connection):
+                    with transaction(connection):
+                        ops.bring_up(connection)
             yield connection
         except duckdb.Error as error:
+            if _is_damage(error, self.path):
+                raise self._damaged() from None
             said = refusal(error, names=known_names(connection))
             raise WarehouseError(
                 f"the warehouse {self.path} refused: {said}; "
@@ -125,29 +140,42 @@ class Warehouse:
             connection.close()
 
     def _open(self, read_only: bool) -> duckdb.DuckDBPyConnection:
-        deadline = time.monotonic() + _LOCK_SECONDS
+        mode = self.path, read_only
+        deadline = time.monotonic() + (0 if mode in _given_up else PATIENCE)
         pause = 0.05
         while True:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                return duckdb.connect(str(self.path), read_only=read_only, config=self._config)
-            except duckdb.IOException as error:
+                connection = duckdb.connect(
+                    str(self.path), read_only=read_only, config=self._config
+                )
+            except (duckdb.Error, OSError) as error:
                 if _LOCKED not in str(error):
                     raise self._unusable(error) from None
                 if time.monotonic() > deadline:
+                    _given_up.add(mode)
                     raise WarehouseLockedError(
                         f"the warehouse {self.path} is held by another program "
                         f"({_holder(str(error))}); close it there and run again, raw is kept"
                     ) from None
                 time.sleep(pause)
                 pause = min(pause * 2, 1.0)
-            except (duckdb.Error, OSError) as error:
-                raise self._unusable(error) from None
+            else:
+                _given_up.discard(mode)
+                return connection
 
     def _unusable(self, error: Exception) -> WarehouseError:
+        if _is_damage(error, self.path):
+            return self._damaged()
         return WarehouseError(
             f"the warehouse {self.path} cannot be opened: {refusal(error)}; check "
             "SF_ASSETS_WAREHOUSE_URL"
+        )
+
+    def _damaged(self) -> WarehouseDamagedError:
+        return WarehouseDamagedError(
+            f"the warehouse {self.path} is damaged, or no DuckDB file; `sf-assets rebuild` puts it "
+            "aside and makes a new one from raw, then `sf-assets refresh` builds gold"
         )
 
     def claim(self, connection: duckdb.DuckDBPyConnection, org_id: str, name: str) -> None:
@@ -164,6 +192,18 @@ class Warehouse:
                 f"the warehouse {self.path} holds the data of org {row[0]}, not of {org_id}; set "
                 "another SF_ASSETS_WAREHOUSE_URL or the other org's credentials"
             )
+
+
+def _is_damage(error: Exception, path: Path) -> bool:
+    """Whether the file itself cannot be read, which no second attempt changes.
+
+    What rows cause is never one, whatever values its words hold.
+    """
+    kinds = duckdb.IOException, duckdb.SerializationException, duckdb.FatalException
+    about_files = isinstance(error, kinds) or type(error) is duckdb.Error
+    text = str(error)
+    cut_short = f'Could not read enough bytes from file "{path}' in text
+    return about_files and (cut_short or _DAMAGED.search(text) is not None)
 
 
 def known_names(connection: duckdb.DuckDBPyConnection) -> set[str]:

@@ -11,7 +11,7 @@ import polars as pl
 
 from sf_assets.errors import CountMismatchError
 from sf_assets.storage.slices import Kind, Slice
-from sf_assets.warehouse import history
+from sf_assets.warehouse import history, intact
 from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.duckdb import quoted, transaction
 from sf_assets.warehouse.ledger import Outcome
@@ -97,6 +97,7 @@ def rebuild(
         table.connection.execute(
             "DELETE FROM ops.slices WHERE org_id = ? AND object = ?", [org_id, table.slug]
         )
+        intact.forget(table, org_id)
         return _merge_batches(table, org_id, _batches(slices), columns, read)
 
 
@@ -141,6 +142,7 @@ def _merge_batch(
     else:
         outcome = _merge_versions(table, slices, columns, read)
     _record(table, slices, outcome, time.monotonic() - started)
+    intact.note(table, slices[0].org_id)
     return outcome
 
 
@@ -242,7 +244,8 @@ def _record(table: Table, slices: Sequence[Slice], outcome: Outcome, seconds: fl
     merge_id = uuid.uuid4().hex[:12]
     _note_slices(table.connection, table.slug, slices, merge_id)
     table.connection.execute(
-        "INSERT INTO ops.merges VALUES (?, ?, ?, now(), ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO ops.merges (org_id, object, merge, merged_at, seconds, rows_in, inserted, "
+        "updated, unchanged, stale, rejected) VALUES (?, ?, ?, now(), ?, ?, ?, ?, ?, ?, ?)",
         [slices[0].org_id, table.slug, merge_id, seconds, *astuple(outcome)],
     )
 

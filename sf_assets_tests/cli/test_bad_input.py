@@ -138,15 +138,16 @@ def test_storage_and_warehouse_of_another_org_are_refused(
 
 
 @pytest.mark.slow
-def test_a_locked_warehouse_keeps_raw_and_is_caught_up(
-    shell: Shell, workspace: Workspace, tmp_path: Path
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_held_warehouse_is_waited_for_once_in_a_run_and_caught_up_with(
+    shell: Shell, workspace: Workspace, tmp_path: Path, *, read_only: bool
 ) -> None:
-    workspace.catalogue({"Product2": None, "Campaign": None})
+    workspace.catalogue({"Product2": None, "Campaign": None, "Lead": None, "Pricebook2": None})
     assert shell("refresh", "--object", "Campaign", env=workspace.env).code == 0
     holder = textwrap.dedent(
         f"""
         import duckdb, time
-        held = duckdb.connect({str(tmp_path / "warehouse.duckdb")!r})
+        held = duckdb.connect({str(tmp_path / "warehouse.duckdb")!r}, read_only={read_only})
         print("held", flush=True)
         time.sleep(600)
         """
@@ -157,9 +158,15 @@ def test_a_locked_warehouse_keeps_raw_and_is_caught_up(
     try:
         assert process.stdout is not None
         process.stdout.readline()
-        soon = "import sf_assets.warehouse.duckdb as d; d._LOCK_SECONDS = 1.0"
-        outcome = shell("refresh", "--object", "Product2", env=workspace.env, first=soon)
-        refused(outcome, "held by another program", "PID", "raw is kept")
+        soon = "import sf_assets.warehouse.duckdb as d; d.PATIENCE = 1.0"
+        began = time.monotonic()
+        outcome = shell("refresh", env=workspace.env, first=soon)
+        took = time.monotonic() - began
+        refused(outcome, "held by another program", "PID", "raw is kept", "product2")
+        said = outcome.out + outcome.err
+        assert said.count("held by another program") == 1, said
+        assert took < 30, said
+        assert "ERROR" not in said
     finally:
         process.kill()
         process.communicate()

@@ -397,7 +397,7 @@ def test_a_warehouse_that_another_program_holds(
     company_of_60: Company, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = content(workspace)
-    monkeypatch.setattr(warehouse, "_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(warehouse, "PATIENCE", 0.1)
     with held(workspace.folder / "warehouse.duckdb"):
         assert not any(done.error for done in extracted(workspace).values())
         with pytest.raises(WarehouseLockedError, match="held by another program"):

@@ -9,9 +9,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from sf_assets.warehouse import ops
 from sf_assets.warehouse.columns import Column, Kind
 from sf_assets.warehouse.derived import Aside, set_aside
-from sf_assets.warehouse.duckdb import _OPS
 from sf_assets.warehouse.tables import Table
 
 COLUMNS = {
@@ -29,7 +29,7 @@ STAMP = "2026-11-20T10:00:00.000Z"
 def aside(tmp_path: Path) -> Aside:
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute(_OPS)
+    ops.bring_up(connection)
     table = Table(connection, "silver", "account")
     table.ensure([column for name, column in COLUMNS.items() if name != "Label__c"])
     connection.execute(

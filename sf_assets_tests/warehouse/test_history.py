@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sf_assets.storage.slices import Kind, Slice
-from sf_assets.warehouse import history
-from sf_assets.warehouse.duckdb import _OPS
+from sf_assets.warehouse import history, ops
 from sf_assets.warehouse.merge import merge, rebuild
 from sf_assets.warehouse.tables import Table
 from sf_assets_tests.warehouse.test_patch import (
@@ -36,7 +35,7 @@ class Silver:
     def __init__(self) -> None:
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
-        self.connection.execute(_OPS)
+        ops.bring_up(self.connection)
         self.table = Table(self.connection, "silver", "account", history=True)
         self.done: list[Made] = []
         self.rebuilt = 0

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sf_assets.storage.slices import Counts, Kind, Slice
+from sf_assets.warehouse import ops
 from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.columns import Kind as ColumnKind
-from sf_assets.warehouse.duckdb import _OPS
 from sf_assets.warehouse.merge import merge
 from sf_assets.warehouse.tables import Table
 
@@ -77,7 +77,7 @@ class Silver:
     def __init__(self) -> None:
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
-        self.connection.execute(_OPS)
+        ops.bring_up(self.connection)
         self.table = Table(self.connection, "silver", "account")
 
     def merge(self, *made: tuple[Slice, pl.DataFrame]) -> list[Any]:

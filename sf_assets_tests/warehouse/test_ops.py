@@ -1,0 +1,140 @@
+"""A warehouse of an earlier release, or that others worked on, is brought up; a cut one is told."""
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from sf_assets.errors import ConfigError, WarehouseDamagedError
+from sf_assets.warehouse import ops
+from sf_assets.warehouse.duckdb import Warehouse
+
+FIRST = """
+CREATE SCHEMA ops;
+CREATE TABLE ops.orgs (name VARCHAR PRIMARY KEY, org_id VARCHAR NOT NULL);
+CREATE TABLE ops.slices (org_id VARCHAR, object VARCHAR, slice VARCHAR, kind VARCHAR);
+CREATE VIEW ops.sync_log AS SELECT org_id, object, slice FROM ops.slices;
+INSERT INTO ops.orgs VALUES ('default', '00D1');
+INSERT INTO ops.slices VALUES ('00D1', 'account', 's1', 'export'), ('00D1', 'gone', 's2', 'export');
+CREATE SCHEMA silver;
+CREATE TABLE silver.account (Id VARCHAR NOT NULL, Amount DECIMAL(18, 2), _slice VARCHAR);
+"""
+"""Notes as an early release made them: most tables and columns are lacking."""
+
+UNVERSIONED = re.sub(
+    r"CREATE TABLE IF NOT EXISTS ops.(schema_version|tables) \(.*?\);",
+    "",
+    ops._TABLES,  # noqa: SLF001
+    flags=re.DOTALL,
+)
+"""Notes as the last release without a schema version made them."""
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    return Warehouse(f"duckdb:///{tmp_path}/sf.duckdb")
+
+
+def write(warehouse: Warehouse, statements: str) -> None:
+    with duckdb.connect(warehouse.path) as connection:
+        connection.execute(statements)
+
+
+@pytest.mark.parametrize("before", [FIRST, UNVERSIONED, ""])
+@pytest.mark.parametrize("read_only", [True, False])
+def test_an_older_warehouse_is_brought_up(
+    warehouse: Warehouse, before: str, *, read_only: bool
+) -> None:
+    write(warehouse, before)
+
+    with warehouse.connect(read_only=read_only) as connection:
+        assert ops.is_current(connection)
+        assert connection.execute("SELECT error FROM ops.sync_log").description
+
+    with warehouse.connect() as connection:
+        version = connection.execute("FROM ops.schema_version").fetchall()
+    with warehouse.connect() as connection:
+        assert connection.execute("FROM ops.schema_version").fetchall() == version
+
+
+def test_the_columns_of_older_tables_are_noted_once(warehouse: Warehouse) -> None:
+    write(warehouse, FIRST)
+
+    with warehouse.connect() as connection:
+        noted = connection.execute("SELECT object, columns FROM ops.tables ORDER BY 1").fetchall()
+
+    assert noted == [
+        ("account", ["Id VARCHAR", "Amount DECIMAL(18,2)", "_slice VARCHAR"]),
+        ("gone", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "dropped",
+    ["VIEW ops.sync_log", "TABLE ops.failures", "TABLE ops.slices", "TABLE ops.schema_version"],
+)
+def test_what_others_dropped_from_ops_is_made_again(warehouse: Warehouse, dropped: str) -> None:
+    with warehouse.connect():
+        pass
+    write(warehouse, f"DROP {dropped} CASCADE")
+
+    with warehouse.connect() as connection:
+        assert ops.is_current(connection)
+
+
+def test_a_warehouse_of_a_newer_release_is_refused(warehouse: Warehouse) -> None:
+    with warehouse.connect():
+        pass
+    write(warehouse, "UPDATE ops.schema_version SET version = 999")
+
+    with pytest.raises(ConfigError, match="newer release"), warehouse.connect():
+        pass
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def emptied(_: bytes) -> bytes:
+    return b""
+
+
+def overwritten(_: bytes) -> bytes:
+    return b"no database at all\n" * 1000
+
+
+def flipped(content: bytes) -> bytes:
+    """One bit of every block is another."""
+    flipped = bytearray(content)
+    flipped[5000 :: 64 << 10] = bytes(byte ^ 1 for byte in flipped[5000 :: 64 << 10])
+    return bytes(flipped)
+
+
+@pytest.mark.parametrize("damage", [cut, emptied, overwritten, flipped])
+def test_a_damaged_file_is_told_and_can_be_put_aside(
+    warehouse: Warehouse, damage: Callable[[bytes], bytes]
+) -> None:
+    write(warehouse, "CREATE TABLE a AS SELECT range i, md5(range::VARCHAR) m FROM range(50000)")
+    content = damage(warehouse.path.read_bytes())
+    warehouse.path.write_bytes(content)
+    Path(f"{warehouse.path}.wal").write_bytes(b"")
+
+    with pytest.raises(WarehouseDamagedError, match="sf-assets rebuild"):
+        warehouse.check()
+
+    aside = warehouse.put_aside()
+    assert aside.name.startswith("sf.duckdb.broken-")
+    with warehouse.connect() as connection:
+        assert ops.is_current(connection)
+    warehouse.check()
+
+
+def test_a_value_that_looks_like_damage_is_none(warehouse: Warehouse) -> None:
+    with suppress(Exception), warehouse.connect() as connection:
+        connection.execute("SELECT ?::INT", ["Corrupt database file: not a valid DuckDB database"])
+
+    with pytest.raises(Exception, match="cannot be converted"), warehouse.connect() as connection:
+        connection.execute("SELECT ?::INT", ["Corrupt database file"])
