@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -35,11 +34,6 @@ class Census:
 
     lake: Lake
     piece: Slice
-
-    @property
-    def began(self) -> datetime:
-        """The org's time before it was read."""
-        return self.piece.read_at
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """Id and `cursor` of every record; the cursor is null for an object without one."""

@@ -110,7 +110,7 @@ def record_told(
     Yields:
         The slice that says so, if any are.
     """
-    began = org.client.now()
+    began = org.lake.reading(item.spec.slug, org.client.now())
     with tempfile.TemporaryDirectory(prefix="sf-assets-") as folder:
         root = Path(folder)
         copy_silver(org, item, root, pl.DataFrame({"Id": answer}, {"Id": pl.String}))

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -136,7 +136,7 @@ class Extractor:
 
     def _begin(self, order: Order) -> tuple[Slice, Job]:
         """Start a Bulk job, and note in the journal that it is ours."""
-        read_at = self._client.now()
+        read_at = self._reading(order)
         job = self._client.bulk.create(order.soql)
         draft = self._draft(order, read_at, "bulk", job.id)
         try:
@@ -145,6 +145,22 @@ class Extractor:
             self._discard(draft)  # nobody would know of the job
             raise
         return draft, job
+
+    def settle(self, described: Described) -> Iterator[Slice]:
+        """Take up or discard what earlier runs left in the journal of an object.
+
+        To be called with the object's lock held, before anything of it is read: so that readings of
+        one object never overlap, and their order is known.
+
+        Yields:
+            The slices that came of it.
+        """
+        for draft in self._lake.drafts(described.spec.slug):
+            if piece := self.resume(draft, described):
+                yield piece
+
+    def _reading(self, order: Order) -> datetime:
+        return self._lake.reading(order.described.spec.slug, self._client.now())
 
     def resume(self, draft: Slice, described: Described) -> Slice | None:
         """Take up the Bulk job of a run that ended early.
@@ -178,7 +194,7 @@ class Extractor:
             raise
 
     def _by_rest(self, order: Order) -> Slice | None:
-        draft = self._draft(order, self._client.now(), "rest")
+        draft = self._draft(order, self._reading(order), "rest")
         layout = self._layout(draft)
         columns, stamps = order.described.columns, order.described.stamps
         total, pages = 0, list[PageRead]()
@@ -226,7 +242,7 @@ class Extractor:
     def _draft(
         self, order: Order, read_at: datetime, source: str, job_id: str | None = None
     ) -> Slice:
-        """The slice to be; nothing in it is older than `read_at`."""
+        """The slice to be; nothing in it was read before `read_at`, or seconds before."""
         described, window = order.described, order.window or Window(BEGIN, read_at)
         return Slice(
             org_id=self._client.org_id,
@@ -276,7 +292,7 @@ class Extractor:
                 f"one came in place of another (job {draft.job_id or 'none, by REST'}); nothing "
                 "is committed, run again"
             )
-        seconds = (self._client.now() - draft.read_at).total_seconds()
+        seconds = max(0.0, (self._client.now() - draft.read_at).total_seconds())
         digest = None if draft.cursor else f"{sum(w.digest for w in written):x}"
         if digest is not None and digest == order.digest:
             self._lake.store.delete([part.path for w in written for part in w.parts])

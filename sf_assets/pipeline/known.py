@@ -1,6 +1,6 @@
 """What raw holds already of a window that is read again: to compare with, and to leave out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -8,10 +8,15 @@ import pyarrow as pa
 
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.scan import scan
-from sf_assets.storage.slices import SliceRef
+from sf_assets.storage.slices import Kind, Slice, SliceRef
 from sf_assets.windows import Window
 
 _SEEDS = (1, 2)
+_DIGEST = [str(n) for n, _ in enumerate(_SEEDS)]
+_UNLIKE = [pl.lit(None, pl.UInt64).alias(name) for name in _DIGEST]
+"""What stands for the digest of a version with other columns: no row is the same."""
+
+_MOMENT = pl.Datetime("us", "UTC")
 _SECONDS = len("2026-01-31T10:00:00")
 
 
@@ -23,7 +28,8 @@ class Known:
         records: How many records have their newest version in the window.
         newest: Its greatest cursor, as text; None when it is empty.
         digests: Two 64-bit hashes of each record as it was read last, all columns included. What
-            was read before may come back within one second, and is then news.
+            was read before may come back within one second, and is then news; so is what is read
+            again of a record that was held for gone, or whose fields were read since.
     """
 
     records: int
@@ -33,7 +39,7 @@ class Known:
     def unknown(self, rows: pa.Table) -> pa.Table:
         """The rows that raw does not hold, to the letter."""
         frame = pl.DataFrame(rows)
-        fresh = _digest(frame).with_row_index().join(self.digests, on=["0", "1"], how="anti")
+        fresh = _digest(frame).with_row_index().join(self.digests, on=_DIGEST, how="anti")
         if len(fresh) == len(rows):
             return rows
         return rows.take(pa.array(fresh["index"].sort().to_numpy()))
@@ -54,25 +60,48 @@ def known_rows(
         columns: Columns that are being extracted.
     """
     low, high = (edge.isoformat()[:_SECONDS] for edge in (window.start, window.end))
-    versions = [pl.DataFrame(schema={"Id": pl.String, "cursor": pl.String})]
-    digests = [pl.DataFrame(schema=dict.fromkeys(("Id", "0", "1"), pl.UInt64))]
-    near = (ref for ref in refs if ref.window.end > window.start)
+    near = [ref for ref in refs if ref.window.end > window.start and not ref.kind.patches]
+    versions = [pl.DataFrame(schema={"Id": pl.UInt64, "cursor": pl.String, "_read_at": _MOMENT})]
+    versions[0] = versions[0].with_columns(_UNLIKE)
     for piece in lake.read(sorted(near, key=lambda ref: ref.id)):
         if piece.max_cursor is None or piece.max_cursor < low:
             continue
         alike = piece.columns == tuple(columns)
-        for rows in scan(lake.store, piece, None if alike else ["Id", cursor]):
+        for rows in scan(lake.store, _since(piece, low), None if alike else ["Id", cursor]):
             frame = rows.filter(pl.col(cursor) >= low)
-            versions.append(frame.select("Id", pl.col(cursor).alias("cursor")))
-            if alike:
-                inside = frame.filter(pl.col(cursor) < high)
-                keys = inside.select(pl.col("Id").hash())
-                digests.append(pl.concat([keys, _digest(inside.select(columns))], how="horizontal"))
-    newest = pl.concat(versions).group_by("Id").agg(pl.col("cursor").max())
-    newest = newest.filter(pl.col("cursor") < high)
+            read = frame.select(pl.col("Id").hash(), pl.col(cursor).alias("cursor"), "_read_at")
+            versions.append(read.with_columns(_digest(frame.select(columns)) if alike else _UNLIKE))
+    newest = pl.concat(versions).sort("_read_at", "cursor", maintain_order=True)
+    newest = newest.unique("Id", keep="last").filter(pl.col("cursor") < high)
+    patches = [ref for ref in refs if ref.kind.patches and ref.made_at >= window.start]
+    gone = [ref for ref in patches if ref.kind is Kind.DELETIONS]
+    newest = _without(newest, lake, gone, low)
     latest = newest["cursor"].max()
-    last = pl.concat(digests).unique("Id", keep="last", maintain_order=True).drop("Id")
-    return Known(len(newest), str(latest) if latest else None, last)
+    alike_rows = _without(newest.drop_nulls(_DIGEST), lake, set(patches) - set(gone), low)
+    return Known(len(newest), str(latest) if latest else None, alike_rows.select(_DIGEST))
+
+
+def _without(
+    versions: pl.DataFrame, lake: Lake, patches: Collection[SliceRef], low: str
+) -> pl.DataFrame:
+    """Versions but those of which patches, read later, say something."""
+    said = [pl.DataFrame(schema={"Id": pl.UInt64, "at": _MOMENT})]
+    said += [
+        rows.select(pl.col("Id").hash(), pl.col("_read_at").alias("at"))
+        for piece in lake.read(patches)
+        for rows in scan(lake.store, _since(piece, low), ["Id"])
+    ]
+    last = pl.concat(said).group_by("Id").agg(pl.col("at").max())
+    both = versions.join(last, on="Id", how="left")
+    return both.filter(pl.col("at").is_null() | (pl.col("at") <= pl.col("_read_at"))).drop("at")
+
+
+def _since(piece: Slice, low: str) -> Slice:
+    """A slice without the files whose cursors all lie before a stamp, which their labels tell."""
+    if piece.cursor is None:
+        return piece
+    parts = tuple(part for part in piece.parts if part.label >= low[: len(part.label)])
+    return piece.model_copy(update={"parts": parts})
 
 
 def _digest(rows: pl.DataFrame) -> pl.DataFrame:

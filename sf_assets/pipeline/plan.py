@@ -263,11 +263,7 @@ def _says_otherwise(org: Org, order: Order) -> bool:
 
 
 def _known(org: Org, gap: _Gap, refs: list[SliceRef]) -> Known:
-    near = [
-        ref
-        for ref in refs
-        if gap.gap.start > BEGIN and ref.window.end > gap.window.start and not ref.kind.patches
-    ]
+    near = [ref for ref in refs if gap.gap.start > BEGIN and ref.window.end > gap.window.start]
     return known_rows(org.lake, near, gap.window, gap.described.cursor or "", gap.described.columns)
 
 

@@ -7,7 +7,7 @@ believed, because a live org moves between two questions.
 import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import ConfigError, SfAssetsError
 from sf_assets.pipeline.census import IDS_A_QUERY, ask_again, take_census
 from sf_assets.pipeline.describes import Described, describe_objects
+from sf_assets.pipeline.extract import Extractor
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.replay import replay
 from sf_assets.warehouse.checks import Silver
@@ -31,6 +32,7 @@ ASKED_SINGLY = 4_000
 """More differences than these are asked again by another census: it costs fewer calls."""
 
 _EXAMPLES = 10
+_PATIENCE = 600.0
 
 
 @dataclass(slots=True)
@@ -67,7 +69,10 @@ class Reconciled:
 
 
 Remedy = Callable[[Described, Comparison, datetime], object]
-"""Does something about what differs: the object, the judged comparison, when the org was read."""
+"""Does something about what differs: the object, the judged comparison, when the org was read.
+
+It is called with the object's lock held since before that, so that nothing was read in between.
+"""
 
 
 def reconcile(
@@ -109,7 +114,10 @@ def reconcile(
 
 
 def _reconcile_object(org: Org, item: Described, result: Reconciled, remedy: Remedy | None) -> None:
-    with compared(org, item, result.horizon) as (judged, began, folder):
+    with (
+        _turn(org, item) if remedy else nullcontext(),
+        compared(org, item, result.horizon) as (judged, began, folder),
+    ):
         days = judged.days()
         result.org = sum(day.org for day in days)
         result.silver = sum(day.silver for day in days)
@@ -124,6 +132,19 @@ def _reconcile_object(org: Org, item: Described, result: Reconciled, remedy: Rem
 
 
 @contextmanager
+def _turn(org: Org, item: Described) -> Iterator[None]:
+    """Hold an object's lock while the block runs, with nothing of it being read by others."""
+    with org.lake.working(item.spec.slug, item.info.name, _PATIENCE):
+        extractor = Extractor(org)
+        try:
+            for piece in extractor.settle(item):
+                log.info("%s: slice %s is of an earlier run", item.info.name, piece.id)
+        finally:
+            extractor.close()
+        yield
+
+
+@contextmanager
 def compared(
     org: Org, item: Described, horizon: datetime | None
 ) -> Iterator[tuple[Comparison, datetime, Path]]:
@@ -135,20 +156,21 @@ def compared(
         horizon: Records whose cursor in the org lies behind it are not judged.
 
     Yields:
-        The comparison, the org's time before it was read for the first time, and the folder with
+        The comparison, the time of the reading as `Lake.reading` gives it, and the folder with
         silver's keys.
     """
     with tempfile.TemporaryDirectory(prefix="sf-assets-") as folder:
         root = Path(folder)
+        began = org.lake.reading(item.spec.slug, org.client.now())
         census = take_census(org, item, root / "first")
-        with comparison(root, census.began, horizon) as judged:
+        with comparison(root, began, horizon) as judged:
             copy_silver(org, item, root)
             if suspects := judged.judge(census.frames()):
                 log.info("%s: %d records differ, and are asked again", item.info.name, suspects)
                 again = _ask_again(org, item, judged, suspects, root)
                 copy_silver(org, item, root)
                 judged.amend(again)
-            yield judged, census.began, root
+            yield judged, began, root
 
 
 def _ask_again(

@@ -15,10 +15,9 @@ from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.extract import Extractor, Order
 from sf_assets.pipeline.org import Org
 from sf_assets.salesforce.rest import SOQL_BYTES
-from sf_assets.storage.locks import locked
 from sf_assets.storage.parts import DAY, Layout, write_page
 from sf_assets.storage.slices import Counts, Kind, Slice, new_slice_id
-from sf_assets.warehouse.compare import BACK, GONE, MISSING, OUTDATED, PURGED, Comparison
+from sf_assets.warehouse.compare import AHEAD, BACK, GONE, MISSING, OUTDATED, PURGED, Comparison
 from sf_assets.windows import BEGIN, Window, utc_day
 
 log = logging.getLogger(__name__)
@@ -28,7 +27,6 @@ _ONE_BY_ONE = 8_000
 
 _FEWEST_IDS, _IDS_A_JOB = 50, 3_000
 _SUSPICIOUS_COUNT, _SUSPICIOUS_SHARE = 100, 0.1
-_PATIENCE = 600.0
 _DAY = timedelta(days=1)
 
 
@@ -38,7 +36,8 @@ class Repair:
 
     Attributes:
         org: The org.
-        reread: Whether to read missing and outdated records again, or only to record deletions.
+        reread: Whether to read records again of which silver has another version than the org, or
+            only to record deletions.
         accept: Whether to believe that a suspicious share of the records is gone.
     """
 
@@ -49,16 +48,16 @@ class Repair:
     def __call__(self, item: Described, judged: Comparison, began: datetime) -> list[Slice]:
         """Commit slices with what is amiss; silver is to be loaded afterwards.
 
+        To be called with the object's lock held since before the org was read.
+
         Raises:
             SuspiciousDeletionsError: More seems to be gone than is believed.
-            BusyError: Another run keeps the object.
+            BusyError: The lock was lost to another run.
             SalesforceError: The org refuses.
         """
-        folder = self.org.lake.lock_folder(item.spec.slug)
-        with locked(self.org.lake.store, folder, item.info.name, _PATIENCE):
-            made = list(self.record_gone(item, judged, began))
-            if self.reread:
-                made += self._read_again(item, judged)
+        made = list(self.record_gone(item, judged, began))
+        if self.reread:
+            made += self._read_again(item, judged)
         return made
 
     def record_gone(self, item: Described, judged: Comparison, began: datetime) -> Iterator[Slice]:
@@ -77,7 +76,7 @@ class Repair:
             yield commit_deletions(self.org, item, judged.ids((GONE, PURGED)), window, began)
 
     def _read_again(self, item: Described, judged: Comparison) -> Iterator[Slice]:
-        kinds = (MISSING, OUTDATED, BACK)
+        kinds = (MISSING, OUTDATED, AHEAD, BACK)
         counts = judged.counts()
         extractor = Extractor(self.org)
         try:
@@ -104,7 +103,7 @@ def commit_deletions(
         item: The object.
         ids: Frames with a column Id.
         window: Time in which all deletions are known by it.
-        began: The org's time before the records were looked for.
+        began: The time of the reading that missed them, as `Lake.reading` gives it.
     """
     lake, slug = org.lake, item.spec.slug
     slice_id = new_slice_id(began)

@@ -19,7 +19,6 @@ from sf_assets.pipeline.schema import back_fill, without_lost_fields
 from sf_assets.pipeline.told import keep_told
 from sf_assets.pipeline.waiting import note_waiting
 from sf_assets.storage.compaction import compact_slices
-from sf_assets.storage.locks import locked
 from sf_assets.storage.slices import Slice
 from sf_assets.windows import Coverage, Window
 
@@ -123,7 +122,7 @@ def _extract_object(
     result, started = Extracted(slug), monotonic()
     item = plan.described[slug]
     try:
-        with locked(org.lake.store, org.lake.lock_folder(slug), item.info.name, plan.patience):
+        with org.lake.working(slug, item.info.name, plan.patience):
             for piece in _pieces(org, extractor, item, orders):
                 result.slices.append(piece)
             for piece in _deletions(org, item, plan.deletions):
@@ -153,10 +152,9 @@ def _pieces(
     What rows in raw lack of the columns comes before the rows that have it.
     """
     taken_up = []
-    for draft in org.lake.drafts(item.spec.slug) if orders else ():
-        if piece := extractor.resume(draft, item):
-            taken_up += [piece] if piece.kind.covers else []
-            yield piece
+    for settled in extractor.settle(item):
+        taken_up += [settled] if settled.kind.covers else []
+        yield settled
     refs = org.lake.refs(item.spec.slug).get(item.spec.slug, [])
     back = back_fill(org.lake, item, refs)
     if back and (piece := _extract(org, extractor, back)):

@@ -13,12 +13,15 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import pydantic
 
 from sf_assets.errors import StorageError, WrongOrgError
 from sf_assets.storage.describes import Describes
+from sf_assets.storage.locks import Lock, locked
 from sf_assets.storage.proofs import Proofs
 from sf_assets.storage.slices import Kind, Slice, SliceRef
 from sf_assets.storage.store import Store
@@ -26,6 +29,7 @@ from sf_assets.windows import Coverage, Window
 
 _READERS = 8
 _ATTEMPTS = 3
+_TICK = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class Lake:
         self.org_id = org_id
         self.proofs = Proofs(store, org_id)
         self.describes = Describes(store, org_id)
+        self._locks: dict[str, Lock] = {}
 
     def raw_folder(self, slug: str) -> str:
         """Folder of an object's Parquet files."""
@@ -68,6 +73,40 @@ class Lake:
     def lock_folder(self, slug: str) -> str:
         """Folder of the lock that whoever writes an object's slices holds."""
         return f"{self.org_id}/locks/{slug}"
+
+    @contextmanager
+    def working(self, slug: str, what: str, patience: float = 0.0) -> Iterator[None]:
+        """Hold an object's lock while the block runs; what is committed makes sure of it.
+
+        Args:
+            slug: Lower-cased object name.
+            what: What it is for, for whoever has to wait.
+            patience: Seconds to wait for another holder to end.
+
+        Raises:
+            BusyError: Somebody else holds it.
+            StorageError: The storage refuses.
+        """
+        with locked(self.store, self.lock_folder(slug), what, patience) as lock:
+            self._locks[slug] = lock
+            try:
+                yield
+            finally:
+                del self._locks[slug]
+
+    def reading(self, slug: str, now: datetime) -> datetime:
+        """The time that a reading which begins now is given: later than that of any before it.
+
+        So the order in which an object was read is that of these times, whatever clocks say. To be
+        called with the object's lock held.
+
+        Args:
+            slug: Lower-cased object name.
+            now: The org's present, cut to the second.
+        """
+        done = [ref.made_at for ref in self.refs(slug).get(slug, ())]
+        begun = [ref.made_at for ref in self._refs(f"journal/{slug}").get(slug, ())]
+        return max([now, *(made_at + _TICK for made_at in done + begun)])
 
     def note(self, draft: Slice) -> None:
         """Write into the journal that a Bulk job is at work for a slice."""
@@ -94,7 +133,14 @@ class Lake:
         self.store.delete([self._journal(draft.ref)])
 
     def commit(self, piece: Slice) -> None:
-        """Make a slice exist: its parts are written, now its manifest is, in one atomic put."""
+        """Make a slice exist: its parts are written, now its manifest is, in one atomic put.
+
+        Raises:
+            BusyError: The object's lock was lost to another run.
+            StorageError: The storage refuses.
+        """
+        if lock := self._locks.get(piece.object.lower()):
+            lock.check()
         self.store.put(self._manifest(piece.ref), _dump(piece))
 
     def amend(self, piece: Slice, window: Window) -> None:
@@ -112,8 +158,11 @@ class Lake:
         Args:
             only: Lower-cased name of the one object to list.
         """
+        return self._refs(f"manifests/{only}")
+
+    def _refs(self, folder: str) -> dict[str, list[SliceRef]]:
         found: dict[str, list[SliceRef]] = defaultdict(list)
-        for entry in self.store.list(f"{self.org_id}/manifests/{only}"):
+        for entry in self.store.list(f"{self.org_id}/{folder}"):
             slug, file = entry.path.split("/")[-2:]
             try:
                 found[slug].append(SliceRef.parse(slug, file))

@@ -42,8 +42,38 @@ class _Claim:
         return datetime.now(UTC) - datetime.fromisoformat(self.renewed) < LEASE
 
 
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock that somebody holds, or did.
+
+    Attributes:
+        store: Where it is.
+        path: Our claim.
+        what: What it is for.
+    """
+
+    store: Store
+    path: str
+    what: str
+
+    def check(self) -> None:
+        """Make sure that it is still ours: a process that slept for long may have been passed over.
+
+        Raises:
+            BusyError: Another run holds it, or held it meanwhile.
+            StorageError: The storage refuses.
+        """
+        folder = self.path.rpartition("/")[0]
+        newest = max((entry.path for entry in self.store.list(folder)), default=None)
+        if newest != self.path:
+            raise BusyError(
+                f"the lock of {self.what} was lost to another run, which took this one for dead; "
+                "nothing more is committed here, run again"
+            )
+
+
 @contextlib.contextmanager
-def locked(store: Store, folder: str, what: str, patience: float = 0.0) -> Iterator[None]:
+def locked(store: Store, folder: str, what: str, patience: float = 0.0) -> Iterator[Lock]:
     """Hold a lock while the block runs.
 
     Args:
@@ -51,6 +81,9 @@ def locked(store: Store, folder: str, what: str, patience: float = 0.0) -> Itera
         folder: Its folder.
         what: What it is for, for whoever has to wait.
         patience: Seconds to wait for another holder to end.
+
+    Yields:
+        The lock, to make sure before something irrevocable that it is still held.
 
     Raises:
         BusyError: Somebody else holds it.
@@ -61,7 +94,7 @@ def locked(store: Store, folder: str, what: str, patience: float = 0.0) -> Itera
     keeper = threading.Thread(target=_renew, args=(store, path, over), daemon=True)
     keeper.start()
     try:
-        yield
+        yield Lock(store, path, what)
     finally:
         over.set()
         keeper.join()

@@ -111,11 +111,11 @@ def replayed_differences(
         ((different,),) = run(
             f"""
             WITH newest AS (
-                SELECT Id, max((cursor, _read_at, _slice)) AS v FROM versions GROUP BY Id
+                SELECT Id, max((_read_at, cursor, _slice)) AS v FROM versions GROUP BY Id
             ), gone AS (SELECT Id, max(_read_at) AS at FROM deletions GROUP BY Id),
             replayed AS (
-                SELECT n.Id, v[1] AS cursor,
-                    coalesce(v[2] < g.at, false) OR coalesce(v[2] < $snapshot, false) AS deleted
+                SELECT n.Id, v[2] AS cursor,
+                    coalesce(v[1] < g.at, false) OR coalesce(v[1] < $snapshot, false) AS deleted
                 FROM newest n LEFT JOIN gone g USING (Id)
             )
             SELECT count(*) FROM replayed r FULL JOIN read_parquet({keys}) s ON r.Id = s.Id

@@ -15,8 +15,8 @@ from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.duckdb import quoted
 from sf_assets.warehouse.tables import PROVENANCE, Table
 
-_ORDER = "_cursor, _read_at, _patch, _slice"
-_NEWEST_FIRST = "_cursor DESC, _read_at DESC, _patch DESC, _slice DESC"
+_ORDER = "_read_at, _cursor, _patch, _slice"
+_NEWEST_FIRST = "_read_at DESC, _cursor DESC, _patch DESC, _slice DESC"
 _TOUCHED = "temp.touched"
 
 
@@ -197,15 +197,15 @@ def _name(table: Table) -> str:
 def _view(table: Table, versions: Table) -> str:
     """The statement that makes the view.
 
-    A version is valid from its cursor; one that was read again under the same cursor and said
-    something else, and an end, from when it was read: at the latest when the next one begins.
+    A version is valid from its cursor. One whose cursor is no later than that of a version read
+    before it, and an end, is valid from when it was read; all at the latest when the next begins.
     """
     own = ", ".join(name for name in PROVENANCE if name != "_deleted")
     mine = f"PARTITION BY Id ORDER BY {_ORDER}"
     return (
         f"CREATE OR REPLACE VIEW {_name(table)} AS WITH seen AS ("
-        "SELECT *, CASE WHEN _patch OR row_number() OVER "
-        f"(PARTITION BY Id, _cursor ORDER BY {_ORDER}) > 1 THEN _read_at ELSE _cursor END AS _from "
+        f"SELECT *, CASE WHEN _patch OR _cursor <= max(_cursor) OVER ({mine} ROWS BETWEEN "
+        "UNBOUNDED PRECEDING AND 1 PRECEDING) THEN _read_at ELSE _cursor END AS _from "
         f"FROM {versions.name}), begun AS ("
         f"SELECT *, least(_from, min(_from) OVER ({mine} ROWS BETWEEN 1 FOLLOWING AND "
         "UNBOUNDED FOLLOWING)) AS valid_from FROM seen), ended AS ("

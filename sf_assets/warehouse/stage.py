@@ -16,8 +16,13 @@ from sf_assets.warehouse.tables import Table
 Reader = Callable[[Slice], Iterable[pl.DataFrame]]
 """Reads a slice's rows: text columns, with `_read_at` and `_slice` beside them."""
 
-VERSION = ("_cursor", "_read_at", "_slice")
-"""What versions of a record are ordered by: the greatest is the newest."""
+VERSION = ("_read_at", "_cursor", "_slice")
+"""What versions of a record are ordered by: the greatest is the newest.
+
+Of two readings the later tells more of the present, whatever the stamps: a server whose clock is
+behind gives a later version an older one. A record that changed while it was read comes twice in
+one reading; there the stamps decide.
+"""
 
 REJECTS = "temp.staged_rejects"
 """Values that could not be typed, on their way into the object's own table."""

@@ -96,6 +96,19 @@ def test_a_version_read_again_is_the_same_version() -> None:
     assert silver.rebuilt == 0
 
 
+def test_a_version_under_an_older_stamp_is_valid_from_when_it_was_read() -> None:
+    silver = Silver()
+    silver.load(export(10, ("a", 5, "A", "1")))
+    silver.load(export(20, ("a", 4, "A2", "1")))
+    silver.load(export(30, ("a", 25, "A3", "1")))
+    assert silver.history() == [
+        ("a", "A", 1, moment(5), moment(20)),
+        ("a", "A2", 1, moment(20), moment(25)),
+        ("a", "A3", 1, moment(25), None),
+    ]
+    assert silver.rebuilt == 0
+
+
 def test_a_formula_is_valid_from_when_it_was_read() -> None:
     silver = Silver()
     silver.load(export(10, ("a", 1, "A", "1"), ("b", 1, "B", "1")))
@@ -191,7 +204,7 @@ class Seen:
 
     @property
     def order(self) -> tuple[datetime, datetime, bool]:
-        return self.cursor, self.read, self.patch
+        return self.read, self.cursor, self.patch
 
 
 @dataclass
@@ -227,8 +240,9 @@ class Model:
             if not kept or one.content != kept[-1].content:
                 kept.append(one)
         starts = []
-        for before, one in zip([None, *kept], kept, strict=False):
-            first = not one.patch and (before is None or before.cursor != one.cursor)
+        for number, one in enumerate(kept):
+            newer = all(before.cursor < one.cursor for before in kept[:number])
+            first = not one.patch and newer
             starts.append(one.cursor if first else one.read)
         for n in reversed(range(len(starts) - 1)):
             starts[n] = min(starts[n], starts[n + 1])
@@ -255,10 +269,12 @@ def readings(draw: st.DrawFn) -> list[Made]:
         state |= hidden  # a transaction that took long has become visible, with its old stamp
         hidden = {}
         for i in draw(st.lists(ids, max_size=2)):
-            kind = draw(st.sampled_from(["changed", "changed late", "drifted"]))
+            kind = draw(st.sampled_from(["changed", "changed late", "set back", "drifted"]))
             old = state.get(i)
             if kind == "drifted" and old:
                 state[i] = (*old[:2], draw(scores))
+            elif kind == "set back" and old:  # by a server whose clock is behind
+                state[i] = (old[0] - draw(st.integers(1, 3)), draw(names), draw(scores))
             elif kind == "changed late" and old:
                 hidden[i] = (read + 1, draw(names), draw(scores))
             else:

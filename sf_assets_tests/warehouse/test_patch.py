@@ -132,6 +132,25 @@ def test_a_record_read_after_the_sweep_began_is_not_gone() -> None:
     assert [(i, gone) for i, _, _, gone in silver.rows()] == [("a", False), ("b", False)]
 
 
+def test_a_version_read_later_wins_whatever_its_stamp_says() -> None:
+    made = [
+        export(10, ("a", 5, "A", "1"), ("b", 5, "B", "1")),
+        export(20, ("a", 4, "A later", "1"), ("b", 5, "B later", "1")),
+    ]
+    for order in (made, made[::-1]):
+        silver = Silver()
+        for one in order:
+            (outcome,) = silver.merge(one)
+            assert outcome.agrees
+        assert [name for _, name, _, _ in silver.rows()] == ["A later", "B later"]
+
+
+def test_of_two_versions_in_one_reading_the_newer_stamp_wins() -> None:
+    silver = Silver()
+    silver.merge(export(10, ("a", 5, "new", "1"), ("a", 4, "old", "1")))
+    assert [name for _, name, _, _ in silver.rows()] == ["new"]
+
+
 ids = st.sampled_from("abc")
 minutes = st.integers(0, 4)
 names = st.sampled_from(["x", "y"])
@@ -148,7 +167,8 @@ def histories(draw: st.DrawFn) -> list[tuple[Slice, pl.DataFrame]]:
             changed = draw(st.booleans())
             old = state.get(i, (0, "new", "1"))
             if changed or i not in state:  # a change moves the stamp; drift of a formula does not
-                state[i] = (read + 1, draw(names), draw(scores))
+                moved = draw(st.sampled_from([read + 1, old[0] - 1]))  # a slow clock sets it back
+                state[i] = (moved, draw(names), draw(scores))
             else:
                 state[i] = (old[0], old[1], draw(scores))
         kind = draw(st.sampled_from(["export", "fields", "deletions"]))
