@@ -46,6 +46,10 @@ class LoginError(SalesforceError):
     """The org refused the credentials."""
 
 
+class OrgRefusedError(LoginError):
+    """The org knows the user and lets them do nothing: whatever is asked, it would refuse."""
+
+
 class LimitExceededError(SalesforceError):
     """A limit of the org is used up: API calls, Bulk jobs or Bulk volume."""
 

@@ -10,18 +10,27 @@ from sf_assets.errors import (
     LimitExceededError,
     LoginError,
     ObjectUnavailableError,
+    OrgRefusedError,
     OrgUnreachableError,
     SalesforceError,
 )
 from sf_assets.salesforce.auth import BUSY
+from sf_assets.salesforce.refusals import advice_for
 
-_LIMIT_CODES = {"REQUEST_LIMIT_EXCEEDED", "LIMIT_EXCEEDED", "EXCEEDEDQUOTA"}
+_CALLS_CODE = "REQUEST_LIMIT_EXCEEDED"
+_LIMIT_CODES = {_CALLS_CODE, "LIMIT_EXCEEDED", "EXCEEDEDQUOTA"}
 _UNAVAILABLE_CODES = {
     "INVALID_TYPE",
     "NOT_FOUND",
     "INSUFFICIENT_ACCESS",
+    "INSUFFICIENT_ACCESS_OR_READONLY",
     "FUNCTIONALITY_NOT_ENABLED",
 }
+_NOTHING_LEFT = "totalrequests"
+_NOT_OF_AN_OBJECT = (
+    "that is not how an org refuses an object: a proxy or firewall before it has answered, or the "
+    "session is not one for its API"
+)
 _BRIEF = 300
 
 NOT_OF_THE_QUESTION = (OrgUnreachableError, LoginError, LimitExceededError)
@@ -41,12 +50,16 @@ def understood(what: str) -> Iterator[None]:
     """
     try:
         yield
+    except RecursionError:  # the decoder's, of documents nested a thousand deep
+        raise SalesforceError(f"{what} was answered with a document nested too deep to read") from (
+            None
+        )
     except requests.JSONDecodeError:
         raise OrgUnreachableError(
             f"{what} was answered with something that is not JSON, so the org itself did not "
             "answer; check the network and status.salesforce.com, then run again"
         ) from None
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise SalesforceError(
             f"{what} was answered in a form that is not known ({type(error).__name__}); check "
             "SALESFORCE_LOGIN_URL and SALESFORCE_API_VERSION"
@@ -63,7 +76,7 @@ def error_of(response: requests.Response) -> SalesforceError:
     what = f"{response.request.method} {path_of(response.request.url)}"
     try:
         body = response.json()
-    except requests.RequestException:  # no JSON, or it broke off
+    except (requests.RequestException, RecursionError):  # no JSON, or it broke off
         kind = response.headers.get("Content-Type", "no content type")
         return classify(what, response.status_code, "", f"a body that is not JSON ({kind})")
     return classify(what, response.status_code, *code_and_message(body))
@@ -77,6 +90,19 @@ def code_and_message(body: Any) -> tuple[str, str]:
     return str(first.get("errorCode") or ""), str(first.get("message") or "no reason")
 
 
+def is_busy(status: int, code: str, message: str) -> bool:
+    """Whether an answer says: not now.
+
+    Too many requests at one moment is told by the code of the calls of a day that are used up.
+    """
+    return status in BUSY or (code == _CALLS_CODE and "concurrent" in message.lower())
+
+
+def says_calls_are_used_up(error: SalesforceError) -> bool:
+    """Whether an error says that the calls of 24 hours are used up; its code alone does not."""
+    return error.code == _CALLS_CODE and _NOTHING_LEFT in str(error).lower()
+
+
 def classify(what: str, status: int, code: str, message: str) -> SalesforceError:
     """The error of the tree that an answer stands for.
 
@@ -88,15 +114,24 @@ def classify(what: str, status: int, code: str, message: str) -> SalesforceError
     """
     brief = " ".join(message.split())[:_BRIEF]
     text = f"{what} was answered {' '.join(filter(None, (str(status), code)))}: {brief}"
-    kind: type[SalesforceError]
-    if code in _LIMIT_CODES:
+    kind, advice = _kind_and_advice(status, code, brief)
+    return kind(f"{text}; {advice}" if advice else text, status=status, code=code)
+
+
+def _kind_and_advice(status: int, code: str, message: str) -> tuple[type[SalesforceError], str]:
+    kind: type[SalesforceError] = SalesforceError
+    refusal = advice_for(code, message)
+    advice = refusal
+    if is_busy(status, code, message):
+        kind, advice = OrgUnreachableError, "the org stays busy, run again later"
+    elif code in _LIMIT_CODES:
         kind, advice = LimitExceededError, "a limit of the org is used up, wait for it"
     elif status == requests.codes.unauthorized:
-        kind, advice = LoginError, "a new login did not help"
-    elif code in _UNAVAILABLE_CODES or status == requests.codes.forbidden:
+        kind, advice = LoginError, "; ".join(filter(None, ("a new login did not help", refusal)))
+    elif code in _UNAVAILABLE_CODES:
         kind, advice = ObjectUnavailableError, "check the name and the user's permissions"
-    elif status in BUSY:
-        kind, advice = OrgUnreachableError, "the org stays busy, run again later"
-    else:
-        return SalesforceError(text, status=status, code=code)
-    return kind(f"{text}; {advice}", status=status, code=code)
+    elif refusal:
+        kind = OrgRefusedError
+    elif status == requests.codes.forbidden and not code:
+        kind, advice = OrgRefusedError, _NOT_OF_AN_OBJECT
+    return kind, advice

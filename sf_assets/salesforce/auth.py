@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 import requests
 
 from sf_assets.errors import ConfigError, LoginError, OrgUnreachableError
+from sf_assets.salesforce.refusals import login_advice
 from sf_assets.settings import Credentials
 
 TIMEOUT = (10, 60)
@@ -23,23 +24,6 @@ describes (api.md §2.1)."""
 _JWT_SECONDS = 180
 _SOAP_VERSION = "59.0"  # SOAP login() is not offered from 65.0 on (api.md §1.3)
 _ORG_ID = re.compile(r"00D\w{12}(\w{3})?")
-_HINTS = {
-    "invalid_grant": (
-        "check the user and its password or token, that the connected app lets this flow and "
-        "user in, and that the address is the org's My Domain for client credentials"
-    ),
-    "invalid_client_id": "check SALESFORCE_CLIENT_ID",
-    "invalid_client": "check SALESFORCE_CLIENT_SECRET",
-    "unsupported_grant_type": "this org does not offer that login flow; set other credentials",
-    "inactive_user": "have the user activated, or set another user's credentials",
-    "inactive_org": "the org is closed; set another org's SALESFORCE_LOGIN_URL and credentials",
-    "rate_limit_exceeded": "too many logins of this user within the hour, run again later",
-    "PASSWORD_EXPIRED": "set a new one in Salesforce, then in SALESFORCE_PASSWORD",
-    "INVALID_LOGIN": (
-        "check SALESFORCE_USERNAME, SALESFORCE_PASSWORD and SALESFORCE_SECURITY_TOKEN; the "
-        "password must be followed by the right token unless your address is trusted"
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +171,7 @@ def _soap_login(credentials: Credentials, url: str) -> Token:
         raise _not_salesforce(url, response) from None
     found = {element.tag.rpartition("}")[2]: element.text or "" for element in tree.iter()}
     if found.get("passwordExpired") == "true":
-        reason = "the password has expired"
+        reason = "of this user"
         raise _refused(credentials, url, response.status_code, "PASSWORD_EXPIRED", reason)
     if found.get("sessionId") and found.get("serverUrl"):
         server = urlsplit(found["serverUrl"])
@@ -252,7 +236,8 @@ def _refused(credentials: Credentials, url: str, status: int, code: str, reason:
     for secret in (given.client_secret, given.password, given.security_token, given.refresh_token):
         if secret:  # a refusal may quote what it refuses
             reason = reason.replace(_reveal(secret), "…")
-    hint = _HINTS.get(code, "check the credentials in .env")
     return LoginError(
-        f"{url} refused the login: {code} ({reason}); {hint}", status=status, code=code
+        f"{url} refused the login: {code} ({reason}); {login_advice(code, reason)}",
+        status=status,
+        code=code,
     )

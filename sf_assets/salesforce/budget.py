@@ -136,6 +136,7 @@ class Budget:
         self._now = now
         self._standings: dict[str, Standing] = {}
         self._asked_at: datetime | None = None
+        self._refused_at: datetime | None = None
         self._silent = False
         self._in_flight = 0
         self._events = self._told = 0
@@ -194,16 +195,20 @@ class Budget:
             elif not self._observe(header, call.began):
                 self._silent = self._silent or 0 < status < requests.codes.multiple_choices
                 self._add(CALLS, call.cost)
+            if call.cost and 0 < status < requests.codes.multiple_choices:
+                self._refused_at = None
             if call.is_job and 0 < status < requests.codes.multiple_choices:
                 self.jobs_made += 1
                 self._add(JOBS, 1)
 
-    def exhausted(self, request: requests.PreparedRequest) -> None:
-        """The org itself has refused a request for want of calls; it counts none for that."""
+    def refused(self, request: requests.PreparedRequest) -> None:
+        """The org itself has refused a request for want of calls; it counts none for that.
+
+        What it told of its count stays as it is: that is a fact, and this is not a number.
+        """
         with self._lock:
             self.made -= _cost(path_of(request.url), request.body)
-            if calls := self.calls:
-                self._set(CALLS, max(calls.used, calls.allowed), calls.allowed)
+            self._refused_at = self._now()
 
     def read(self, size: int) -> None:
         """Count the bytes of a result page that was read whole."""
@@ -252,6 +257,11 @@ class Budget:
 
     def _guard(self, what: str, call: Call) -> None:
         """Refuse what does not fit; what was told long ago is no reason to refuse."""
+        if not self._stale(self._refused_at):
+            raise BudgetExhaustedError(
+                f"{what} was not sent to {self._org}: it has just refused a call, because those of "
+                "24 hours are used up; they come back hour by hour, and a tick asks again by itself"
+            )
         calls = self.calls
         if calls and not self._stale(self.told_at) and self._in_flight + call.cost > calls.left:
             raise self._refusal(what, CALLS)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from sf_assets.errors import ConfigError, OrgUnreachableError, SalesforceError
+from sf_assets.errors import ConfigError, LoginError, OrgUnreachableError, SalesforceError
 from sf_assets.salesforce.answers import understood
 from sf_assets.salesforce.auth import login
 from sf_assets.salesforce.budget import RESERVE_PERCENT, Budget
@@ -77,7 +77,7 @@ def _negotiate(session: OrgSession, wanted: str | None) -> str:
     the org's time.
     """
     url = f"{session.token.instance_url}/services/data"
-    offered = _offered(session, url)
+    offered, refusal = _offered(session, url)
     if wanted is not None:
         number = re.fullmatch(r"v?(\d+)(?:\.0)?", wanted.strip())
         if number is None or (offered and float(number[1]) not in offered):
@@ -89,18 +89,18 @@ def _negotiate(session: OrgSession, wanted: str | None) -> str:
     known = [version for version in offered if version <= NEWEST_TESTED]
     if not known:
         raise OrgUnreachableError(
-            f"{url} lists no API version that we know; set SALESFORCE_API_VERSION if the address "
-            "is right"
+            f"{url} lists no API version that we know{refusal}; set SALESFORCE_API_VERSION if the "
+            "address is right"
         )
     return str(max(known))
 
 
-def _offered(session: OrgSession, url: str) -> list[float]:
-    """Versions that the org lists, in order; none where it has no such list."""
+def _offered(session: OrgSession, url: str) -> tuple[list[float], str]:
+    """Versions that the org lists, in order, and why there are none where it has no such list."""
     try:
         with understood(f"GET {url}"):
-            return sorted(float(entry["version"]) for entry in session.get(url).json())
-    except OrgUnreachableError:
+            return sorted(float(entry["version"]) for entry in session.get(url).json()), ""
+    except (OrgUnreachableError, LoginError):
         raise
-    except SalesforceError:
-        return []
+    except SalesforceError as error:
+        return [], f" ({error})"

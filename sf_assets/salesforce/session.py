@@ -17,7 +17,12 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 
 from sf_assets.errors import LoginError, OrgUnreachableError
-from sf_assets.salesforce.answers import error_of, path_of
+from sf_assets.salesforce.answers import (
+    error_of,
+    is_busy,
+    path_of,
+    says_calls_are_used_up,
+)
 from sf_assets.salesforce.auth import BUSY, Token
 from sf_assets.salesforce.budget import RESERVE_PERCENT, Budget
 from sf_assets.salesforce.clock import Clock
@@ -90,15 +95,15 @@ class OrgSession(requests.Session):
                 renewed = True
                 self._renew(token)
             else:
-                pause = next(waits, None) if response.status_code in BUSY else None
+                pause = next(waits, None) if _is_busy(response) else None
                 if pause is None:
                     break
                 time.sleep(max(pause, _retry_after(response)))
             response.close()
         if response.status_code >= requests.codes.multiple_choices and not _unchanged(response):
             error = error_of(response)
-            if error.code == "REQUEST_LIMIT_EXCEEDED":
-                self.budget.exhausted(request)
+            if says_calls_are_used_up(error):
+                self.budget.refused(request)
             raise error
         return response
 
@@ -190,6 +195,15 @@ def _expired(response: requests.Response) -> bool:
         # That is what userinfo says to a bad token (api.md §1.2), and to nothing else.
         return path_of(response.url) == "/services/oauth2/userinfo"
     return bool(response.status_code == requests.codes.unauthorized)
+
+
+def _is_busy(response: requests.Response) -> bool:
+    if response.status_code in BUSY:
+        return True
+    if response.status_code != requests.codes.forbidden:
+        return False
+    error = error_of(response)
+    return is_busy(response.status_code, error.code, str(error))
 
 
 def _unchanged(response: requests.Response) -> bool:

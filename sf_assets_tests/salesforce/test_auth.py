@@ -253,6 +253,11 @@ def test_a_refused_login_says_what_to_look_at(
         ("inactive_org", "organization is inactive", "org"),
         ("rate_limit_exceeded", "login rate exceeded", "later"),
         ("something_new", "never seen before", "credentials"),
+        ("invalid_grant", "ip restricted", "address is not trusted"),
+        ("invalid_grant", "inactive user", "activated"),
+        ("invalid_grant", "expired password", "SALESFORCE_PASSWORD"),
+        ("invalid_grant", "audience is invalid", "SALESFORCE_LOGIN_URL"),
+        ("invalid_app_access", "user is not admin approved to access this app", "connected app"),
     ],
 )
 def test_every_refusal_is_passed_on_with_advice(
@@ -268,19 +273,47 @@ def test_every_refusal_is_passed_on_with_advice(
     assert advice in hint
 
 
-def test_a_locked_out_user_of_soap_login(server: ScriptedServer) -> None:
-    message = "INVALID_LOGIN: Invalid username, password, security token; or user locked out."
-    fault = (
+XML = {"Content-Type": "text/xml"}
+
+
+def soap_fault(code: str, message: str) -> bytes:
+    """How SOAP login refuses (api.md §1.3)."""
+    return (
         '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" '
         'xmlns:sf="urn:fault.partner.soap.sforce.com"><soapenv:Body><soapenv:Fault>'
-        f"<faultcode>sf:INVALID_LOGIN</faultcode><faultstring>{message}</faultstring>"
+        f"<faultcode>sf:{code}</faultcode><faultstring>{message}</faultstring>"
         "</soapenv:Fault></soapenv:Body></soapenv:Envelope>"
-    )
-    server.on("POST", SOAP, Reply(500, fault.encode(), {"Content-Type": "text/xml"}))
+    ).encode()
+
+
+def test_a_locked_out_user_of_soap_login(server: ScriptedServer) -> None:
+    message = "INVALID_LOGIN: Invalid username, password, security token; or user locked out."
+    server.on("POST", SOAP, Reply(500, soap_fault("INVALID_LOGIN", message), XML))
     with pytest.raises(LoginError, match="or user locked out") as refused:
         login(credentials(server.url, **USER))
     assert (refused.value.code, refused.value.status) == ("INVALID_LOGIN", 500)
     assert_no_secret(told(refused.value))
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("INVALID_OPERATION_WITH_EXPIRED_PASSWORD", "expired"),
+        ("LOGIN_DURING_RESTRICTED_DOMAIN", "address is not trusted"),
+        ("LOGIN_MUST_USE_SECURITY_TOKEN", "SALESFORCE_SECURITY_TOKEN"),
+        ("API_DISABLED_FOR_ORG", "API Enabled"),
+        ("ORG_LOCKED", "org is closed"),
+        ("SERVER_UNAVAILABLE", "credentials"),
+    ],
+)
+def test_every_fault_of_soap_login_is_passed_on_with_advice(
+    server: ScriptedServer, code: str, advice: str
+) -> None:
+    server.on("POST", SOAP, Reply(500, soap_fault(code, f"{code}: why"), XML))
+    with pytest.raises(LoginError) as refused:
+        login(credentials(server.url, **USER))
+    assert refused.value.code == code
+    assert advice in str(refused.value).partition(";")[2]
 
 
 def test_an_expired_password_is_not_taken_for_a_session(server: ScriptedServer) -> None:

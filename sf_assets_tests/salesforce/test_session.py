@@ -10,13 +10,16 @@ import pytest
 import requests
 
 from sf_assets.errors import (
+    BudgetExhaustedError,
     LimitExceededError,
     LoginError,
     ObjectUnavailableError,
+    OrgRefusedError,
     OrgUnreachableError,
     SalesforceError,
 )
 from sf_assets.salesforce import session
+from sf_assets.salesforce.budget import Standing
 from sf_assets.salesforce.client import Client
 from sf_assets_tests.salesforce.logins import OAUTH, told
 from sf_assets_tests.salesforce.scripted import (
@@ -186,7 +189,10 @@ HOPELESS = [
     (400, "INVALID_TYPE", ObjectUnavailableError),
     (400, "LIMIT_EXCEEDED", LimitExceededError),
     (403, "REQUEST_LIMIT_EXCEEDED", LimitExceededError),
-    (403, "API_DISABLED_FOR_ORG", ObjectUnavailableError),
+    (403, "API_DISABLED_FOR_ORG", OrgRefusedError),
+    (403, "API_CURRENTLY_DISABLED", OrgRefusedError),
+    (403, "INVALID_OPERATION_WITH_EXPIRED_PASSWORD", OrgRefusedError),
+    (403, "SOMETHING_NEW", SalesforceError),
     (403, "INSUFFICIENT_ACCESS", ObjectUnavailableError),
     (404, "NOT_FOUND", ObjectUnavailableError),
     (405, "METHOD_NOT_ALLOWED", SalesforceError),
@@ -213,6 +219,57 @@ def test_what_no_retry_heals_is_asked_once(
     assert "select X ^ No such column" in text
     assert "Jane" not in text
     assert len(org.calls("GET", LIMITS)) == 1
+
+
+CONCURRENT = failure(
+    403,
+    "REQUEST_LIMIT_EXCEEDED",
+    "ConcurrentRequests (Concurrent API Requests) Limit exceeded.",
+    headers={"Sforce-Limit-Info": "api-usage=18/5000"},
+)
+LONG_ONES = failure(403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded.")
+ALL_USED = failure(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+
+
+@pytest.mark.parametrize("busy", [CONCURRENT, LONG_ONES])
+def test_too_many_requests_at_one_moment_are_not_the_calls_of_a_day(
+    org: ScriptedOrg, client: Client, busy: Reply
+) -> None:
+    """It passes within seconds, and says nothing of what is used up."""
+    org.on("GET", LIMITS, busy, busy, GOOD)
+    assert ask(client).status_code == 200
+    org.on("GET", LIMITS, busy)
+    with pytest.raises(OrgUnreachableError, match="stays busy"):
+        ask(client)
+    told_by_org = client.budget.calls
+    assert told_by_org is None or told_by_org.used < 100
+    org.on("GET", LIMITS, GOOD)
+    assert ask(client).status_code == 200
+
+
+def test_calls_that_are_used_up_are_not_asked_for_and_no_count_is_invented(
+    org: ScriptedOrg, client: Client
+) -> None:
+    org.on("GET", f"{DATA}/sobjects", as_json({}, headers={"Sforce-Limit-Info": "api-usage=18/99"}))
+    org.on("GET", f"{DATA}/query", ALL_USED)
+    ask(client, f"{DATA}/sobjects")
+    with pytest.raises(LimitExceededError, match="TotalRequests"):
+        ask(client, f"{DATA}/query")
+    with pytest.raises(BudgetExhaustedError, match="has just refused a call"):
+        ask(client, f"{DATA}/query")
+    assert len(org.calls("GET", f"{DATA}/query")) == 1
+    assert client.budget.calls in {Standing(18, 99), Standing(19, 99)}
+    org.on("GET", LIMITS, GOOD)
+    ask(client)  # asking how things stand is always allowed
+    ask(client, f"{DATA}/sobjects")
+
+
+def test_a_firewall_that_refuses_is_not_taken_for_an_object_that_is_gone(
+    org: ScriptedOrg, client: Client
+) -> None:
+    org.on("GET", LIMITS, html(403))
+    with pytest.raises(OrgRefusedError, match="firewall"):
+        ask(client)
 
 
 @pytest.mark.parametrize(
