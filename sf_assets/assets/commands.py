@@ -110,7 +110,7 @@ def plan(
                 part = plan_backfill(org, specs, Window(start, end))
                 whole.orders |= part.orders
                 whole.failed |= part.failed
-        yield org, whole.costs(org.lake), whole
+        yield org, whole.costs(org.lake, whole.failed), whole
 
 
 def refresh_derived(runner: Runner, catalog: Catalog, names: Iterable[str]) -> None:

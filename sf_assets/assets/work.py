@@ -12,6 +12,7 @@ from sf_assets.assets.objects import DERIVED_TAG, TICK_TAG, WAITS, WINDOW_TAG, E
 from sf_assets.assets.partitions import keys_touched, window_of
 from sf_assets.errors import SfAssetsError, WarehouseLockedError
 from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
+from sf_assets.failures import Work, alone
 from sf_assets.pipeline.checks import Finding, check_raw, check_silver
 from sf_assets.pipeline.derived import plan_derived
 from sf_assets.pipeline.estimate import Estimate
@@ -81,12 +82,16 @@ class _Step:
             yield from self._carry_out(plan)
 
     def _carry_out(self, plan: Plan) -> Events:
-        costs = plan.costs(self._lake) if plan.asked else {}
+        unknown: dict[str, SfAssetsError] = {}
+        costs = plan.costs(self._lake, unknown) if plan.asked else {}
+        for slug, error in unknown.items():
+            self._context.log.warning("%s will cost nobody knows what: %s", slug, error)
         with closing(execute(self._org, plan)) as results:
             for extracted in results:
                 self._touched.add(extracted.slug)
-                if extracted.slices:
-                    yield self._extracted(extracted, costs.get(extracted.slug))
+                with alone(Work.REPORT, extracted.slug, self.errors):
+                    if extracted.slices:
+                        yield self._extracted(extracted, costs.get(extracted.slug))
                 if extracted.waits:
                     self._note_waiting(extracted)
                 elif extracted.error:
@@ -133,19 +138,16 @@ class _Step:
                 yield from self._load(slug)
 
     def _load(self, slug: str) -> Events:
-        try:
+        with alone(Work.LOAD, slug, self.errors):
             loaded = load(self._org, self._lake, slug)
-        except WarehouseLockedError as error:
+            if loaded.slices or not (self._tick or self._derived):
+                self._touched.add(slug)
+                key = self._group.silver_key(slug)
+                yield dg.MaterializeResult(asset_key=key, metadata=_silver_metadata(key, loaded))
+        if isinstance(error := self.errors.get(slug), WarehouseLockedError):
+            del self.errors[slug]
             self._held.add(slug)
             self._wait(self._group.silver_key(slug), error)
-            return
-        except SfAssetsError as error:
-            self.errors[slug] = error
-            return
-        if loaded.slices or not (self._tick or self._derived):
-            self._touched.add(slug)
-            key = self._group.silver_key(slug)
-            yield dg.MaterializeResult(asset_key=key, metadata=_silver_metadata(key, loaded))
 
     def record_failures(self) -> None:
         """Write into the sync log what failed."""
@@ -181,11 +183,11 @@ class _Step:
             return [slug for slug, some in wanted.items() if any(name in names for name in some)]
 
         if slugs := asked(RAW_CHECKS):
-            yield from check_raw(self._lake, slugs, self._org.now())
+            yield from check_raw(self._lake, slugs, self._org.now(), self.errors)
         # Silver that waits is older than raw.
         wanted = {slug: some for slug, some in wanted.items() if slug not in self._held}
         if slugs := asked(SILVER_CHECKS):
-            yield from check_silver(self._org, self._lake, slugs)
+            yield from check_silver(self._org, self._lake, slugs, self.errors)
         for name in ORG_CHECKS:
             if slugs := asked({name}):
                 yield from check_org(self._org, [self._group.specs[slug] for slug in slugs], [name])
@@ -194,7 +196,7 @@ class _Step:
             for slug, some in wanted.items()
         }
         if declared := {slug: checks for slug, checks in declared.items() if checks}:
-            yield from check_declared(self._org, self._lake, declared)
+            yield from check_declared(self._org, self._lake, declared, self.errors)
 
     def _result(self, finding: Finding) -> dg.AssetCheckResult:
         layer = self._group.raw_key if finding.name in RAW_CHECKS else self._group.silver_key

@@ -1,5 +1,6 @@
 """`sf-assets clean`."""
 
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -15,15 +16,17 @@ def clean(as_json: bool) -> None:
     from sf_assets.pipeline.org import load_orgs
     from sf_assets.storage.leftovers import remove_leftovers
 
-    rows, document = [], []
+    rows, document, ok = [], [], True
     for org in load_orgs():
         for found in remove_leftovers(org.kept_lake, datetime.now(UTC)):
-            note = str(found.busy) if found.busy else ""
+            ok = ok and (found.waits or found.error is None)
+            note = str(found.error) if found.error else ""
             megabytes = round(found.bytes / 1e6, 1)
             rows.append((org.name, found.slug, found.files, megabytes, found.slices, note))
-            document.append({"org": org.name, **asdict(found), "busy": note or None})
+            document.append({"org": org.name, **asdict(found), "error": note or None})
     if as_json:
-        emit({"ok": True, "objects": document})
+        emit({"ok": ok, "objects": document})
     else:
         columns = ("org", "object", "files", "MB", "replaced slices", "")
         show("Removed", columns, rows)
+    sys.exit(0 if ok else 1)

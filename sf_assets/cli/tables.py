@@ -43,9 +43,12 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
                 "tick_minutes": minutes,
             }
         )
+        document["ok"] = document["ok"] and not any(item.error for item in found)
         if as_json:
             continue
-        columns = ("object", "watermark (UTC)", "behind (s)", "slices", "unmerged", "live rows")
+        columns = (
+            "object", "watermark (UTC)", "behind (s)", "slices", "unmerged", "live rows", "error",
+        )  # fmt: skip
         show(f"Org {org.name}", columns, [tuple(asdict(item).values()) for item in found])
         if isinstance(left, SfAssetsError):
             click.echo(f"API budget: not known, {left}")
@@ -54,6 +57,7 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
         click.echo(f"a tick every {minutes} minutes")
     if as_json:
         emit(document)
+    sys.exit(0 if document["ok"] else 1)
 
 
 @click.command()

@@ -1,15 +1,17 @@
 """The checks of every object's tables, asked of raw and of the warehouse."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sf_assets.describe import ObjectInfo
+from sf_assets.errors import SfAssetsError
 from sf_assets.expectations import SILVER_CHECKS
+from sf_assets.failures import Work, alone
 from sf_assets.pipeline.describes import KeptDescribes
 from sf_assets.pipeline.org import Org
 from sf_assets.storage.lake import Lake
-from sf_assets.storage.slices import Kind, Slice
+from sf_assets.storage.slices import Kind, Slice, SliceRef
 from sf_assets.warehouse.checks import Silver
 from sf_assets.windows import BEGIN, Coverage
 
@@ -50,26 +52,40 @@ class Finding:
     reason: str = ""
 
 
-def check_raw(lake: Lake, slugs: Iterable[str], now: datetime) -> Iterator[Finding]:
+Failures = MutableMapping[str, SfAssetsError]
+"""Objects of which something could not be asked, and why, by lower-cased name."""
+
+
+def check_raw(
+    lake: Lake, slugs: Iterable[str], now: datetime, failures: Failures
+) -> Iterator[Finding]:
     """Check the raw layer of objects.
 
     Args:
         lake: The raw layer.
         slugs: Which objects.
         now: The org's present, or ours when the org is not asked.
+        failures: Gets those that could not be checked.
     """
     found = lake.inventory()
-    refs, covered = found.refs, found.coverage
     for slug in slugs:
-        mine = sorted(refs.get(slug, []), key=lambda ref: ref.id)
-        yield _ledger(slug, list(lake.read(mine[-_LATEST:])), len(mine))
-        yield from _coverage(slug, covered.get(slug, Coverage()))
-        whole = bool(mine) and mine[-1].kind is Kind.SNAPSHOT
-        watermark = covered.get(slug, Coverage()).watermark
-        minutes = round((now - watermark).total_seconds() / 60) if watermark > BEGIN else -1
-        fresh = watermark > BEGIN and now - watermark <= (SNAPSHOT_FRESH if whole else FRESH)
-        facts: Facts = {"watermark": _spelt(watermark), "minutes behind": minutes}
-        yield Finding(slug, "freshness", fresh, severe=False, facts=facts)
+        with alone(Work.CHECK_RAW, slug, failures):
+            refs, covered = found.refs.get(slug, []), found.coverage.get(slug, Coverage())
+            yield from _check_slices(lake, slug, refs, covered, now)
+
+
+def _check_slices(
+    lake: Lake, slug: str, refs: Sequence[SliceRef], covered: Coverage, now: datetime
+) -> Iterator[Finding]:
+    mine = sorted(refs, key=lambda ref: ref.id)
+    yield _ledger(slug, list(lake.read(mine[-_LATEST:])), len(mine))
+    yield from _coverage(slug, covered)
+    whole = bool(mine) and mine[-1].kind is Kind.SNAPSHOT
+    watermark = covered.watermark
+    minutes = round((now - watermark).total_seconds() / 60) if watermark > BEGIN else -1
+    fresh = watermark > BEGIN and now - watermark <= (SNAPSHOT_FRESH if whole else FRESH)
+    facts: Facts = {"watermark": _spelt(watermark), "minutes behind": minutes}
+    yield Finding(slug, "freshness", fresh, severe=False, facts=facts)
 
 
 def _ledger(slug: str, latest: list[Slice], slices: int) -> Finding:
@@ -96,8 +112,16 @@ def _coverage(slug: str, covered: Coverage) -> Iterator[Finding]:
     yield Finding(slug, "coverage", passed, severe=False, facts=facts)
 
 
-def check_silver(org: Org, lake: Lake, slugs: Iterable[str]) -> Iterator[Finding]:
+def check_silver(
+    org: Org, lake: Lake, slugs: Iterable[str], failures: Failures
+) -> Iterator[Finding]:
     """Check the silver tables of objects.
+
+    Args:
+        org: The org; it is not asked anything.
+        lake: Its raw layer, which has the describes.
+        slugs: Which objects.
+        failures: Gets those that could not be checked.
 
     Raises:
         WarehouseError: The warehouse is locked or refuses.
@@ -110,10 +134,11 @@ def check_silver(org: Org, lake: Lake, slugs: Iterable[str]) -> Iterator[Finding
     with org.warehouse.connect(read_only=True) as connection:
         silver = Silver(connection, org.schema)
         for slug in slugs:
-            if slug in silver:
-                yield from _check_table(silver, slug, kept.info(slug))
-            else:
-                yield from _no_table(slug)
+            with alone(Work.CHECK_SILVER, slug, failures), org.warehouse.explained(connection):
+                if slug in silver:
+                    yield from _check_table(silver, slug, kept.info(slug))
+                else:
+                    yield from _no_table(slug)
 
 
 def _no_table(slug: str) -> Iterator[Finding]:

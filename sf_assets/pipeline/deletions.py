@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from sf_assets.errors import SfAssetsError
+from sf_assets.failures import Work, alone
 from sf_assets.pipeline.census import ask_again
 from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.org import Org
@@ -44,11 +45,13 @@ class Deletions:
         told: Ids that the org lists as deleted, with the window that was asked for, by object.
         none: Windows in which the org lists no deletion.
         sweeps: Objects of which all Ids must be looked at.
+        failed: Objects of which it could not be found out what to ask, and why.
     """
 
     told: dict[str, tuple[Window, Sequence[str]]] = field(default_factory=dict)
     none: dict[str, list[Window]] = field(default_factory=dict)
     sweeps: set[str] = field(default_factory=set)
+    failed: dict[str, SfAssetsError] = field(default_factory=dict)
 
     @property
     def slugs(self) -> set[str]:
@@ -71,31 +74,33 @@ def look_for_deletions(
     asked: dict[str, Window] = {}
     overdue: set[str] = set()
     for slug, item in items.items():
-        since = _known_until(slug, inventory)
-        if item.cursor is None or since is None:
-            continue
-        age = end - since
-        ahead = age < -ASKED_EVERY  # told by a clock that was ahead, so not known at all
-        if age >= SWEPT_EVERY or ahead:
-            overdue.add(slug)
-        if item.info.replicateable and not item.query.where and age <= _REACH and not ahead:
-            if age >= ASKED_EVERY:
-                asked[slug] = Window(since - _OVERLAP, end)
-        else:
-            found.sweeps |= {slug} & overdue
+        with alone(Work.ASK_DELETED, slug, found.failed):
+            since = _known_until(slug, inventory)
+            if item.cursor is None or since is None:
+                continue
+            age = end - since
+            ahead = age < -ASKED_EVERY  # told by a clock that was ahead, so not known at all
+            if age >= SWEPT_EVERY or ahead:
+                overdue.add(slug)
+            if item.info.replicateable and not item.query.where and age <= _REACH and not ahead:
+                if age >= ASKED_EVERY:
+                    asked[slug] = Window(since - _OVERLAP, end)
+            else:
+                found.sweeps |= {slug} & overdue
     names = {items[slug].info.name: slug for slug in asked}
     windows = {name: asked[slug] for name, slug in names.items()}
     for name, answer in org.client.rest.deleted(windows):
         slug = names[name]
-        if isinstance(answer, SfAssetsError):
-            log.info("%s: deletions are not told: %s", name, answer)
-            found.sweeps |= {slug} & overdue  # the others may be told yet
-        elif answer.covered > asked[slug].start:
-            window = Window(_begin(slug, inventory, asked[slug]), answer.covered)
-            if answer.ids:
-                found.told[slug] = (window, answer.ids)
-            else:
-                found.none[slug] = [window]
+        with alone(Work.ASK_DELETED, slug, found.failed):
+            if isinstance(answer, SfAssetsError):
+                log.info("%s: deletions are not told: %s", name, answer)
+                found.sweeps |= {slug} & overdue  # the others may be told yet
+            elif answer.covered > asked[slug].start:
+                window = Window(_begin(slug, inventory, asked[slug]), answer.covered)
+                if answer.ids:
+                    found.told[slug] = (window, answer.ids)
+                else:
+                    found.none[slug] = [window]
     return found
 
 

@@ -19,7 +19,8 @@ import polars as pl
 
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import SfAssetsError
-from sf_assets.pipeline.checks import Facts, Finding
+from sf_assets.failures import Work, alone
+from sf_assets.pipeline.checks import Facts, Failures, Finding
 from sf_assets.pipeline.describes import Described, columns_of, describe_objects
 from sf_assets.pipeline.extract import Order
 from sf_assets.pipeline.org import Org
@@ -118,30 +119,32 @@ def measure(org: Org, items: Iterable[Described]) -> Iterator[tuple[str, Drift |
         Lower-cased name of each object, and what its sample shows.
     """
     with tempfile.TemporaryDirectory(prefix="sf-assets-") as folder:
-        asides = _set_aside(org, items, Path(folder), SAMPLE)
-        questions = {
-            f"{slug} {n}": item.query.of_records(ids)
-            for slug, (item, aside) in asides.items()
-            for n, ids in enumerate(_portions(item, aside.ids()))
-        }
-        told: dict[str, list[pl.DataFrame]] = defaultdict(list)
         failed: dict[str, SfAssetsError] = {}
+        asides = _set_aside(org, items, Path(folder), failed, SAMPLE)
+        questions: dict[str, str] = {}
+        for slug, (item, aside) in asides.items():
+            with alone(Work.SAMPLE, slug, failed):
+                for n, ids in enumerate(_portions(item, aside.ids())):
+                    questions[f"{slug} {n}"] = item.query.of_records(ids)
+        told: dict[str, list[pl.DataFrame]] = defaultdict(list)
         for key, answer in org.client.rest.query_each(questions):
             slug = key.partition(" ")[0]
             item, _ = asides[slug]
-            if answer.error:
-                failed[slug] = answer.error
-                continue
-            records = answer.body["records"]
-            batch = to_batch(records, item.query.fields, item.columns, item.stamps)
-            told[slug].append(pl.DataFrame(batch))
+            with alone(Work.SAMPLE, slug, failed):
+                if answer.error:
+                    raise answer.error
+                records = answer.body["records"]
+                batch = to_batch(records, item.query.fields, item.columns, item.stamps)
+                told[slug].append(pl.DataFrame(batch))
         for slug, (_, aside) in asides.items():
-            if slug in failed:
-                yield slug, failed[slug]
-            elif told[slug]:
-                yield slug, Drift(*aside.drift(pl.concat(told[slug])))
-            else:
-                yield slug, Drift(0, dict.fromkeys(aside.compared, 0))
+            with alone(Work.SAMPLE, slug, failed):
+                if slug in failed:
+                    continue
+                if told[slug]:
+                    yield slug, Drift(*aside.drift(pl.concat(told[slug])))
+                else:
+                    yield slug, Drift(0, dict.fromkeys(aside.compared, 0))
+        yield from failed.items()
 
 
 def _portions(item: Described, ids: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -164,7 +167,7 @@ def _plan(org: Org, specs: Iterable[ObjectSpec], folder: Path, *, everything: bo
                 del items[slug]
         items = {slug: item for slug, item in items.items() if slug not in plan.failed}
     plan.described = items
-    for slug, (item, aside) in _set_aside(org, items.values(), folder).items():
+    for slug, (item, aside) in _set_aside(org, items.values(), folder, plan.failed).items():
         log.info("%s: %d derived fields are read again", item.info.name, len(aside.compared))
         window = Window(BEGIN, plan.end)
         order = Order(item, window, aside.rows, unknown=aside.unlike, kind=Kind.FIELDS)
@@ -194,9 +197,20 @@ def _derived(
 
 
 def _set_aside(
-    org: Org, items: Iterable[Described], folder: Path, sample: int | None = None
+    org: Org,
+    items: Iterable[Described],
+    folder: Path,
+    failures: Failures,
+    sample: int | None = None,
 ) -> dict[str, tuple[Described, Aside]]:
     """Copies of what silver has, for objects of which it has a table.
+
+    Args:
+        org: The org.
+        items: The objects.
+        folder: Where the copies go.
+        failures: Gets those of which there can be none.
+        sample: So many rows at most; None for all.
 
     Returns:
         By lower-cased name: the object, its query cut down to the derived fields, and the copy.
@@ -208,12 +222,13 @@ def _set_aside(
         silver = Silver(connection, org.schema)
         for item in items:
             slug = item.spec.slug
-            if slug not in silver:
-                continue
-            query = item.query.only(("Id", item.cursor or "", *item.derived))
-            columns = columns_of(org.lake, slug, query.fields)
-            table = Table(connection, org.schema, slug)
-            path = folder / f"{slug}.parquet"
-            aside = set_aside(table, columns, item.cursor or "", path, sample)
-            found[slug] = replace(item, query=query), aside
+            with alone(Work.SAMPLE, slug, failures), org.warehouse.explained(connection):
+                if slug not in silver:
+                    continue
+                query = item.query.only(("Id", item.cursor or "", *item.derived))
+                columns = columns_of(org.lake, slug, query.fields)
+                table = Table(connection, org.schema, slug)
+                path = folder / f"{slug}.parquet"
+                aside = set_aside(table, columns, item.cursor or "", path, sample)
+                found[slug] = replace(item, query=query), aside
     return found

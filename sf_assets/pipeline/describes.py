@@ -8,6 +8,7 @@ from functools import partial
 from sf_assets.catalog import ObjectSpec
 from sf_assets.describe import FieldInfo, Loss, ObjectInfo
 from sf_assets.errors import ObjectUnavailableError, SfAssetsError, StorageError
+from sf_assets.failures import Work, alone
 from sf_assets.naming import same_name
 from sf_assets.pipeline.org import Org
 from sf_assets.salesforce.rest import PARTS_A_CALL
@@ -66,17 +67,16 @@ def describe_objects(
     """
     specs = list(specs)
     answers = _ask(org, [spec.name for spec in specs], anew=anew)
-    found: dict[str, Described | SfAssetsError] = {}
+    found: dict[str, Described] = {}
+    failed: dict[str, SfAssetsError] = {}
     for spec in specs:
-        answer = answers[spec.slug]
-        try:
+        with alone(Work.DESCRIBE, spec.slug, failed):
+            answer = answers[spec.slug]
             if isinstance(answer, SfAssetsError):
                 raise answer
             found[spec.slug] = Described(spec, answer, _query(spec, answer))
-        except SfAssetsError as error:
-            found[spec.slug] = error
-    _ask_parents(org, [item for item in found.values() if isinstance(item, Described)], anew=anew)
-    return found
+    failed |= _ask_parents(org, found.values(), anew=anew)
+    return {spec.slug: failed.get(spec.slug) or found[spec.slug] for spec in specs}
 
 
 def columns_of(lake: Lake, slug: str, fields: Iterable[str]) -> dict[str, Column]:
@@ -163,17 +163,27 @@ def _is_called(field: FieldInfo, name: str) -> bool:
     return same_name(field.name, name)
 
 
-def _ask_parents(org: Org, found: Collection[Described], *, anew: bool) -> None:
-    """Make sure that the objects which parent fields lead over are described."""
+def _ask_parents(org: Org, found: Collection[Described], *, anew: bool) -> dict[str, SfAssetsError]:
+    """Make sure that the objects which parent fields lead over are described.
+
+    Returns:
+        By lower-cased name of the object, why they cannot be found.
+    """
     paths = [(d.spec.slug, field) for d in found for field in d.query.fields if "." in field]
+    failed: dict[str, SfAssetsError] = {}
     asked: set[str] = set()
     while paths:
         kept = KeptDescribes(org.lake)
-        names = {name for slug, path in paths for name in kept.walk(slug, path)[0]} - asked
+        names: set[str] = set()
+        for slug, path in paths:
+            with alone(Work.DESCRIBE, slug, failed):
+                names.update(kept.walk(slug, path)[0])
+        names -= asked
         if not names:
-            return
+            break
         _ask(org, sorted(names), anew=anew)
         asked |= names
+    return failed
 
 
 def _query(spec: ObjectSpec, info: ObjectInfo) -> Query:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sf_assets.catalog import Catalog
 from sf_assets.errors import SfAssetsError
+from sf_assets.failures import Work, alone
 from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.status import budget
@@ -41,10 +42,10 @@ def examine(org: Org) -> Iterator[Diagnosis]:
 
 
 def _ask(what: str, question: Callable[[], str]) -> Diagnosis:
-    try:
+    failed: dict[str, SfAssetsError] = {}
+    with alone(Work.EXAMINE, what, failed):
         return Diagnosis(what, ok=True, detail=question())
-    except SfAssetsError as error:
-        return Diagnosis(what, ok=False, detail=str(error))
+    return Diagnosis(what, ok=False, detail=str(failed[what]))
 
 
 def _login(org: Org) -> str:
@@ -89,14 +90,16 @@ def _objects(org: Org, catalog: Catalog) -> Iterator[Diagnosis]:
         yield Diagnosis("objects", ok=False, detail=str(error))
         return
     for spec in catalog.objects.values():
-        item = found[spec.slug]
-        if isinstance(item, Described):
-            yield _object(item)
-        else:
-            yield Diagnosis(spec.name, ok=False, detail=str(item))
+        failed: dict[str, SfAssetsError] = {}
+        with alone(Work.EXAMINE, spec.slug, failed):
+            yield _object(found[spec.slug])
+        if spec.slug in failed:
+            yield Diagnosis(spec.name, ok=False, detail=str(failed[spec.slug]))
 
 
-def _object(item: Described) -> Diagnosis:
+def _object(item: Described | SfAssetsError) -> Diagnosis:
+    if isinstance(item, SfAssetsError):
+        raise item
     fields = f"{len(item.query.fields)} fields"
     if not item.info.queryable:
         detail = "the org does not let it be queried; remove it from the catalogue"

@@ -43,7 +43,7 @@ PAGES_AT_ONCE = max(2, min(4, os.cpu_count() or 2))
 _WORTH_RESUMING = (OrgUnreachableError, LoginError, LimitExceededError)
 
 
-class CancelledError(Exception):
+class CancelledError(BaseException):
     """The run was told to stop."""
 
 

@@ -9,6 +9,7 @@ from datetime import date
 import duckdb
 
 from sf_assets.errors import ConfigError, WarehouseError
+from sf_assets.failures import Work, named
 from sf_assets.pipeline.describes import columns_of
 from sf_assets.pipeline.org import Org
 from sf_assets.storage.lake import Lake
@@ -46,7 +47,7 @@ def build_gold(org: Org, lake: Lake, table: GoldTable, days: Sequence[date] = ()
         WarehouseError: The warehouse is locked or refuses the query.
     """
     name = quoted(org.gold, table.name)
-    with org.writing(lake.org_id) as connection:
+    with named(Work.BUILD, table.name), org.writing(lake.org_id) as connection:
         run = connection.execute
         run(f"CREATE SCHEMA IF NOT EXISTS {quoted(org.gold)}")
         query = table.rendered(org.schema, org.gold)

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from sf_assets.errors import SfAssetsError, WarehouseDamagedError
+from sf_assets.failures import Work, named
 from sf_assets.pipeline.describes import columns_of
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
@@ -55,7 +56,7 @@ def load(org: Org, lake: Lake, slug: str) -> Loaded:
         WarehouseError: The warehouse is locked or refuses; what was committed before stays.
         StorageError: A slice cannot be read.
     """
-    with org.writing(lake.org_id) as connection:
+    with named(Work.LOAD, slug), org.writing(lake.org_id) as connection:
         table = _table(org, connection, slug)
         what = intact.changed(connection, lake.org_id, org.schema, [slug])
         if what and lake.refs(slug).get(slug):
@@ -85,7 +86,7 @@ def rebuild(org: Org, lake: Lake, slug: str) -> Loaded:
         WarehouseError: The warehouse is locked or refuses.
         StorageError: A slice cannot be read.
     """
-    with org.writing(lake.org_id) as connection:
+    with named(Work.REBUILD, slug), org.writing(lake.org_id) as connection:
         return _rebuild(org, lake, _table(org, connection, slug))
 
 

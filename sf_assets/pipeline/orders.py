@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from sf_assets.errors import LimitExceededError, SfAssetsError
+from sf_assets.failures import Work, alone
 from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.extract import Order
 from sf_assets.pipeline.org import Org
@@ -27,16 +28,21 @@ def orders_anew(
     Yields:
         Lower-cased name with the orders, the newest window first, or why there are none.
     """
-    counts = {
-        str(n): item.query.count(item.cursor, window) for n, (item, window) in enumerate(asked)
-    }
+    counts: dict[str, str] = {}
+    failed: dict[str, SfAssetsError] = {}
+    for number, (item, window) in enumerate(asked):
+        with alone(Work.COUNT, item.spec.slug, failed):
+            counts[str(number)] = item.query.count(item.cursor, window)
     for key, answer in org.client.rest.query_each(counts):
         item, window = asked[int(key)]
+        slug = item.spec.slug
         if answer.error and answer.error.code != "QUERY_TIMEOUT":
-            yield item.spec.slug, answer.error
-        else:
+            yield slug, answer.error
+            continue
+        with alone(Work.COUNT, slug, failed, org.ends_all):
             rows = None if answer.error else int(answer.body["totalSize"])
-            yield item.spec.slug, cut(org, Order(item, window, rows))
+            yield slug, cut(org, Order(item, window, rows))
+    yield from failed.items()
 
 
 def cut(org: Org, order: Order) -> list[Order]:

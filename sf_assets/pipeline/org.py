@@ -9,9 +9,10 @@ from functools import cached_property
 import duckdb
 
 from sf_assets.catalog import Catalog, load_catalog
-from sf_assets.errors import ConfigError, SalesforceError
+from sf_assets.errors import ConfigError, OrgUnreachableError, SalesforceError, SfAssetsError
 from sf_assets.naming import ONLY, gold_name, silver_name
 from sf_assets.pipeline.told import last_told
+from sf_assets.salesforce.answers import NOT_OF_THE_QUESTION
 from sf_assets.salesforce.client import Client, connect
 from sf_assets.settings import Settings, environment, load_credentials, load_settings
 from sf_assets.storage.lake import Lake, open_lake, owner_of
@@ -59,6 +60,19 @@ class Org:
     def now(self) -> datetime:
         """The org's present, by its own clock once it has been asked anything; UTC."""
         return self.client.now() if "client" in self.__dict__ else datetime.now(UTC)
+
+    def ends_all(self, error: SfAssetsError) -> bool:
+        """Whether an error of one object would meet the others as well.
+
+        Where no answer came to a question of one object, the org is asked for the least there is.
+        """
+        if not isinstance(error, OrgUnreachableError):
+            return isinstance(error, NOT_OF_THE_QUESTION)
+        try:
+            self.client.rest.limits()
+        except SalesforceError as other:
+            return isinstance(other, NOT_OF_THE_QUESTION)
+        return False
 
     @cached_property
     def user(self) -> str:

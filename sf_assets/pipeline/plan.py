@@ -1,7 +1,7 @@
 """What a run has to extract, found out from the coverage and cheap probes."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import LimitExceededError, SfAssetsError
+from sf_assets.failures import Work, alone
 from sf_assets.pipeline.deletions import Deletions, look_for_deletions
 from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.estimate import Estimate, estimate
@@ -74,10 +75,16 @@ class Plan:
         else:
             self.orders.setdefault(slug, []).extend(orders)
 
-    def costs(self, lake: Lake) -> dict[str, Estimate]:
-        """What the orders are likely to cost, object by object."""
+    def costs(
+        self, lake: Lake, failures: MutableMapping[str, SfAssetsError]
+    ) -> dict[str, Estimate]:
+        """What the orders are likely to cost, object by object; of some it cannot be said."""
         refs = lake.refs()
-        return {slug: estimate(lake, refs.get(slug, []), o) for slug, o in self.orders.items()}
+        costs: dict[str, Estimate] = {}
+        for slug, orders in self.orders.items():
+            with alone(Work.ESTIMATE, slug, failures):
+                costs[slug] = estimate(lake, refs.get(slug, []), orders)
+        return costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,7 @@ def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
     for slug, orders in orders_anew(org, windows):
         plan.add(slug, orders)
     plan.deletions = look_for_deletions(org, plan.described, inventory, plan.end)
+    plan.failed |= plan.deletions.failed
     return plan
 
 
@@ -145,26 +153,28 @@ def _place_all(
     """Order what of objects is not covered yet and holds something new."""
     refs, covered = inventory.refs, inventory.coverage
     gaps: list[_Gap] = []
+    probes: dict[str, str] = {}
     for slug, item in described.items():
-        if item.cursor is None:
-            last = _last_snapshot(org, refs.get(slug, []))
-            watermark = covered.get(slug, Coverage()).watermark
-            if slug in waiting or _snapshot_due(item, last, watermark, org.client.now()):
-                # Where columns lack, the new one counts even if it says the same.
-                same = last.digest if last and not lacking_fields(item, last) else None
-                plan.orders[slug] = [Order(item, None, digest=same)]
-        else:
+        with alone(Work.PLAN, slug, plan.failed, org.ends_all):
+            if item.cursor is None:
+                last = _last_snapshot(org, refs.get(slug, []))
+                watermark = covered.get(slug, Coverage()).watermark
+                if slug in waiting or _snapshot_due(item, last, watermark, org.client.now()):
+                    # Where columns lack, the new one counts even if it says the same.
+                    same = last.digest if last and not lacking_fields(item, last) else None
+                    plan.orders[slug] = [Order(item, None, digest=same)]
+                continue
             known = covered.get(slug, Coverage()) | Coverage(waiting.get(slug, ()))
-            gaps += _gaps(org, item, known, plan.end)
             if back_fill(org.lake, item, refs.get(slug, ())):
                 plan.lacking.add(slug)
-    probes = {
-        str(n): g.described.query.probe(g.described.cursor or "", g.window)
-        for n, g in enumerate(gaps)
-    }
+            for gap in _gaps(org, item, known, plan.end):
+                probes[str(len(gaps))] = item.query.probe(item.cursor, gap.window)
+                gaps.append(gap)
     for key, answer in org.client.rest.query_each(probes):
         gap = gaps[int(key)]
-        _place(org, plan, gap, answer, refs.get(gap.described.spec.slug, []))
+        slug = gap.described.spec.slug
+        with alone(Work.PROBE, slug, plan.failed, org.ends_all):
+            _place(org, plan, gap, answer, refs.get(slug, []))
 
 
 def plan_backfill(org: Org, specs: Iterable[ObjectSpec], window: Window) -> Plan:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from sf_assets.catalog import Catalog
 from sf_assets.expectations import ORG_CHECKS, REMEDIES, SILVER_CHECKS
-from sf_assets.pipeline.checks import Facts, Finding
+from sf_assets.failures import Work, alone
+from sf_assets.pipeline.checks import Facts, Failures, Finding
 from sf_assets.pipeline.describes import KeptDescribes
 from sf_assets.pipeline.org import Org
 from sf_assets.quality import Expectation, Severity
@@ -17,7 +18,7 @@ from sf_assets.warehouse.quality import Answer, Asker, Subject
 
 
 def check_declared(
-    org: Org, lake: Lake, wanted: Mapping[str, Sequence[Expectation]]
+    org: Org, lake: Lake, wanted: Mapping[str, Sequence[Expectation]], failures: Failures
 ) -> Iterator[Finding]:
     """Ask declared checks of silver.
 
@@ -25,6 +26,7 @@ def check_declared(
         org: The org; it is not asked anything.
         lake: Its raw layer, which has the describes.
         wanted: The checks to ask, by lower-cased object name.
+        failures: Gets the objects of which they could not be asked.
 
     Raises:
         WarehouseError: The warehouse is locked.
@@ -40,13 +42,17 @@ def check_declared(
         asker = Asker(connection, org.schema, org.now())
         earlier = scores.readings(connection, lake.org_id, wanted)
         for slug, checks in wanted.items():
-            if slug not in silver:
-                yield from (_no_table(slug, check) for check in checks)
-                continue
-            rows = silver.rows(slug)
-            subject = Subject(slug, kept.info(slug), known, earlier.get(slug, ()))
-            for check in checks:
-                yield _finding(slug, check, asker.ask(check, subject), rows)
+            with (
+                alone(Work.CHECK_DECLARED, slug, failures),
+                org.warehouse.explained(connection),
+            ):
+                if slug not in silver:
+                    yield from (_no_table(slug, check) for check in checks)
+                    continue
+                rows = silver.rows(slug)
+                subject = Subject(slug, kept.info(slug), known, earlier.get(slug, ()))
+                for check in checks:
+                    yield _finding(slug, check, asker.ask(check, subject), rows)
 
 
 def _no_table(slug: str, check: Expectation) -> Finding:

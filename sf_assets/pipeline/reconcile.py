@@ -16,6 +16,7 @@ import polars as pl
 
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import ConfigError, SfAssetsError
+from sf_assets.failures import Work, alone
 from sf_assets.pipeline.census import IDS_A_QUERY, ask_again, take_census
 from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.extract import Extractor
@@ -97,7 +98,8 @@ def reconcile(
     for spec in specs:
         item = found[spec.slug]
         result = Reconciled(spec.slug)
-        try:
+        failed: dict[str, SfAssetsError] = {}
+        with alone(Work.RECONCILE, spec.slug, failed):
             if isinstance(item, SfAssetsError):
                 raise item
             if item.cursor:
@@ -108,8 +110,7 @@ def reconcile(
                     )
                 result.horizon = watermark
             _reconcile_object(org, item, result, remedy)
-        except SfAssetsError as error:
-            result.error = error
+        result.error = failed.get(spec.slug)
         yield result
 
 

@@ -1,15 +1,20 @@
 """Where every object stands: what raw covers, what silver holds, what is left of the budget."""
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import duckdb
+
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import SfAssetsError
+from sf_assets.failures import Work, alone
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.pace import present_interval
 from sf_assets.pipeline.told import keep_told
 from sf_assets.salesforce.budget import Standing
+from sf_assets.storage.lake import Inventory
 from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.merge import merged_slices
 from sf_assets.windows import BEGIN, Coverage
@@ -26,14 +31,16 @@ class ObjectStatus:
         slices: Slices in raw.
         unmerged: Those that silver has not taken up.
         rows: Live rows of silver; None when there is no table.
+        error: Why it cannot be said; None when it can.
     """
 
     slug: str
-    watermark: datetime | None
-    behind_seconds: int | None
-    slices: int
-    unmerged: int
-    rows: int | None
+    watermark: datetime | None = None
+    behind_seconds: int | None = None
+    slices: int = 0
+    unmerged: int = 0
+    rows: int | None = None
+    error: SfAssetsError | None = None
 
 
 def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
@@ -44,35 +51,38 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
     """
     lake = org.kept_lake
     inventory = lake.inventory()
-    refs, covered = inventory.refs, inventory.coverage
-    slugs = [spec.slug for spec in specs]
-    rows: dict[str, int] = {}
-    merged: set[str] = set()
-    if org.warehouse.path.exists():
-        with org.warehouse.connect(read_only=True) as connection:
-            silver = Silver(connection, org.schema)
-            rows = {slug: silver.rows(slug) for slug in slugs if slug in silver}
-            merged = merged_slices(
-                connection, lake.org_id, (ref.id for slug in slugs for ref in refs.get(slug, []))
-            )
-    found = []
-    for slug in slugs:
-        watermark = covered.get(slug, Coverage()).watermark
-        ids = {ref.id for ref in refs.get(slug, [])}
-        known = watermark > BEGIN
-        found.append(
-            ObjectStatus(
-                slug=slug,
-                watermark=watermark if known else None,
-                behind_seconds=round((datetime.now(UTC) - watermark).total_seconds())
-                if known
-                else None,
-                slices=len(ids),
-                unmerged=len(ids - merged),
-                rows=rows.get(slug),
-            )
-        )
+    found: list[ObjectStatus] = []
+    failed: dict[str, SfAssetsError] = {}
+    there = org.warehouse.path.exists()
+    with org.warehouse.connect(read_only=True) if there else nullcontext() as connection:
+        for spec in specs:
+            with alone(Work.STATUS, spec.slug, failed):
+                found.append(_status(org, inventory, spec.slug, connection))
+            if error := failed.get(spec.slug):
+                found.append(ObjectStatus(spec.slug, error=error))
     return found
+
+
+def _status(
+    org: Org, inventory: Inventory, slug: str, connection: duckdb.DuckDBPyConnection | None
+) -> ObjectStatus:
+    watermark = inventory.coverage.get(slug, Coverage()).watermark
+    ids = {ref.id for ref in inventory.refs.get(slug, [])}
+    rows, merged = None, set[str]()
+    if connection:
+        with org.warehouse.explained(connection):
+            silver = Silver(connection, org.schema)
+            rows = silver.rows(slug) if slug in silver else None
+            merged = merged_slices(connection, org.kept_lake.org_id, ids)
+    known = watermark > BEGIN
+    return ObjectStatus(
+        slug=slug,
+        watermark=watermark if known else None,
+        behind_seconds=round((datetime.now(UTC) - watermark).total_seconds()) if known else None,
+        slices=len(ids),
+        unmerged=len(ids - merged),
+        rows=rows,
+    )
 
 
 def budget(org: Org) -> dict[str, Standing] | SfAssetsError:

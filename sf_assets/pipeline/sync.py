@@ -8,6 +8,7 @@ from datetime import timedelta
 from time import monotonic
 
 from sf_assets.errors import BusyError, LimitExceededError, SalesforceError, SfAssetsError
+from sf_assets.failures import Work, alone, named
 from sf_assets.pipeline.deletions import Deletions, record_told, sweep
 from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.estimate import fitting
@@ -67,9 +68,12 @@ def execute(org: Org, plan: Plan) -> Generator[Extracted]:
     org.lake.proofs.tidy(org.client.now())
     try:
         for result in _results(org, plan):
-            if result.waits and (asked := plan.asked.get(result.slug)):
-                read = Coverage(piece.window for piece in result.slices)
-                note_waiting(org.lake, org.client.now(), {result.slug: read.lacks(asked)})
+            failed: dict[str, SfAssetsError] = {}
+            with alone(Work.NOTE_WAITING, result.slug, failed):
+                if result.waits and (asked := plan.asked.get(result.slug)):
+                    read = Coverage(piece.window for piece in result.slices)
+                    note_waiting(org.lake, org.client.now(), {result.slug: read.lacks(asked)})
+            result.error = failed.get(result.slug, result.error)
             yield result
     finally:
         keep_told(org.lake, org.client.budget)
@@ -120,9 +124,9 @@ def _extract_object(
         orders: Those of its windows that the budget carries.
     """
     result, started = Extracted(slug), monotonic()
-    item = plan.described[slug]
     try:
-        with org.lake.working(slug, item.info.name, plan.patience):
+        item = plan.described[slug]
+        with named(Work.EXTRACT, slug), org.lake.working(slug, item.info.name, plan.patience):
             for piece in _pieces(org, extractor, item, orders):
                 result.slices.append(piece)
             for piece in _deletions(org, item, plan.deletions):

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from sf_assets.errors import BusyError
+from sf_assets.errors import BusyError, SfAssetsError
+from sf_assets.failures import Work, alone
 from sf_assets.storage.compaction import remove_replaced
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.locks import locked
@@ -29,14 +30,19 @@ class Removed:
         files: Files that no manifest names.
         bytes: Their size.
         slices: Slices whose place others had taken.
-        busy: Who is at work on the object, so that nothing was removed; else None.
+        error: Why nothing was removed, as when somebody is at work on the object; else None.
     """
 
     slug: str
     files: int = 0
     bytes: int = 0
     slices: int = 0
-    busy: BusyError | None = None
+    error: SfAssetsError | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing is wrong but that somebody is at work on the object."""
+        return isinstance(self.error, BusyError)
 
 
 def remove_leftovers(lake: Lake, now: datetime) -> Iterator[Removed]:
@@ -48,15 +54,15 @@ def remove_leftovers(lake: Lake, now: datetime) -> Iterator[Removed]:
     """
     slugs = {e.path.split("/")[2] for e in lake.store.list(f"{lake.org_id}/raw")}
     for slug in sorted(slugs | lake.refs().keys()):
-        try:
-            with locked(lake.store, lake.lock_folder(slug), slug):
-                replaced = remove_replaced(lake, slug, now)
-                orphans = list(_orphans(lake, slug, now))
-                lake.store.delete([entry.path for entry in orphans])
-        except BusyError as busy:
-            yield Removed(slug, busy=busy)
-            continue
-        yield Removed(slug, len(orphans), sum(entry.size for entry in orphans), replaced)
+        failed: dict[str, SfAssetsError] = {}
+        removed = Removed(slug)
+        with alone(Work.CLEAN, slug, failed), locked(lake.store, lake.lock_folder(slug), slug):
+            replaced = remove_replaced(lake, slug, now)
+            orphans = list(_orphans(lake, slug, now))
+            lake.store.delete([entry.path for entry in orphans])
+            size = sum(entry.size for entry in orphans)
+            removed = Removed(slug, len(orphans), size, replaced)
+        yield replace(removed, error=failed.get(slug))
     _remove_staged(lake, now)
 
 

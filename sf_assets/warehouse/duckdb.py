@@ -121,13 +121,22 @@ class Warehouse:
     def _opened(self, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         connection = self._open(read_only)
         try:
-            connection.execute("SET TimeZone = 'UTC'")
-            if not read_only:
-                connection.execute("SET preserve_insertion_order = false")
-                if not ops.is_current(connection):
-                    with transaction(connection):
-                        ops.bring_up(connection)
-            yield connection
+            with self.explained(connection):
+                connection.execute("SET TimeZone = 'UTC'")
+                if not read_only:
+                    connection.execute("SET preserve_insertion_order = false")
+                    if not ops.is_current(connection):
+                        with transaction(connection):
+                            ops.bring_up(connection)
+                yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def explained(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Turn what the engine refuses into our error; the connection stays open."""
+        try:
+            yield
         except duckdb.Error as error:
             if _is_damage(error, self.path):
                 raise self._damaged() from None
@@ -136,8 +145,6 @@ class Warehouse:
                 f"the warehouse {self.path} refused: {said}; "
                 "nothing half done was kept, the tables are as they were last committed"
             ) from None
-        finally:
-            connection.close()
 
     def _open(self, read_only: bool) -> duckdb.DuckDBPyConnection:
         mode = self.path, read_only

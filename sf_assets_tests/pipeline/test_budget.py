@@ -113,7 +113,7 @@ def test_a_backfill_larger_than_a_days_budget_finishes_by_itself(
     org.org.limits.requests.add(250)  # by another application, which will not come again
     connected = workspace.org()
     plan = plan_backfill(connected, connected.catalog.select([]), Window(BEGIN, NOW))
-    costs = plan.costs(connected.lake)
+    costs = plan.costs(connected.lake, {})
     assert sum(cost.rows or 0 for cost in costs.values()) == ROWS * len(OBJECTS)
     needed = days_needed(list(costs.values()), connected.client.budget.look())
     assert needed is not None

@@ -65,7 +65,7 @@ def idle_calls(workspace: Workspace) -> int:
 
 def schema_check(workspace: Workspace, slug: str = "account") -> Finding:
     here = workspace.org()
-    (found,) = [f for f in check_silver(here, here.kept_lake, [slug]) if f.name == "schema"]
+    (found,) = [f for f in check_silver(here, here.kept_lake, [slug], {}) if f.name == "schema"]
     assert "client" not in here.__dict__, "a check asks the org nothing"
     return found
 

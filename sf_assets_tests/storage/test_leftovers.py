@@ -49,7 +49,7 @@ def test_only_old_files_of_no_slice_are_removed(lake: Lake) -> None:
     lake.store.put("00D1/raw/account/date=2026-11-21/somebody-elses.parquet", b"x")
     assert [r.files for r in remove_leftovers(lake, datetime.now(UTC))] == [0]
     (removed,) = remove_leftovers(lake, LATER)
-    assert (removed.slug, removed.files, removed.busy) == ("account", 1, None)
+    assert (removed.slug, removed.files, removed.error) == ("account", 1, None)
     assert removed.bytes > 0
     assert orphan.parts[0].path not in files(lake)
     assert len(files(lake)) == 3
@@ -59,7 +59,7 @@ def test_an_object_at_work_is_left_alone(lake: Lake) -> None:
     written(lake)
     with locked(lake.store, lake.lock_folder("account"), "account"):
         (removed,) = remove_leftovers(lake, LATER)
-    assert removed.busy is not None
+    assert removed.waits
     assert len(files(lake)) == 1
 
 
