@@ -62,6 +62,10 @@ class ObjectUnavailableError(SalesforceError):
     """The org does not have the object, or does not let this user read it."""
 
 
+class QueryTooLongError(SalesforceError):
+    """A query has no room in an address, so it was not sent; Bulk API takes longer ones."""
+
+
 class BulkRefusedError(SalesforceError):
     """Bulk API does not support the object or the query; REST may."""
 

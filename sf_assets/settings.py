@@ -64,6 +64,11 @@ class Settings(BaseModel):
         return timedelta(seconds=self.lag_seconds)
 
     @property
+    def late(self) -> timedelta:
+        """How long after its stamp a record may become visible, and still be read surely."""
+        return self.lag + self.overlap
+
+    @property
     def overlap(self) -> timedelta:
         """How much of what is covered is read again."""
         return timedelta(seconds=self.overlap_seconds)

@@ -29,8 +29,8 @@ def present_inventory(org: Org) -> Inventory:
     Raises:
         SfAssetsError: The org's time is not known, or the storage refuses.
     """
-    inventory = org.lake.inventory()
     now = org.client.now()
+    inventory = org.lake.inventory(now)
     limit = now + TOLERANCE
     if not (slugs := sorted(set(_ahead(inventory, limit)))):
         return inventory
@@ -43,7 +43,7 @@ def present_inventory(org: Org) -> Inventory:
     for slug in slugs:
         _take_back(org, inventory, slug, limit)
     org.lake.proofs.forget_after(limit, now)
-    return org.lake.inventory()
+    return org.lake.inventory(now)
 
 
 def _ahead(inventory: Inventory, limit: datetime) -> Iterator[str]:

@@ -86,6 +86,7 @@ class Org:
     def lake(self) -> Lake:
         """The raw layer, claimed for the org that the credentials lead to."""
         lake = open_lake(self.settings.storage_url, self.client.org_id, self.name)
+        lake.late = self.settings.late
         if told := last_told(lake):
             self.client.session.clock.recall(told.at)
             self.client.budget.recall(told.used, told.allowed, told.at)

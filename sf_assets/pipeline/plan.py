@@ -2,27 +2,25 @@
 
 import logging
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
-
-import pyarrow as pa
 
 from sf_assets.catalog import ObjectSpec
-from sf_assets.errors import LimitExceededError, SfAssetsError
+from sf_assets.errors import LimitExceededError, SalesforceError, SfAssetsError
 from sf_assets.failures import Work, alone
 from sf_assets.pipeline.deletions import Deletions, look_for_deletions
 from sf_assets.pipeline.describes import Described, describe_objects
+from sf_assets.pipeline.download import Filter
 from sf_assets.pipeline.estimate import Estimate, estimate
 from sf_assets.pipeline.extract import Order
 from sf_assets.pipeline.future import present_inventory
 from sf_assets.pipeline.known import Known, known_rows
 from sf_assets.pipeline.orders import cut, orders_anew
 from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.probe import Gap, Told, ask, fits_a_call, gap_of, says_otherwise
 from sf_assets.pipeline.schema import back_fill, is_drift, lacking_fields
 from sf_assets.pipeline.waiting import still_waiting
-from sf_assets.salesforce.records import to_batch
-from sf_assets.salesforce.rest import ROWS_A_PAGE, Answer
+from sf_assets.salesforce.rest import ROWS_A_PAGE
 from sf_assets.storage.lake import Inventory, Lake
 from sf_assets.storage.slices import Kind, Slice, SliceRef
 from sf_assets.windows import BEGIN, Coverage, Window
@@ -45,6 +43,7 @@ class Plan:
         end: The org's present less the lag: where all windows end.
         orders: What to extract, by lower-cased object, the newest window first.
         idle: Windows proven to hold nothing that raw does not have.
+        settled: Windows of which that was proven by content, when it could no longer change.
         failed: Objects that cannot be extracted, and why.
         patience: Seconds to wait where another run is at work on an object.
         deletions: What to find out about records that are gone for good.
@@ -56,6 +55,7 @@ class Plan:
     end: datetime
     orders: dict[str, list[Order]] = field(default_factory=dict)
     idle: dict[str, list[Window]] = field(default_factory=dict)
+    settled: dict[str, list[Window]] = field(default_factory=dict)
     failed: dict[str, SfAssetsError] = field(default_factory=dict)
     patience: float = 0.0
     deletions: Deletions = field(default_factory=Deletions)
@@ -75,6 +75,10 @@ class Plan:
         else:
             self.orders.setdefault(slug, []).extend(orders)
 
+    def record(self, lake: Lake, now: datetime) -> None:
+        """Keep what was proven."""
+        lake.proofs.add(self.idle, self.deletions.none, now, self.settled)
+
     def costs(
         self, lake: Lake, failures: MutableMapping[str, SfAssetsError]
     ) -> dict[str, Estimate]:
@@ -85,15 +89,6 @@ class Plan:
             with alone(Work.ESTIMATE, slug, failures):
                 costs[slug] = estimate(lake, refs.get(slug, []), orders)
         return costs
-
-
-@dataclass(frozen=True, slots=True)
-class _Gap:
-    """A window not covered, and the window to read, which begins earlier."""
-
-    described: Described
-    gap: Window
-    window: Window
 
 
 def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
@@ -133,7 +128,7 @@ def _describe_again(org: Org, plan: Plan, specs: Sequence[ObjectSpec]) -> dict[s
     """Describe objects anew, as if nothing of them had been planned."""
     described = {}
     for slug, found in describe_objects(org, specs, anew=True).items():
-        for planned in (plan.orders, plan.idle, plan.failed, plan.described):
+        for planned in (plan.orders, plan.idle, plan.settled, plan.failed, plan.described):
             planned.pop(slug, None)
         if isinstance(found, Described):
             described[slug] = found
@@ -152,8 +147,7 @@ def _place_all(
 ) -> None:
     """Order what of objects is not covered yet and holds something new."""
     refs, covered = inventory.refs, inventory.coverage
-    gaps: list[_Gap] = []
-    probes: dict[str, str] = {}
+    gaps: list[Gap] = []
     for slug, item in described.items():
         with alone(Work.PLAN, slug, plan.failed, org.ends_all):
             if item.cursor is None:
@@ -164,17 +158,13 @@ def _place_all(
                     same = last.digest if last and not lacking_fields(item, last) else None
                     plan.orders[slug] = [Order(item, None, digest=same)]
                 continue
-            known = covered.get(slug, Coverage()) | Coverage(waiting.get(slug, ()))
             if back_fill(org.lake, item, refs.get(slug, ())):
                 plan.lacking.add(slug)
-            for gap in _gaps(org, item, known, plan.end):
-                probes[str(len(gaps))] = item.query.probe(item.cursor, gap.window)
-                gaps.append(gap)
-    for key, answer in org.client.rest.query_each(probes):
-        gap = gaps[int(key)]
+            gaps += _gaps(org, item, inventory, Coverage(waiting.get(slug, ())), plan.end)
+    for gap, told in ask(org, gaps):
         slug = gap.described.spec.slug
         with alone(Work.PROBE, slug, plan.failed, org.ends_all):
-            _place(org, plan, gap, answer, refs.get(slug, []))
+            _place(org, plan, gap, told, refs.get(slug, []))
 
 
 def plan_backfill(org: Org, specs: Iterable[ObjectSpec], window: Window) -> Plan:
@@ -216,14 +206,28 @@ def _described(org: Org, specs: Iterable[ObjectSpec], plan: Plan) -> dict[str, D
     return described
 
 
-def _gaps(org: Org, item: Described, covered: Coverage, end: datetime) -> list[_Gap]:
-    """What is not covered, each gap begun early enough to see what became visible late."""
-    found = []
+def _gaps(
+    org: Org, item: Described, inventory: Inventory, waiting: Coverage, end: datetime
+) -> list[Gap]:
+    """What is to be looked at, the newest first.
+
+    That is what is not covered, begun early enough to see what became visible late, and what was
+    not yet compared when it could no longer change.
+    """
+    slug = item.spec.slug
+    covered = inventory.coverage.get(slug, Coverage()) | waiting
+    settled = inventory.settled.get(slug, Coverage()) | waiting
+    due = settled.gaps(end - org.settings.overlap)
     for gap in covered.gaps(end):
         back = org.settings.overlap
         if _holds_full_hour(gap):
             back = max(back, HOURLY_OVERLAP)
-        found.append(_Gap(item, gap, gap.widened(back)))
+        due.append(gap.widened(back))
+    found = []
+    for window in Coverage(due).windows[::-1]:
+        unsettled = settled.lacks(window)
+        begin = unsettled[-1].start if unsettled else window.start
+        found.append(gap_of(item, window, begin))
     return found
 
 
@@ -232,55 +236,63 @@ def _holds_full_hour(window: Window) -> bool:
     return window.start < hour <= window.end
 
 
-def _place(org: Org, plan: Plan, gap: _Gap, answer: Answer, refs: list[SliceRef]) -> None:
-    """Order the window of a gap, or find that nothing in it is new."""
-    slug = gap.described.spec.slug
-    if answer.error:
-        if answer.error.code != "QUERY_TIMEOUT":
-            plan.failed[slug] = answer.error
-            return
-        plan.add(slug, [Order(gap.described, gap.window)])
-        return
-    result = next(iter(answer.body["records"]), {"n": 0, "m": None})
-    count = int(result["n"] or 0)
-    known = _known(org, gap, refs)
-    unknown = known.unknown if len(known.digests) else None
-    order = Order(gap.described, gap.window, count, unknown)
-    told_alike = count == known.records and _same_moment(result["m"], known.newest)
-    # An object read for the first time gets its table, even an empty one.
-    if refs and told_alike and not _says_otherwise(org, order):
-        plan.idle.setdefault(slug, []).append(gap.gap)
-    else:
-        plan.add(slug, cut(org, order))
+def _place(
+    org: Org, plan: Plan, gap: Gap, told: Told | SalesforceError, refs: list[SliceRef]
+) -> None:
+    """Order the window of a gap, or find that nothing in it is new.
 
-
-def _says_otherwise(org: Org, order: Order) -> bool:
-    """Whether rows that raw holds say something else now under the same stamp.
-
-    A second version of the same second may become visible after the first was read; count and
-    newest stamp do not tell. One call does, where one call is enough.
+    Raises:
+        SalesforceError: The org told an error that any other question would meet.
     """
-    if not order.rows or order.rows > ROWS_A_PAGE or order.unknown is None:
-        return False
-    described = order.described
-    return any(
-        order.unknown(pa.Table.from_batches([batch])).num_rows
-        for page in org.client.rest.pages(order.soql)
-        for batch in [
-            to_batch(page["records"], described.query.fields, described.columns, described.stamps)
-        ]
-    )
+    slug = gap.described.spec.slug
+    if isinstance(told, SalesforceError):
+        raise told
+    known = _known(org, gap.described, gap.window, refs)
+    order = Order(gap.described, gap.window, told.rows, _filter(known))
+    # An object read for the first time gets its table, even an empty one.
+    if not refs or not told.agrees_with(known):
+        plan.add(slug, cut(org, order))
+        return
+    horizon = plan.end - org.settings.overlap
+    small = _comparable(org, gap, order, refs)
+    if small is None:
+        # Count and newest stamp are the same, which proves little. What its rows say is found out
+        # by reading them once more, when none of them can change any more.
+        if known.newest is None or datetime.fromisoformat(known.newest) < horizon:
+            whole = replace(order, window=Window(gap.unsettled, gap.window.end))
+            plan.add(slug, cut(org, whole))
+        else:
+            plan.idle.setdefault(slug, []).append(gap.window)
+    elif says_otherwise(org, small):
+        plan.add(slug, cut(org, order))
+    else:
+        plan.idle.setdefault(slug, []).append(gap.window)
+        if small.window and small.window.start < horizon:
+            proven = Window(small.window.start, min(small.window.end, horizon))
+            plan.settled.setdefault(slug, []).append(proven)
 
 
-def _known(org: Org, gap: _Gap, refs: list[SliceRef]) -> Known:
-    near = [ref for ref in refs if gap.gap.start > BEGIN and ref.window.end > gap.window.start]
-    return known_rows(org.lake, near, gap.window, gap.described.cursor or "", gap.described.columns)
+def _comparable(org: Org, gap: Gap, order: Order, refs: list[SliceRef]) -> Order | None:
+    """The order of those rows whose content is to be compared, if one call is enough for that.
+
+    They are those of the whole window, else of its part that is not settled.
+    """
+    if fits_a_call(order):
+        return order
+    window = Window(gap.unsettled, gap.window.end)
+    known = _known(org, gap.described, window, refs)
+    part = Order(gap.described, window, known.records, _filter(known))
+    return part if fits_a_call(part) else None
 
 
-def _same_moment(told: Any, known: str | None) -> bool:
-    if not told or not known:
-        return not told and not known
-    return datetime.fromisoformat(told) == datetime.fromisoformat(known)
+def _known(org: Org, item: Described, window: Window, refs: list[SliceRef]) -> Known:
+    near = [ref for ref in refs if window.start > BEGIN and ref.window.end > window.start]
+    return known_rows(org.lake, near, window, item.cursor or "", item.columns)
+
+
+def _filter(known: Known) -> Filter | None:
+    """Leaves out the rows that raw has; None where it has none that could be compared."""
+    return known.unknown if len(known.digests) else None
 
 
 def _last_snapshot(org: Org, refs: list[SliceRef]) -> Slice | None:

@@ -64,7 +64,7 @@ def execute(org: Org, plan: Plan) -> Generator[Extracted]:
     Yields:
         Each object, as soon as it is done; first those that failed in planning.
     """
-    org.lake.proofs.add(plan.idle, plan.deletions.none, org.client.now())
+    plan.record(org.lake, org.client.now())
     org.lake.proofs.tidy(org.client.now())
     try:
         for result in _results(org, plan):

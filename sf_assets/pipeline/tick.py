@@ -31,7 +31,7 @@ def due(org_name: str, specs: Iterable[ObjectSpec]) -> list[str]:
         plan = plan_tick(org, specs)
     finally:
         keep_told(org.lake, org.client.budget)
-    org.lake.proofs.add(plan.idle, plan.deletions.none, org.now())
+    plan.record(org.lake, org.now())
     ready = {slug for slug, orders in fitting(org.client.budget, plan.orders).items() if orders}
     waiting = plan.orders.keys() - ready
     asked = plan.failed.keys() | ready | plan.deletions.slugs

@@ -13,6 +13,7 @@ from sf_assets.errors import (
     OrgRefusedError,
     OrgUnreachableError,
     SalesforceError,
+    SfAssetsError,
 )
 from sf_assets.salesforce.auth import BUSY
 from sf_assets.salesforce.refusals import advice_for
@@ -32,6 +33,8 @@ _NOT_OF_AN_OBJECT = (
     "session is not one for its API"
 )
 _BRIEF = 300
+
+_TOO_LARGE = {"QUERY_TIMEOUT", "OPERATION_TOO_LARGE", "QUERY_TOO_COMPLICATED"}
 
 NOT_OF_THE_QUESTION = (OrgUnreachableError, LoginError, LimitExceededError)
 """Errors that would meet any other question as well."""
@@ -64,6 +67,11 @@ def understood(what: str) -> Iterator[None]:
             f"{what} was answered in a form that is not known ({type(error).__name__}); check "
             "SALESFORCE_LOGIN_URL and SALESFORCE_API_VERSION"
         ) from error
+
+
+def is_too_large(error: SfAssetsError) -> bool:
+    """Whether a smaller question might be answered."""
+    return isinstance(error, SalesforceError) and error.code in _TOO_LARGE
 
 
 def path_of(url: str | None) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from sf_assets.describe import ObjectInfo, parse_describe
-from sf_assets.errors import PageBrokenError, SalesforceError
+from sf_assets.errors import PageBrokenError, QueryTooLongError, SalesforceError
 from sf_assets.salesforce.answers import (
     NOT_OF_THE_QUESTION,
     classify,
@@ -32,6 +32,10 @@ ROWS_A_PAGE = 2_000
 SOQL_BYTES = 14_336
 """Longest query, as it is encoded, that surely fits into an address: an org accepts 16,384 bytes of
 address and headers together (api.md §2.1), and the session's token and cookies are among them."""
+
+
+_QUERY_ALL = "queryAll?q="
+_NO_SUCH_RESOURCE = {404, 405, 501}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ class RestApi:
         Yields:
             Each key with its answer, whose body is a query result.
         """
-        paths = {key: f"queryAll?q={quote(soql)}" for key, soql in queries.items()}
+        paths = {key: f"{_QUERY_ALL}{quote(soql)}" for key, soql in queries.items()}
         for key, answer in self._batch(paths, QUERIES_A_CALL):
             if answer.error or "records" in answer.body:
                 yield key, answer
@@ -153,7 +157,12 @@ class RestApi:
             yield name, answer.error or _deleted(name, answer.body)
 
     def pages(self, soql: str) -> Iterator[Mapping[str, Any]]:
-        """The result of a query, deleted rows included, page by page as the org cuts it."""
+        """The result of a query, deleted rows included, page by page as the org cuts it.
+
+        Raises:
+            QueryTooLongError: No address has room for it; it is not sent.
+        """
+        _make_sure_it_fits(_QUERY_ALL + quote(soql))
         visited: set[str] = set()
         following: str | None = ""
         while following is not None:
@@ -171,19 +180,28 @@ class RestApi:
             following = link
 
     def _batch(self, paths: Mapping[str, str], size: int) -> Iterator[tuple[str, Answer]]:
-        """GET many resources, `size` to a /composite call, or one by one where there is none."""
+        """GET many resources, `size` to a /composite call, or one by one where there is none.
+
+        What a call with many of them fails by may be one's fault, so each is then asked for alone.
+        """
         items = list(paths.items())
         for start in range(0, len(items), size):
             chunk = items[start : start + size]
-            together = len(chunk) > 1 and self._composite_works
+            # In the body of a call there is room for more than in an address.
+            together = len(chunk) > 1 or not _fits(chunk[0][1])
+            together = together and self._composite_works
             answers = self._composite([path for _, path in chunk]) if together else {}
-            for number, (key, path) in enumerate(chunk):
-                yield key, answers.get(number) or self._single(path)
+            alone = {n: self._single(p) for n, (_, p) in enumerate(chunk) if n not in answers}
+            if together and not answers and not any(a.error for a in alone.values()):
+                self._composite_works = False  # nothing was wrong with any of them
+            for number, (key, _) in enumerate(chunk):
+                yield key, (answers | alone)[number]
 
     def _composite(self, paths: Sequence[str]) -> dict[int, Answer]:
         """Answers by position, but for parts that the org was too busy for.
 
-        None at all where the org offers no such resource.
+        None at all where the call failed, which may be because of one of them, or where the org
+        offers no such resource.
         """
         prefix = f"/services/data/v{self._version}"
         request = [
@@ -202,18 +220,40 @@ class RestApi:
                     for number, part in parts.items()
                     if part["httpStatusCode"] not in BUSY
                 }
-        except NOT_OF_THE_QUESTION:
+        except NOT_OF_THE_QUESTION as error:
+            if _was_cut_short(error.__context__):
+                return {}
             raise
-        except SalesforceError:
-            self._composite_works = False
+        except SalesforceError as error:
+            if error.status in _NO_SUCH_RESOURCE:
+                self._composite_works = False
             return {}
 
     def _single(self, path: str) -> Answer:
         try:
+            _make_sure_it_fits(path)
             with understood(f"GET {path.partition('?')[0]}"):
                 return Answer(dict(self._client.restful(path)))
         except SalesforceError as error:
             return Answer(error=error)
+
+
+def _was_cut_short(cause: BaseException | None) -> bool:
+    """Whether an answer that is no JSON began as some: a page for people does not."""
+    return isinstance(cause, requests.JSONDecodeError) and cause.doc.lstrip()[:1] in {"{", "["}
+
+
+def _fits(path: str) -> bool:
+    """Whether an address has room for a resource with its query."""
+    return len(path) <= len(_QUERY_ALL) + SOQL_BYTES
+
+
+def _make_sure_it_fits(path: str) -> None:
+    if not _fits(path):
+        raise QueryTooLongError(
+            f"the query is {len(path):,} bytes long, and an address has room for {SOQL_BYTES:,}: "
+            "select fewer fields, or make its condition shorter"
+        )
 
 
 def _part(path: str, status: int, body: Any) -> Answer:

@@ -57,10 +57,16 @@ def compact_slices(lake: Lake, slug: str, now: datetime) -> list[Slice]:
     made = []
     slices = lake.slices(slug)
     for group in _groups(slices, now):
-        covered = [piece.window for piece in group if piece.kind.covers]
+        covering = [piece.ref for piece in group if piece.kind.covers]
+        settled = filter(None, (ref.settled(lake.late, now) for ref in covering))
         # What was deleted before the first reading was never here; its slice may be gone soon.
         first = min(piece.read_at for piece in slices if not piece.kind.patches)
-        lake.proofs.add({slug: covered}, {slug: [Window(BEGIN, first)]}, now)
+        lake.proofs.add(
+            {slug: [ref.window for ref in covering]},
+            {slug: [Window(BEGIN, first)]},
+            now,
+            {slug: list(settled)},
+        )
         made.append(_compacted(lake, group, now))
         lake.commit(made[-1])
     return made

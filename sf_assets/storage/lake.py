@@ -25,7 +25,7 @@ from sf_assets.storage.locks import Lock, locked
 from sf_assets.storage.proofs import Proofs
 from sf_assets.storage.slices import Kind, Slice, SliceRef
 from sf_assets.storage.store import Store
-from sf_assets.windows import Coverage, Window
+from sf_assets.windows import ALWAYS, Coverage, Window
 
 _READERS = 8
 _ATTEMPTS = 3
@@ -40,11 +40,13 @@ class Inventory:
         refs: Slices by lower-cased object name, in order of window.
         coverage: Windows of the cursor that are extracted, by object.
         deletions: Windows of time in which all deletions are known, by object.
+        settled: Windows of the cursor whose content was compared when it could no longer change.
     """
 
     refs: dict[str, list[SliceRef]]
     coverage: dict[str, Coverage]
     deletions: dict[str, Coverage]
+    settled: dict[str, Coverage]
 
 
 class Lake:
@@ -56,6 +58,7 @@ class Lake:
 
     Attributes:
         proofs: What was proven to hold nothing new.
+        late: How long after its stamp a version may become visible.
         describes: How the org's objects look.
     """
 
@@ -63,6 +66,7 @@ class Lake:
         self.store = store
         self.org_id = org_id
         self.proofs = Proofs(store, org_id)
+        self.late = timedelta(minutes=15)
         self.describes = Describes(store, org_id)
         self._locks: dict[str, Lock] = {}
 
@@ -215,18 +219,25 @@ class Lake:
             f"the manifest {self.store.uri(path)} cannot be read ({name}); {advice}"
         )
 
-    def inventory(self) -> Inventory:
-        """Slices, coverage and known deletions, from one listing and the few proofs."""
+    def inventory(self, now: datetime = ALWAYS.end) -> Inventory:
+        """Slices, coverage and known deletions, from one listing and the few proofs.
+
+        Args:
+            now: The org's present, for whoever asks what is settled.
+        """
         refs = self.refs()
-        windows, deletions = self.proofs.read()
+        windows, deletions, proven = self.proofs.read()
         coverage: dict[str, Coverage] = defaultdict(Coverage, windows)
         known: dict[str, Coverage] = defaultdict(Coverage, deletions)
+        settled: dict[str, Coverage] = defaultdict(Coverage, proven)
         for slug, mine in refs.items():
             if covering := [ref.window for ref in mine if ref.kind.covers]:
                 coverage[slug] |= Coverage(covering)
             if told := [ref.window for ref in mine if ref.kind is Kind.DELETIONS]:
                 known[slug] |= Coverage(told)
-        return Inventory(refs, dict(coverage), dict(known))
+            if compared := list(filter(None, (ref.settled(self.late, now) for ref in mine))):
+                settled[slug] |= Coverage(compared)
+        return Inventory(refs, dict(coverage), dict(known), dict(settled))
 
     def coverage(self) -> dict[str, Coverage]:
         """What is covered, by object, from slices and coverage manifests."""

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from typing import NamedTuple
 
 from sf_assets.errors import StorageError
 from sf_assets.storage.slices import CoverageManifest, new_slice_id
@@ -19,6 +20,20 @@ Windows = Mapping[str, Iterable[Window]]
 """Windows by lower-cased object name."""
 
 
+class Proven(NamedTuple):
+    """What coverage manifests say, each by lower-cased object name.
+
+    Attributes:
+        windows: Windows of the cursor that hold nothing new.
+        deletions: Windows of time without unknown deletions.
+        settled: Windows of the cursor that were compared by content when none could change.
+    """
+
+    windows: dict[str, Coverage]
+    deletions: dict[str, Coverage]
+    settled: dict[str, Coverage]
+
+
 class Proofs:
     """The coverage manifests of one org.
 
@@ -32,19 +47,30 @@ class Proofs:
         self._org_id = org_id
         self._folder = f"{org_id}/coverage"
 
-    def read(self) -> tuple[dict[str, Coverage], dict[str, Coverage]]:
-        """What is proven: windows of the cursor without news, windows without unknown deletions.
+    def read(self) -> Proven:
+        """What is proven.
 
         Raises:
             StorageError: A manifest is not readable, or of a newer format.
         """
         return self._read(self._files())
 
-    def add(self, windows: Windows, deletions: Windows, read_at: datetime) -> None:
+    def add(
+        self,
+        windows: Windows,
+        deletions: Windows,
+        read_at: datetime,
+        settled: Windows | None = None,
+    ) -> None:
         """Record what was proven at a time of the org; nothing is written where nothing was."""
-        if windows or deletions:
-            spelt = [{slug: _spelt(some) for slug, some in w.items()} for w in (windows, deletions)]
-            proof = CoverageManifest(org_id=self._org_id, windows=spelt[0], deletions=spelt[1])
+        if windows or deletions or settled:
+            spelt = [
+                {slug: _spelt(some) for slug, some in proven.items()}
+                for proven in (windows, deletions, settled or {})
+            ]
+            proof = CoverageManifest(
+                org_id=self._org_id, windows=spelt[0], deletions=spelt[1], settled=spelt[2]
+            )
             path = f"{self._folder}/{new_slice_id(read_at)}.json"
             self._store.put(path, proof.model_dump_json().encode())
 
@@ -52,38 +78,37 @@ class Proofs:
         """Make one of the manifests when there are many. Safe to be interrupted."""
         files = self._files()
         if len(files) > _MOST_FILES:
-            windows, deletions = self._read(files)
-            self.add(
-                {slug: covered.windows for slug, covered in windows.items()},
-                {slug: covered.windows for slug, covered in deletions.items()},
-                read_at,
-            )
+            self._put(self._read(files), read_at)
             self._store.delete(files)
 
     def forget_after(self, limit: datetime, read_at: datetime) -> None:
         """Take back what is said of windows that end later than a moment."""
         for path in self._files():
             said = self._read([path])
-            kept = [
-                {slug: [w for w in told.windows if w.end <= limit] for slug, told in found.items()}
-                for found in said
-            ]
             if any(told.windows[-1].end > limit for found in said for told in found.values()):
-                self.add(kept[0], kept[1], read_at)
+                self._put(Proven(*(_until(limit, found) for found in said)), read_at)
                 self._store.delete([path])
+
+    def _put(self, proven: Proven, read_at: datetime) -> None:
+        windows, deletions, settled = (
+            {slug: covered.windows for slug, covered in found.items()} for found in proven
+        )
+        self.add(windows, deletions, read_at, settled)
 
     def _files(self) -> list[str]:
         return [entry.path for entry in self._store.list(self._folder)]
 
-    def _read(self, files: Iterable[str]) -> tuple[dict[str, Coverage], dict[str, Coverage]]:
-        windows: dict[str, list[Window]] = defaultdict(list)
-        deletions: dict[str, list[Window]] = defaultdict(list)
+    def _read(self, files: Iterable[str]) -> Proven:
+        found: tuple[dict[str, list[Window]], ...] = tuple(defaultdict(list) for _ in range(3))
         with ThreadPoolExecutor(_READERS) as pool:
             for proof in filter(None, pool.map(self._one, files)):
-                for found, told in ((windows, proof.windows), (deletions, proof.deletions)):
+                settled = proof.windows if proof.settled is None else proof.settled
+                for known, told in zip(
+                    found, (proof.windows, proof.deletions, settled), strict=True
+                ):
                     for slug, some in told.items():
-                        found[slug] += [Window(*edges) for edges in some]
-        return _merged(windows), _merged(deletions)
+                        known[slug] += [Window(*edges) for edges in some]
+        return Proven(*map(_merged, found))
 
     def _one(self, path: str) -> CoverageManifest | None:
         try:
@@ -103,3 +128,10 @@ def _spelt(windows: Iterable[Window]) -> tuple[tuple[datetime, datetime], ...]:
 
 def _merged(found: Mapping[str, Iterable[Window]]) -> dict[str, Coverage]:
     return {slug: Coverage(windows) for slug, windows in found.items()}
+
+
+def _until(limit: datetime, found: Mapping[str, Coverage]) -> dict[str, Coverage]:
+    """Windows but those that end later than a moment."""
+    return {
+        slug: Coverage(w for w in told.windows if w.end <= limit) for slug, told in found.items()
+    }

@@ -2,13 +2,13 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
-from sf_assets.windows import Window, compact, parse_compact
+from sf_assets.windows import BEGIN, Window, compact, parse_compact
 
 _Moment = Annotated[
     datetime,
@@ -179,6 +179,8 @@ class CoverageManifest(BaseModel):
         org_id: The org.
         windows: Begin and end of each window of the cursor, by lower-cased object name.
         deletions: The same for windows of time in which all deletions are known.
+        settled: The same for windows whose content was compared when it could no longer change;
+            None of manifests of earlier versions, which did not tell it apart.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -187,6 +189,7 @@ class CoverageManifest(BaseModel):
     org_id: str
     windows: Windows = {}
     deletions: Windows = {}
+    settled: Windows | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -209,6 +212,20 @@ class SliceRef:
     def made_at(self) -> datetime:
         """The org's time when it was read; of a compacted one, when it was made."""
         return parse_compact(self.id.partition("-")[0])
+
+    def settled(self, late: timedelta, now: datetime) -> Window | None:
+        """The part of its window that was read when it could no longer change.
+
+        Args:
+            late: How long after its stamp a version may become visible.
+            now: The org's present. What was read later than that has its time from another
+                reading, not from the clock; the window had ended when it was read.
+        """
+        read = self.made_at if self.made_at <= now else self.window.end
+        if not self.kind.covers or read - BEGIN <= late:
+            return None
+        end = min(self.window.end, read - late)
+        return Window(self.window.start, end) if end > self.window.start else None
 
     @property
     def file(self) -> str:

@@ -112,6 +112,37 @@ def test_a_late_commit_within_the_overlap_is_found(workspace: Workspace, org: Em
     assert all_equal(org, workspace)
 
 
+def test_a_commit_that_is_late_in_a_busy_window_is_read_once_it_can_no_longer_change(
+    workspace: Workspace, org: Emulator
+) -> None:
+    workspace.catalogue({"Account": None})
+    records = org.org.records
+    with records.transaction() as creation:
+        creation.insert("Account", [{"Name": f"row {n}"} for n in range(3000)], system=True)
+    workspace.tick()
+    org.advance(1800)
+    workspace.tick()
+    ids = [row[0] for row in workspace.rows("SELECT Id FROM silver.account WHERE Name ~ '^row'")]
+    with records.transaction(stamp=org.clock.stamp()) as mass_update:
+        mass_update.update("Account", [{"Id": key, "Rating": "Hot"} for key in ids])
+    with records.transaction(stamp=org.clock.stamp()) as late:  # as many rows, the same stamp
+        late.update("Account", [{"Id": key, "Rating": "Cold"} for key in ids[:8]])
+        org.advance(60)
+        read = [tick_reads(workspace)]  # its update is not visible yet
+        org.advance(390)
+    for _ in range(6):
+        read.append(tick_reads(workspace))
+        org.advance(300)
+    assert [rows for rows in read if rows] == [3000, 3000]  # when it changed, and once more
+    assert workspace.rows("SELECT count(*) FROM silver.account WHERE Rating = 'Cold'") >= [(8,)]
+    assert differences(org, workspace, "Account") == []
+
+
+def tick_reads(workspace: Workspace) -> int:
+    """Rows that the slices of a tick read."""
+    return sum(piece.counts.parsed for done in workspace.tick().values() for piece in done.slices)
+
+
 def test_a_version_of_the_same_second_is_not_lost(workspace: Workspace, org: Emulator) -> None:
     workspace.tick()
     org.advance(60)
