@@ -10,6 +10,7 @@ import dagster as dg
 from sf_assets import errors
 from sf_assets.assets.objects import WAITS
 from sf_assets.definitions import defs
+from sf_assets.stopping import check
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -86,6 +87,7 @@ class Runner:
             partition_key=partition_key,
             raise_on_error=False,
         )
+        check()  # Dagster has caught the signal, and would go on with the next run
         for event in result.all_events:
             self._note(event)
 

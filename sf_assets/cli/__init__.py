@@ -1,15 +1,23 @@
 """The command line, `sf-assets`. Each command is imported when it is called."""
 
 import importlib
+import os
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from sf_assets import __version__
-from sf_assets.cli.output import fail
+from sf_assets.cli.output import fail, say_error
 from sf_assets.errors import SfAssetsError
+from sf_assets.stopping import CODE, GRACE, Stopped, watch
+
+_PRIVATE = 0o077
+"""What is taken from the modes of new files: records and credentials are their owner's alone."""
+
+_STOPPED = "stopped; what is committed stays, and the next run goes on from there"
 
 _COMMANDS = {
     "emulator": "sf_assets.emulator.command:emulator_command",
@@ -50,7 +58,30 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> Any:
     """Run a command line; errors of ours end in one message and exit code 1."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    return run(cli, list(arguments))
+
+
+def run(command: click.Command, arguments: list[str], grace: float = GRACE) -> Any:
+    """Run a command as a process of its own: private files, one line where it ends early.
+
+    Args:
+        command: The command.
+        arguments: Its arguments.
+        grace: Seconds that it has to end when it is told to.
+    """
+    as_json = "--json" in arguments
+    os.umask(_PRIVATE)
+    told = threading.Lock()
+
+    def leave() -> None:
+        if told.acquire(blocking=False):  # one line, whoever is the first to say it
+            say_error(_STOPPED, as_json=as_json)
+
+    watch(leave, grace)
     try:
-        return cli.main(args=list(arguments), prog_name="sf-assets")
+        return command.main(args=arguments, prog_name="sf-assets")
     except SfAssetsError as error:
-        fail(str(error), as_json="--json" in arguments)
+        fail(str(error), as_json=as_json)
+    except Stopped:
+        leave()
+        sys.exit(CODE)

@@ -35,11 +35,16 @@ def object_option(command: Command) -> Command:
 
 def fail(message: str, *, as_json: bool) -> NoReturn:
     """End with an error: one line for people, a document for programs, exit code 1."""
+    say_error(message, as_json=as_json)
+    sys.exit(1)
+
+
+def say_error(message: str, *, as_json: bool) -> None:
+    """Say why a command ends early: one line for people, a document for programs."""
     if as_json:
         emit({"ok": False, "error": message})
     else:
         messages.print(f"error: {message}", style="red", markup=False, soft_wrap=True)
-    sys.exit(1)
 
 
 def emit(document: Any) -> None:

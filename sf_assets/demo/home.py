@@ -73,11 +73,12 @@ def org(*options: str) -> Iterator[dict[str, str]]:
 
 def _environment(env_file: Path) -> dict[str, str]:
     """The org's address and credentials and the demo's settings, kept in the file as well."""
-    environment = {n: v for n, v in dotenv_values(env_file).items() if v} | {
+    ours = {
         "SF_ASSETS_CATALOG": str(HOME / "catalog.yaml"),
         "SF_ASSETS_STORAGE_URL": f"file://{HOME / 'lake'}",
         "SF_ASSETS_WAREHOUSE_URL": f"duckdb:///{HOME / 'warehouse.duckdb'}",
         "DAGSTER_HOME": str(HOME / "dagster"),
     }
-    env_file.write_text("".join(f"{n}={v}\n" for n, v in environment.items()), encoding="utf-8")
-    return environment
+    with env_file.open("a", encoding="utf-8") as file:
+        file.writelines(f"{name}={value}\n" for name, value in ours.items())
+    return {name: value for name, value in dotenv_values(env_file).items() if value}

@@ -1,5 +1,9 @@
 """`sf-assets emulator`: run an org in the foreground."""
 
+import contextlib
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +11,16 @@ import click
 
 from sf_assets.emulator.settings import Credentials, Settings
 
+Command = Callable[..., Any]
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 _ANY = click.Path(path_type=Path, exists=True)
 _DEFAULTS = Settings()
 _USER = Credentials()
+_BETTER_SET = "Better in the environment: options show in the list of processes."
+_TOLD_TO_STOP = 130
+_OURS = "# made by=sf-assets emulator, which writes this file anew at every start\n"
+"""The first line of a file of ours. The `=` keeps readers content that split every line at it."""
 
 
 def _rows(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Any:
@@ -20,6 +29,19 @@ def _rows(_context: click.Context, _option: click.Parameter, values: tuple[str, 
     if not all(name and count.isdecimal() for name, _, count in pairs):
         raise click.BadParameter("must look like Opportunity=100000")
     return {name: int(count) for name, _, count in pairs}
+
+
+def _secret(name: str, default: str) -> Callable[[Command], Command]:
+    """An option that may stand in the environment, too."""
+    variable = f"EMULATOR_{name.upper().replace('-', '_')}"
+    return click.option(
+        f"--{name}",
+        envvar=variable,
+        default=default,
+        show_default=True,
+        show_envvar=True,
+        help=_BETTER_SET,
+    )
 
 
 @click.command("emulator")
@@ -99,10 +121,10 @@ def _rows(_context: click.Context, _option: click.Parameter, values: tuple[str, 
     help="How far back /updated and /deleted reach.",
 )
 @click.option("--username", default=_USER.username, show_default=True)
-@click.option("--password", default=_USER.password, show_default=True)
-@click.option("--security-token", default=_USER.security_token, show_default=True)
+@_secret("password", _USER.password)
+@_secret("security-token", _USER.security_token)
 @click.option("--client-id", default=_USER.client_id, show_default=True)
-@click.option("--client-secret", default=_USER.client_secret, show_default=True)
+@_secret("client-secret", _USER.client_secret)
 @click.option("--jwt-key", type=_ANY, help="PEM of the certificate that JWT logins must match.")
 @click.option(
     "--clock-skew", default=0.0, metavar="SECONDS", help="How far the org's clock is off."
@@ -124,6 +146,8 @@ def emulator_command(env_file: Path | None, clock_skew: float, **options: Any) -
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
+    if env_file is not None:
+        _refuse_anothers(env_file)
     emulator = Emulator(clock=Clock(skew=clock_skew), settings=_settings(options), **options)
     try:
         emulator.start()
@@ -133,12 +157,33 @@ def emulator_command(env_file: Path | None, clock_skew: float, **options: Any) -
         lines = "".join(f"{name}={value}\n" for name, value in emulator.environment.items())
         click.echo(lines, nl=False)
         if env_file is not None:
-            env_file.write_text(lines, encoding="utf-8")
+            _write(env_file, lines)
         stopped.wait()
     except OSError as error:
         raise click.ClickException(f"cannot write {env_file}: {error.strerror}") from None
     finally:
         emulator.stop()
+    click.echo("stopped", err=True)
+    sys.exit(_TOLD_TO_STOP)
+
+
+def _refuse_anothers(path: Path) -> None:
+    """Leave a file alone that was not written here: it may hold somebody's credentials."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_size and not path.read_bytes().startswith(_OURS.encode()):
+            raise click.ClickException(
+                f"{path} was not written by the emulator, and is left as it is; name another file, "
+                "or remove it"
+            )
+
+
+def _write(path: Path, lines: str) -> None:
+    """Write the credentials for their owner alone, all at once: somebody may wait for them."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 (a mode)
+        file.write(_OURS + lines)
+    new.replace(path)
 
 
 def _settings(options: dict[str, Any]) -> Settings:

@@ -13,6 +13,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from sf_assets.errors import ConfigError, StorageError
+from sf_assets.private import private_folder
 
 _LIST_CHUNK = 1000
 _LOCK = ".lock"  # in a local folder, of the objects in it that are replaced
@@ -48,9 +49,9 @@ class Store:
             )
         self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
         with self._explained():
-            self._store: ObjectStore = (
-                LocalStore(self._folder, mkdir=True) if self._folder else from_url(url)
-            )
+            if self._folder:
+                private_folder(self._folder)
+            self._store: ObjectStore = LocalStore(self._folder) if self._folder else from_url(url)
 
     def put(self, path: str, data: Any) -> None:
         """Write an object, over an older one of that path. `data` is bytes or a buffer."""

@@ -19,6 +19,7 @@ from sf_assets.errors import (
     WarehouseLockedError,
     WrongOrgError,
 )
+from sf_assets.private import private_folder
 from sf_assets.warehouse import ops
 from sf_assets.warehouse.refusals import refusal
 
@@ -152,10 +153,13 @@ class Warehouse:
         pause = 0.05
         while True:
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                private_folder(self.path.parent)
+                new = not self.path.exists()
                 connection = duckdb.connect(
                     str(self.path), read_only=read_only, config=self._config
                 )
+                if new:
+                    self.path.chmod(0o600)
             except (duckdb.Error, OSError) as error:
                 if _LOCKED not in str(error):
                     raise self._unusable(error) from None
