@@ -94,6 +94,10 @@ class BusyError(SfAssetsError):
     """Another run is at work on the same object."""
 
 
+class LeftOutError(SfAssetsError):
+    """A packaged gold table reads what the org, or its user, does not have; nothing is wrong."""
+
+
 class WarehouseError(SfAssetsError):
     """The warehouse cannot be read or written."""
 

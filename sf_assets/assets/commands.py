@@ -11,7 +11,7 @@ from sf_assets.assets.objects import DERIVED_TAG, WINDOW_TAG, Group, group_objec
 from sf_assets.assets.partitions import open_key
 from sf_assets.assets.quality import quality_key
 from sf_assets.assets.running import Runner
-from sf_assets.catalog import Catalog
+from sf_assets.catalog import PACKAGED_GOLD, Catalog
 from sf_assets.errors import ConfigError, LimitExceededError, WarehouseLockedError
 from sf_assets.naming import ONLY, gold_name, raw_name, silver_name
 from sf_assets.pipeline.estimate import Estimate
@@ -199,9 +199,10 @@ def _build_gold(runner: Runner, org: Org, held: Mapping[str, Sequence[str]]) -> 
     """Build the gold tables that read what was just changed, or are late, or not there yet."""
     layers = {raw_name(org.name), silver_name(org.name)}
     changed = {slug for layer, slug in runner.report.materialized if layer in layers}
-    silver, built = tables_there(org)
+    tables = gold_tables(org.catalog)
+    silver, built = tables_there(org, tables)
     late = late_tables(org)
-    for table in gold_tables(org.catalog):
+    for table in tables:
         reads = table.silver | table.raw
         due = table.name not in built or table.name in late or reads & changed
         if not due and not table.gold & changed:
@@ -209,7 +210,12 @@ def _build_gold(runner: Runner, org: Org, held: Mapping[str, Sequence[str]]) -> 
         key = dg.AssetKey([gold_name(org.name), table.name])
         if lacking := sorted(reads - silver):
             absent = ", ".join(f"{silver_name(org.name)}.{slug}" for slug in lacking)
-            runner.report.errors[key.to_user_string()] = f"not built: there is no {absent}"
+            if table.path.parent == PACKAGED_GOLD:
+                runner.report.left_out[tuple(key.path)] = (
+                    f"gold.{table.name} is left out: there is no {absent}"
+                )
+            else:
+                runner.report.errors[key.to_user_string()] = f"not built: there is no {absent}"
             continue
         if closed := sorted(f"{s}: {', '.join(held[s])}" for s in reads & held.keys()):
             runner.report.errors[key.to_user_string()] = (

@@ -1,13 +1,13 @@
 """Gold assets: one for each `.sql` file, built whenever what it reads has changed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
 
 from sf_assets.catalog import PACKAGED_GOLD, Catalog
-from sf_assets.errors import ConfigError
+from sf_assets.errors import ConfigError, LeftOutError
 from sf_assets.naming import gold_name, raw_name, silver_name
 from sf_assets.warehouse.gold import GoldTable, read_gold
 
@@ -20,6 +20,9 @@ REBUILT_WHEN_READ_CHANGES = (
 A change that a blocking check holds up is not forgotten: gold is built once the check passes."""
 
 
+LEFT_OUT = "left out"
+"""Metadata of an observation: why a packaged table is not built."""
+
 _DAYS_NOT_FINAL = timedelta(days=2)
 
 
@@ -31,9 +34,9 @@ def gold_tables(catalog: Catalog) -> list[GoldTable]:
     Raises:
         ConfigError: A file is no query, or reads what is not there.
     """
-    tables = read_gold(catalog.gold)
-    names = {table.name for table in tables}
     slugs = {spec.slug for spec in catalog.objects.values()}
+    tables = read_gold(catalog.gold, slugs)
+    names = {table.name for table in tables}
     kept = []
     for table in tables:
         unknown = sorted((table.silver | table.raw) - slugs | table.gold - names)
@@ -71,18 +74,24 @@ def gold_asset(catalog: Catalog, table: GoldTable, org: str) -> dg.AssetsDefinit
         owners=list(catalog.owners),
         automation_condition=condition,
         op_tags={"sf_assets/layer": "gold"},
+        output_required=False,
     )
-    def gold(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def gold(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         from sf_assets.pipeline.gold import build_gold
         from sf_assets.pipeline.org import load_org
 
         keys = context.partition_keys if table.daily else []
         home = load_org(org)
-        built = build_gold(home, home.kept_lake, table, [date.fromisoformat(k) for k in keys])
+        try:
+            built = build_gold(home, home.kept_lake, table, [date.fromisoformat(k) for k in keys])
+        except LeftOutError as error:
+            context.log.warning(str(error))
+            context.log_event(dg.AssetObservation(key, metadata={LEFT_OUT: str(error)}))
+            return
         for day, rows in built.rows_by_day.items():
             facts = {"dagster/partition_row_count": rows}
             context.add_asset_metadata(facts, partition_key=f"{day:%Y-%m-%d}")
-        return dg.MaterializeResult(metadata=_metadata(key, built.rows, built.columns))
+        yield dg.MaterializeResult(metadata=_metadata(key, built.rows, built.columns))
 
     return gold
 

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from sf_assets import errors
+from sf_assets.assets.gold import LEFT_OUT
 from sf_assets.assets.objects import WAITS
 from sf_assets.definitions import defs
 from sf_assets.stopping import check
@@ -22,12 +23,14 @@ class Report:
     Attributes:
         materialized: Metadata of the assets, by key; of a range of partitions the newest one's.
         checks: Latest outcome of the checks: asset key, name, passed, severity, metadata.
+        left_out: By asset key, why a packaged gold table is not built; nothing is wrong.
         waiting: By object or table, what keeps it waiting: the budget, or who holds the warehouse.
         errors: Messages by object, or by step where no object is to blame.
     """
 
     materialized: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
     checks: list[dict[str, Any]] = field(default_factory=list)
+    left_out: dict[tuple[str, ...], str] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
@@ -101,6 +104,9 @@ class Runner:
             self.report.add_check(event.asset_check_evaluation_data)
         elif event.event_type is dg.DagsterEventType.ASSET_OBSERVATION:
             observed = event.asset_observation_data.asset_observation
+            if LEFT_OUT in observed.metadata:
+                key = tuple(observed.asset_key.path)
+                self.report.left_out[key] = str(observed.metadata[LEFT_OUT].value)
             if WAITS in observed.metadata:
                 slug = observed.asset_key.path[-1]
                 self.report.waiting[slug] = str(observed.metadata[WAITS].value)

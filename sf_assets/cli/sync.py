@@ -131,6 +131,7 @@ def _document(report: Any) -> dict[str, Any]:
             {"asset": "/".join(key), **_facts(facts)} for key, facts in report.materialized.items()
         ],
         "checks": report.checks,
+        "left_out": {"/".join(key): reason for key, reason in report.left_out.items()},
         "waiting": report.waiting,
         "errors": report.errors,
     }
@@ -159,6 +160,8 @@ def _tell(report: Any) -> None:
     _tell_checks(report)
     if not report.materialized and not report.errors and not report.waiting:
         messages.print("nothing has changed; all objects are covered")
+    for reason in report.left_out.values():
+        messages.print(reason, style="yellow", markup=False, soft_wrap=True)
     for waiting, reason in _once(report.waiting):
         verb = "wait" if ", " in waiting else "waits"
         messages.print(f"{waiting} {verb}: {reason}", markup=False, soft_wrap=True)

@@ -1,7 +1,8 @@
--- The open pipeline at the end of each UTC day, by stage. `basis` says where it is known from: `raw`,
--- all versions that were read since the first export, or for the days before that
+-- The open pipeline at the end of each UTC day, by stage and currency. `basis` says where it is known
+-- from: `raw`, all versions that were read since the first export, or for the days before that
 -- `opportunity_history`, Salesforce's own history of stages and amounts, which knows nothing of
--- opportunities that have been deleted since.
+-- opportunities that have been deleted since. Amounts of 10^27 or more, which no field of Salesforce
+-- holds, are left out.
 WITH
 days AS (
     SELECT
@@ -10,7 +11,13 @@ days AS (
         (SELECT min(_read_at) FROM raw.opportunity) AS first_read
 ),
 versions AS (
-    SELECT o.Id, o.StageName, o.Amount, o.Probability, o.IsClosed OR o.IsDeleted AS is_over
+    SELECT
+        o.Id,
+        o.StageName,
+        o.CurrencyIsoCode,
+        o.Amount,
+        o.Probability,
+        o.IsClosed OR o.IsDeleted AS is_over
     FROM raw.opportunity AS o, days
     WHERE o._cursor < days.day_end AND days.first_read < days.day_end
     QUALIFY
@@ -21,10 +28,13 @@ history AS (
     SELECT
         h.OpportunityId AS Id,
         h.StageName,
+        coalesce(h.CurrencyIsoCode, o.CurrencyIsoCode) AS CurrencyIsoCode,
         h.Amount,
         h.Probability,
         h.ForecastCategory IN ('Closed', 'Omitted') AS is_over
-    FROM silver.opportunityhistory AS h, days
+    FROM silver.opportunityhistory AS h
+    LEFT JOIN silver.opportunity AS o ON o.Id = h.OpportunityId
+    CROSS JOIN days
     WHERE h.CreatedDate < days.day_end AND days.first_read >= days.day_end
     QUALIFY row_number() OVER (PARTITION BY h.OpportunityId ORDER BY h.CreatedDate DESC, h.Id DESC) = 1
 ),
@@ -32,14 +42,28 @@ known AS (
     SELECT *, 'raw' AS basis FROM versions
     UNION ALL
     SELECT *, 'opportunity_history' AS basis FROM history
+),
+deals AS (
+    SELECT
+        k.StageName,
+        k.CurrencyIsoCode,
+        k.basis,
+        CASE WHEN abs(CAST(k.Amount AS DOUBLE)) < 1e27 THEN CAST(k.Amount AS DECIMAL(29, 2)) END
+            AS amount,
+        CASE
+            WHEN CAST(k.Probability AS DOUBLE) BETWEEN 0 AND 100
+                THEN CAST(k.Probability AS DECIMAL(5, 2))
+        END AS probability
+    FROM known AS k
+    WHERE NOT k.is_over
 )
 SELECT
     days.day,
-    known.StageName AS stage,
+    d.StageName AS stage,
+    d.CurrencyIsoCode AS currency,
     count(*) AS opportunities,
-    sum(known.Amount) AS amount,
-    round(sum(known.Amount * known.Probability * 0.01), 2) AS weighted_amount,
-    known.basis
-FROM known, days
-WHERE NOT known.is_over
-GROUP BY days.day, known.StageName, known.basis
+    sum(d.amount) AS amount,
+    round(sum(d.amount * (d.probability * 0.01)), 2) AS weighted_amount,
+    d.basis
+FROM deals AS d, days
+GROUP BY days.day, d.StageName, d.CurrencyIsoCode, d.basis

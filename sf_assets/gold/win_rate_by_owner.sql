@@ -1,16 +1,19 @@
--- Win rate and sales cycle by owner and quarter of the close date, of opportunities that are closed.
+-- Win rate and sales cycle by owner, quarter of the close date and currency, of opportunities that
+-- are closed. Amounts of 10^27 or more, which no field of Salesforce holds, are left out.
 SELECT
     date_trunc('quarter', o.CloseDate)::DATE AS quarter,
     o.OwnerId AS owner_id,
     u.Name AS owner,
+    o.CurrencyIsoCode AS currency,
     count(*) AS closed,
     count(*) FILTER (WHERE o.IsWon) AS won,
     round(count(*) FILTER (WHERE o.IsWon) / count(*), 4) AS win_rate,
-    sum(o.Amount) FILTER (WHERE o.IsWon) AS amount_won,
+    sum(CASE WHEN abs(CAST(o.Amount AS DOUBLE)) < 1e27 THEN CAST(o.Amount AS DECIMAL(29, 2)) END)
+        FILTER (WHERE o.IsWon) AS amount_won,
     median(date_diff('day', o.CreatedDate::DATE, o.CloseDate)) FILTER (WHERE o.IsWon)
         AS median_days_to_win
 FROM silver.opportunity AS o
 LEFT JOIN silver.user AS u ON u.Id = o.OwnerId
 WHERE o.IsClosed
-GROUP BY 1, o.OwnerId, u.Name
-ORDER BY quarter DESC, amount_won DESC NULLS LAST, owner_id
+GROUP BY 1, o.OwnerId, u.Name, o.CurrencyIsoCode
+ORDER BY quarter DESC, amount_won DESC NULLS LAST, owner_id, currency

@@ -48,8 +48,8 @@ class Described:
 
     @property
     def stamps(self) -> frozenset[str]:
-        """Those of the columns that are datetimes."""
-        return frozenset(f.name for f in self.info.fields if f.type == "datetime")
+        """Those of the columns that are datetimes, or may hold one among values of other types."""
+        return frozenset(f.name for f in self.info.fields if f.type in {"datetime", "anyType"})
 
 
 def describe_objects(

@@ -26,7 +26,7 @@ def to_batch(
         records: As the answer holds them.
         fields: Fields and parent fields selected.
         columns: What to call them, in the same order.
-        stamps: Those of `columns` that are datetimes.
+        stamps: Those of `columns` that are datetimes, or may hold one.
 
     Raises:
         PageBrokenError: A record lacks a field.

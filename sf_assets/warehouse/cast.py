@@ -88,8 +88,14 @@ def _any_timestamp(text: pl.Expr) -> pl.Expr:
     return bulk.dt.replace_time_zone("UTC").fill_null(rest)
 
 
+def _any(text: pl.Expr) -> pl.Expr:
+    # A history's old and new values are of any type; a stamp among them has one spelling.
+    return text.str.replace(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})\+0000$", "${1}Z")
+
+
 _CASTS: Mapping[Kind, Callable[[pl.Expr], pl.Expr]] = {
     Kind.TEXT: lambda text: text,
+    Kind.ANY: _any,
     Kind.LIST: lambda text: text.str.split(";"),
     Kind.BOOLEAN: _boolean,
     Kind.INTEGER: lambda text: text.cast(pl.Int64, strict=False),

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     """Kinds of column."""
 
     TEXT = "text"
+    ANY = "any"
     BOOLEAN = "boolean"
     INTEGER = "integer"
     DECIMAL = "decimal"
@@ -28,6 +29,7 @@ class Kind(StrEnum):
 
 
 _KINDS = {
+    "anyType": Kind.ANY,
     "boolean": Kind.BOOLEAN,
     "int": Kind.INTEGER,
     "long": Kind.INTEGER,
@@ -41,6 +43,7 @@ _KINDS = {
 }
 _SQL = {
     Kind.TEXT: "VARCHAR",
+    Kind.ANY: "VARCHAR",
     Kind.BOOLEAN: "BOOLEAN",
     Kind.INTEGER: "BIGINT",
     Kind.DATE: "DATE",

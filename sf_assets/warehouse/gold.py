@@ -1,5 +1,8 @@
 """Gold: business tables in plain SQL files, which say by what they read what they depend on."""
 
+import codecs
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +15,18 @@ from sf_assets.errors import ConfigError
 DAY = "day"
 """Column that a table built day by day is partitioned by; the SQL has the parameter `$day`."""
 
+CURRENCY = "CurrencyIsoCode"
+"""Column that only orgs with several currencies have; in others a query reads NULL."""
+
+_LAYERS = frozenset({"silver", "raw", "gold"})
 _SUFFIXES = ("_live", "_rejects", "_history")
+_NAME = re.compile(r"[a-z0-9_]+")
+_NOTES = frozenset({".md"})
+_ENCODINGS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +53,52 @@ class GoldTable:
     raw: frozenset[str]
     gold: frozenset[str]
 
-    def rendered(self, silver: str, gold: str) -> str:
-        """The query as it is run: on live rows, in the org's own schemas."""
-        tree = sqlglot.parse_one(self.sql, dialect="duckdb")
-        for table in tree.find_all(exp.Table):
-            if table.db == "silver":
-                live = table.name if table.name.endswith(_SUFFIXES) else f"{table.name}_live"
-                table.set("this", exp.to_identifier(live.lower()))
-                table.set("db", exp.to_identifier(silver))
-            elif table.db == "gold":
-                table.set("db", exp.to_identifier(gold))
-            elif table.db == "raw":
-                table.set("this", exp.to_identifier(raw_relation(table.name)))
-                table.set("db", exp.to_identifier("temp"))
-        return tree.sql(dialect="duckdb")
+    def rendered(self, silver: str, gold: str, lacking: Collection[str] = ()) -> str:
+        """The query as it is run: on live rows, in the org's own schemas.
+
+        Args:
+            silver: Schema of the org's silver tables.
+            gold: Schema of its gold tables.
+            lacking: Tables and views of silver, and tables of raw's versions, that have no column
+                for the currency.
+        """
+        tree = _query(self.sql)
+        homes = {"silver": silver, "raw": "temp", "gold": gold}
+        needs_currency = CURRENCY.lower() in self.columns_used()
+        for column in tree.find_all(exp.Column):
+            if column.db.lower() in _LAYERS:  # `silver.account.Name` is `account.Name` from here on
+                column.set("db", None)
+        for table in list(tree.find_all(exp.Table)):
+            layer = table.db.lower()
+            if layer not in _LAYERS:
+                continue
+            relation = self._relation(layer, table.name.lower())
+            if not table.alias:
+                table.set("alias", exp.TableAlias(this=exp.to_identifier(table.name)))
+            table.set("this", exp.to_identifier(relation, quoted=True))
+            table.set("db", exp.to_identifier(homes[layer], quoted=True))
+            if needs_currency and relation in lacking:
+                table.replace(_with_currency(table))
+        return tree.sql(dialect="duckdb", comments=False)
+
+    def _relation(self, layer: str, name: str) -> str:
+        """The table or view that is read for what a query names."""
+        if layer == "silver" and name in self.silver:
+            return f"{name}_live"
+        return raw_relation(name) if layer == "raw" else name
 
     def columns_used(self) -> frozenset[str]:
         """Lower-cased names of all columns that the query names anywhere."""
-        tree = sqlglot.parse_one(self.sql, dialect="duckdb")
-        return frozenset(column.name.lower() for column in tree.find_all(exp.Column))
+        return frozenset(column.name.lower() for column in _query(self.sql).find_all(exp.Column))
+
+
+def _with_currency(table: exp.Table) -> exp.Expression:
+    """The table with a column for the currency, which it has not."""
+    alias = table.args["alias"].copy()
+    bare = table.copy()
+    bare.set("alias", None)
+    empty = exp.cast(exp.null(), "varchar").as_(CURRENCY)
+    return exp.Subquery(this=exp.select("*", empty).from_(bare), alias=alias)
 
 
 def raw_relation(slug: str) -> str:
@@ -65,13 +106,30 @@ def raw_relation(slug: str) -> str:
     return f"raw_{slug.lower()}"
 
 
-def read_gold(folder: Path) -> list[GoldTable]:
-    """All gold tables of a folder, each after those that it reads.
+def read_gold(folder: Path, objects: Collection[str]) -> list[GoldTable]:
+    """All gold tables of a folder and those in it, each after those that it reads.
+
+    Args:
+        folder: The folder. What is in it is read or refused; hidden files and notes (`.md`) are
+            left alone.
+        objects: Lower-cased names of the catalogue's objects, which tell `silver.invoice__history`,
+            an object's table, from `silver.account_history`, a view of another's.
 
     Raises:
-        ConfigError: A file is not one query, or tables read each other in a circle.
+        ConfigError: A file is not one query, or not called like a table, or tables read each other
+            in a circle.
     """
-    tables = {path.stem.lower(): _read(path) for path in sorted(folder.glob("*.sql"))}
+    tables: dict[str, GoldTable] = {}
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if hidden or path.is_dir() or path.suffix.lower() in _NOTES:
+            continue
+        table = _read(path, objects)
+        if table.name in tables:
+            raise ConfigError(
+                f"{path} and {tables[table.name].path} are both gold.{table.name}; rename one"
+            )
+        tables[table.name] = table
     ordered: list[GoldTable] = []
     while rest := [t for t in tables.values() if t not in ordered]:
         done = {table.name for table in ordered}
@@ -83,38 +141,76 @@ def read_gold(folder: Path) -> list[GoldTable]:
     return ordered
 
 
-def _read(path: Path) -> GoldTable:
-    text = path.read_text(encoding="utf-8")
+def _read(path: Path, objects: Collection[str]) -> GoldTable:
+    name = path.stem.lower()
+    if path.suffix.lower() != ".sql" or not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{path}: a gold file is called like its table, of letters, digits and _, and ends in "
+            ".sql; rename it, or take it out of the gold folder"
+        )
+    text = _text(path)
     try:
-        trees = [tree for tree in sqlglot.parse(text, dialect="duckdb") if tree]
-    except (ParseError, TokenError) as error:
+        query = _query(text)
+    except (ParseError, TokenError, RecursionError) as error:
         brief = str(error).partition("\n")[0]
         raise ConfigError(f"{path}: not SQL that DuckDB knows: {brief}") from None
-    if len(trees) != 1 or not isinstance(trees[0], exp.Query):
-        raise ConfigError(f"{path}: a gold file holds one SELECT and nothing else")
-    reads: dict[str, set[str]] = {"silver": set(), "raw": set(), "gold": set()}
-    for table in trees[0].find_all(exp.Table):
-        if table.db in reads:
-            reads[table.db].add(
-                _object(table.name.lower()) if table.db == "silver" else table.name.lower()
-            )
+    except ValueError:
+        raise ConfigError(f"{path}: a gold file holds one SELECT and nothing else") from None
+    reads: dict[str, set[str]] = {layer: set() for layer in _LAYERS}
+    for table in query.find_all(exp.Table):
+        layer, read = table.db.lower(), table.name.lower()
+        if layer in _LAYERS:
+            reads[layer].add(_object(read, objects) if layer == "silver" else read)
     return GoldTable(
-        name=path.stem.lower(),
+        name=name,
         path=path,
         description=_description(text),
         sql=text,
-        daily=any(p.name == DAY for p in trees[0].find_all(exp.Parameter, exp.Placeholder)),
+        daily=any(p.name == DAY for p in query.find_all(exp.Parameter, exp.Placeholder)),
         silver=frozenset(reads["silver"]),
         raw=frozenset(reads["raw"]),
         gold=frozenset(reads["gold"]),
     )
 
 
-def _object(table: str) -> str:
-    """The object of a silver table or view."""
-    for suffix in _SUFFIXES:
-        table = table.removesuffix(suffix)
-    return table
+def _text(path: Path) -> str:
+    """What a file says, in UTF-8 or with the mark of another Unicode encoding."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
+    encoding = next(
+        (name for mark, name in _ENCODINGS.items() if content.startswith(mark)), "utf-8"
+    )
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{path}:{line}: byte {content[error.start]:#04x} is not {encoding.upper()}; save the "
+            "file as UTF-8"
+        ) from None
+
+
+def _query(text: str) -> exp.Query:
+    """The one query of a text; comments may come after its semicolon.
+
+    Raises:
+        ParseError: It is no SQL.
+        TokenError: Likewise.
+        ValueError: It is not one query.
+    """
+    trees = sqlglot.parse(text, dialect="duckdb")
+    statements = [tree for tree in trees if tree and not isinstance(tree, exp.Semicolon)]
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+        raise ValueError(len(statements))
+    return statements[0]
+
+
+def _object(table: str, objects: Collection[str]) -> str:
+    """The object of a silver table or view: of that name, or of the view's."""
+    views = (table.removesuffix(suffix) for suffix in _SUFFIXES if table.endswith(suffix))
+    return next((name for name in (table, *views) if name in objects), table)
 
 
 def _description(text: str) -> str:

@@ -75,7 +75,8 @@ def _of_sql(text: str, query: str, allowed: set[str]) -> str:
 
     def told(match: re.Match[str]) -> str:
         inner = match[0][1:-1].lower()
-        return match[0] if inner in query or inner in allowed else "…"
+        known = inner in query or all(part in allowed for part in inner.split("."))
+        return match[0] if known else "…"
 
     line = " ".join(_QUOTED.sub(told, text).split())
     return line if len(line) <= _MOST else line[:_MOST] + " …"

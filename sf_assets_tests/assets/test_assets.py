@@ -7,10 +7,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from sf_assets.assets.gold import LEFT_OUT, gold_tables
 from sf_assets.assets.objects import DERIVED_TAG, TICK_TAG
 from sf_assets.assets.partitions import keys_touched, window_of
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
+from sf_assets.pipeline.gold import tables_there
 from sf_assets.windows import BEGIN, Grain, Window, utc_day
 from sf_assets_tests.assets.shared import run_assets
 from sf_assets_tests.conftest import Workspace
@@ -286,6 +288,46 @@ def test_the_packaged_gold_reads_live_rows_only(
     for name in ("pipeline_by_account", "pipeline_daily"):
         kinds = loaded.rows(f"SELECT DISTINCT typeof(weighted_amount) FROM gold.{name}")
         assert kinds == [("DECIMAL(38,2)",)], "not floating point"
+
+
+def test_a_packaged_table_that_reads_what_is_not_there_is_left_out(
+    loaded: Workspace, instance: dg.DagsterInstance
+) -> None:
+    objects = {"Opportunity": {"exclude": ["Probability"]}, "Account": None, "User": None}
+    loaded.catalogue(objects, start="2026-10-01")
+    names = ("opportunity", "account", "user")
+    keys = [f"{layer}/{name}" for layer in ("raw", "silver") for name in names]
+    assert run(instance, *keys, partition=TODAY, **{TICK_TAG: "true"}).success
+
+    result = run(instance, "gold/pipeline_by_account")
+
+    assert result.success
+    assert materialized(result) == set()
+    (told,) = (event.asset_observation_data.asset_observation for event in result.all_events
+               if event.event_type is dg.DagsterEventType.ASSET_OBSERVATION)  # fmt: skip
+    assert "Probability" in str(told.metadata[LEFT_OUT].value)
+    assert materialized(run(instance, "gold/win_rate_by_owner")) == {"gold/win_rate_by_owner"}
+
+
+def test_a_gold_table_whose_file_was_edited_is_due(
+    loaded: Workspace, instance: dg.DagsterInstance
+) -> None:
+    file = loaded.folder / "gold" / "accounts.sql"
+    file.parent.mkdir()
+    file.write_text("SELECT count(*) AS n FROM silver.account")
+    loaded.catalogue({"Account": None}, start="2026-10-01", gold="gold")
+    keys = ("raw/account", "silver/account")
+    assert run(instance, *keys, partition=TODAY, **{TICK_TAG: "true"}).success
+    assert run(instance, "gold/accounts").success
+    org = loaded.org()
+    assert tables_there(org, gold_tables(org.catalog)) == (
+        {"account", "account_rejects"},
+        {"accounts"},
+    )
+
+    file.write_text("SELECT count(*) AS accounts FROM silver.account")
+
+    assert tables_there(org, gold_tables(org.catalog))[1] == set()
 
 
 @pytest.mark.parametrize(

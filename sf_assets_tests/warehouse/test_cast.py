@@ -46,6 +46,10 @@ def typed(type_: str, texts: list[str | None]) -> tuple[list[Any], dict[str, str
 @pytest.mark.parametrize(
     ("type_", "text", "value"),
     [
+        ("anyType", "2026-01-31T10:00:00.000+0000", "2026-01-31T10:00:00.000Z"),
+        ("anyType", "2026-01-31T10:00:00.000Z", "2026-01-31T10:00:00.000Z"),
+        ("anyType", "at 2026-01-31T10:00:00.000+0000", "at 2026-01-31T10:00:00.000+0000"),
+        ("string", "2026-01-31T10:00:00.000+0000", "2026-01-31T10:00:00.000+0000"),
         ("boolean", "true", True), ("boolean", "false", False), ("boolean", "TRUE", True),
         ("int", "15", 15), ("int", "-15", -15), ("int", "15.0", 15), ("int", "1.5E3", 1500),
         ("int", "0.0", 0), ("int", "1.5", Decimal("1.5")), ("int", "0", 0),

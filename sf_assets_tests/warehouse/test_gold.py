@@ -1,0 +1,231 @@
+"""Gold files as people write them: used, or refused with the file; built whatever values say."""
+
+import codecs
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from sf_assets.catalog import PACKAGED_GOLD
+from sf_assets.errors import ConfigError
+from sf_assets.warehouse.gold import GoldTable, read_gold
+
+OBJECTS = frozenset(
+    {"account", "case", "event", "invoice__c", "invoice__history", "lead", "opportunity",
+     "opportunityhistory", "task", "user"}
+)  # fmt: skip
+
+
+def read(folder: Path, text: str | bytes, name: str = "a.sql") -> GoldTable:
+    """The one table of a folder with this file."""
+    content = text if isinstance(text, bytes) else text.encode()
+    (folder / name).parent.mkdir(exist_ok=True, parents=True)
+    (folder / name).write_bytes(content)
+    (table,) = read_gold(folder, OBJECTS)
+    return table
+
+
+@pytest.mark.parametrize(
+    ("sql", "reads", "runs"),
+    [
+        ("FROM silver.account", {"account"}, '"silver_x"."account_live" AS account'),
+        ("FROM SILVER.ACCOUNT", {"account"}, '"silver_x"."account_live" AS ACCOUNT'),
+        ('FROM "Silver"."Account" AS a', {"account"}, '"silver_x"."account_live" AS a'),
+        ("FROM silver.account_rejects", {"account"}, '"account_rejects" AS account_rejects'),
+        ("FROM silver.Account_History", {"account"}, '"account_history" AS Account_History'),
+        ("FROM silver.account_live", {"account"}, '"account_live" AS account_live'),
+        ("FROM silver.Invoice__History", {"invoice__history"}, '"invoice__history_live"'),
+        (
+            "FROM silver.Invoice__History_history",
+            {"invoice__history"},
+            '"invoice__history_history"',
+        ),
+        ("FROM silver.nobody", {"nobody"}, '"nobody_live" AS nobody'),
+    ],
+)
+def test_what_a_query_reads_is_found_in_any_case_and_by_the_catalogue(
+    tmp_path: Path, sql: str, reads: set[str], runs: str
+) -> None:
+    table = read(tmp_path, f"SELECT Id {sql}")
+
+    assert table.silver == reads
+    assert runs in table.rendered("silver_x", "gold_x")
+
+
+def test_columns_may_be_named_by_table_and_schema(tmp_path: Path) -> None:
+    table = read(
+        tmp_path,
+        "SELECT opportunity.Name, silver.account.Name AS company, opportunity.* "
+        "FROM silver.opportunity JOIN silver.account ON account.Id = Opportunity.AccountId",
+    )
+    with duckdb.connect() as connection:
+        connection.execute("CREATE SCHEMA silver_x")
+        connection.execute("CREATE TABLE silver_x.account_live (Id TEXT, Name TEXT)")
+        connection.execute("CREATE TABLE silver_x.opportunity_live (AccountId TEXT, Name TEXT)")
+        result = connection.execute(table.rendered("silver_x", "gold_x")).description
+
+    assert [name for name, *_ in result or ()] == ["Name", "company", "AccountId", "Name"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        codecs.BOM_UTF8 + b"SELECT Id FROM silver.account",
+        codecs.BOM_UTF16_LE + "SELECT Id FROM silver.account".encode("utf-16-le"),
+        codecs.BOM_UTF16_BE + "SELECT Id FROM silver.account".encode("utf-16-be"),
+        b"SELECT Id FROM silver.account;\n-- last changed by Ann\n",
+        b"SELECT Id FROM silver.account;;\n/* the end */;\r\n",
+        b"-- what it is\r\nSELECT Id FROM silver.account\r\n",
+    ],
+)
+def test_a_file_may_be_saved_by_any_editor(tmp_path: Path, content: bytes) -> None:
+    assert read(tmp_path, content).silver == {"account"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("latin.sql", b"-- a\n-- Gr\xf6\xdfe\nSELECT 1", "latin.sql:2: byte 0xf6 is not UTF-8"),
+        ("two.sql", b"SELECT 1; SELECT 2", "two.sql: a gold file holds one SELECT"),
+        ("empty.sql", b"-- nothing yet\n", "empty.sql: a gold file holds one SELECT"),
+        ("drop.sql", b"DROP TABLE silver.account", "drop.sql: a gold file holds one SELECT"),
+        ("broken.sql", b"SELECT (1", "broken.sql: not SQL"),
+        ("deep.sql", b"SELECT " + b"(" * 9000 + b"1", "deep.sql: not SQL"),
+        ("a b.sql", b"SELECT 1", "a b.sql: a gold file is called like its table"),
+        ("gr\u00f6\u00dfe.sql", b"SELECT 1", "is called like its table"),
+        ("a.sql.txt", b"SELECT 1", "a.sql.txt: a gold file is called like its table"),
+        ("a.sql~", b"SELECT 1", "a.sql~: a gold file is called like its table"),
+        ("sub/odd", b"SELECT 1", "odd: a gold file is called like its table"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_the_file(
+    tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(ConfigError, match=says.replace(".", r"\.")):
+        read_gold(tmp_path, OBJECTS)
+
+
+def test_every_file_of_the_folder_is_used(tmp_path: Path) -> None:
+    for name in ("a.sql", "B.SQL", "sub/c.Sql", "sub/deeper/2026_d.sql"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text("SELECT 1 AS n")
+    for name in (".hidden.sql", ".git/config", "README.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text("no SQL")
+
+    assert {table.name for table in read_gold(tmp_path, OBJECTS)} == {"a", "b", "c", "2026_d"}
+
+
+def test_two_files_of_one_table_are_refused(tmp_path: Path) -> None:
+    for name in ("deals.sql", "sub/Deals.SQL"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("SELECT 1 AS n")
+
+    with pytest.raises(ConfigError, match=r"both gold\.deals"):
+        read_gold(tmp_path, OBJECTS)
+
+
+COLUMNS = {
+    "account": "Name VARCHAR",
+    "user": "Name VARCHAR",
+    "task": "AccountId VARCHAR, ActivityDate DATE",
+    "event": "AccountId VARCHAR, ActivityDate DATE",
+    "case": "ClosedDate TIMESTAMPTZ, Priority VARCHAR, IsClosed BOOLEAN, IsEscalated BOOLEAN",
+    "lead": "LeadSource VARCHAR, IsConverted BOOLEAN, ConvertedOpportunityId VARCHAR, "
+    "ConvertedDate DATE",
+    "opportunity": "AccountId VARCHAR, OwnerId VARCHAR, StageName VARCHAR, Amount {0}, "
+    "Probability {0}, IsClosed BOOLEAN, IsWon BOOLEAN, CloseDate DATE",
+    "opportunityhistory": "OpportunityId VARCHAR, StageName VARCHAR, Amount {0}, Probability {0}, "
+    "ForecastCategory VARCHAR",
+}
+SYSTEM = (
+    "Id VARCHAR, CreatedDate TIMESTAMPTZ, IsDeleted BOOLEAN, _cursor TIMESTAMPTZ, "
+    "_read_at TIMESTAMPTZ, _slice VARCHAR"
+)
+DAYS = ("0001-01-01", "2026-05-05", "9999-12-31")
+
+
+def fill(connection: duckdb.DuckDBPyConnection, kind: str, number: str, *, currency: bool) -> None:
+    """Tables whose values are at the end of what their columns can hold."""
+    connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA silver")
+    extra = ", CurrencyIsoCode VARCHAR" if currency else ""
+    connection.execute("SELECT setseed(0.5)")
+    for slug, columns in COLUMNS.items():
+        places = [f"silver.{slug}_live", *(["temp.raw_opportunity"] * (slug == "opportunity"))]
+        for place in places:
+            temporary = "TEMP" if place.startswith("temp") else ""
+            connection.execute(
+                f"CREATE {temporary} TABLE {place} ({SYSTEM}, {columns.format(kind)}{extra})"
+            )
+            described = connection.execute(f"DESCRIBE {place}").fetchall()
+            for day in DAYS * 3:
+                values = [value(name, type_, day, number) for name, type_, *_ in described]
+                connection.execute(f"INSERT INTO {place} VALUES ({', '.join(values)})")
+
+
+def value(name: str, type_: str, day: str, number: str) -> str:
+    """A value for a column, as SQL."""
+    if name == "Probability" and day == DAYS[0]:
+        return "1"
+    fixed = {
+        "BOOLEAN": "false" if name == "IsDeleted" else "random() < 0.5",
+        "DATE": f"DATE '{day}'",
+        "TIMESTAMP WITH TIME ZONE": f"TIMESTAMPTZ '{day} 23:59:59 UTC'",
+        "VARCHAR": "'x'",
+    }
+    return fixed.get(type_, number if day != DAYS[1] else f"-{number}")
+
+
+@pytest.fixture
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("currency", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        ("DECIMAL(18, 2)", "9" * 16),
+        ("DECIMAL(38, 2)", "9" * 36 + ".99"),
+        ("DECIMAL(38, 0)", "9" * 38),
+        ("DECIMAL(38, 37)", "9.9"),
+    ],
+)
+def test_packaged_tables_are_built_whatever_numbers_and_dates_say(
+    connection: duckdb.DuckDBPyConnection, kind: str, number: str, *, currency: bool
+) -> None:
+    fill(connection, kind, number, currency=currency)
+    rows = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+    lacking = set() if currency else {name for (name,) in rows}
+
+    for table in read_gold(PACKAGED_GOLD, OBJECTS):
+        query = table.rendered("silver", "gold", lacking)
+        result = connection.execute(query, {"day": "2026-05-05"} if table.daily else None)
+        names = [column[0] for column in result.description or ()]
+        assert result.fetchall(), table.name
+        assert ("currency" in names) == any("amount" in name for name in names), table.name
+
+
+def test_amounts_of_several_currencies_are_not_added(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    fill(connection, "DECIMAL(18, 2)", "1", currency=True)
+    connection.execute(
+        "DELETE FROM silver.opportunity_live; INSERT INTO silver.opportunity_live "
+        "(AccountId, StageName, Amount, Probability, IsClosed, CurrencyIsoCode) VALUES "
+        "('a', 's', 100, 50, false, 'EUR'), ('a', 's', 1000, 50, false, 'JPY'), "
+        "('a', 's', 10, 50, false, 'EUR')"
+    )
+    (table,) = (t for t in read_gold(PACKAGED_GOLD, OBJECTS) if t.name == "pipeline_by_account")
+
+    rows = connection.execute(
+        "SELECT currency, amount, weighted_amount FROM "
+        f"({table.rendered('silver', 'gold')}) ORDER BY currency"
+    ).fetchall()
+
+    assert rows == [("EUR", 110, 55), ("JPY", 1000, 500)]
