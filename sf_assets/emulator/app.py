@@ -16,7 +16,7 @@ from sf_assets.emulator.query import QueryResources
 from sf_assets.emulator.replication import ReplicationResources
 from sf_assets.emulator.router import Route, Router
 from sf_assets.emulator.sessions import unknown_session
-from sf_assets.emulator.soap import SoapLogin
+from sf_assets.emulator.soap import SoapResources
 from sf_assets.emulator.sobject_collections import CollectionResources
 from sf_assets.emulator.sobjects import SObjectResources
 from sf_assets.emulator.tree import TreeResources
@@ -34,14 +34,15 @@ class App:
     def __init__(self, org: Org) -> None:
         self.org = org
         oauth = OAuth(org)
-        soap = SoapLogin(org)
+        soap = SoapResources(org)
         self._open = Router(
             [
                 Route("POST", "/services/oauth2/token", oauth.token),
                 Route("POST", "/services/oauth2/revoke", oauth.revoke),
                 Route("GET", "/services/oauth2/revoke", oauth.revoke),
-                Route("POST", "/services/Soap/u/{version}", soap.login),
-                Route("POST", "/services/Soap/u/{version}/{org_id}", soap.login),
+                Route("GET", "/services/oauth2/authorize", oauth.authorize),
+                Route("POST", "/services/Soap/u/{version}", soap.call),
+                Route("POST", "/services/Soap/u/{version}/{org_id}", soap.call),
                 Route("GET", "/services/data", self._versions),
             ]
         )
@@ -78,19 +79,22 @@ class App:
             request: Its path is what follows the version.
         """
         try:
+            _check_version(request.version)
             return self._resources.answer(request)
         except ApiError as error:
             return error_reply(error)
 
     def _resource(self, request: Request, version: str, path: str) -> Reply:
-        if float(version) < _OLDEST:
-            message = f"The API version {version} is retired."
-            raise ApiError(410, "UNSUPPORTED_API_VERSION", message)
-        if float(version) > _NEWEST or not version.endswith(".0"):
-            raise not_found()
         user_id = self._user(request)
         self.org.limits.count_request()
-        reply = self.resource(request.at(path=path, version=version, user_id=user_id))
+        method = request.query.get("_HttpMethod", "POST") if request.method == "POST" else None
+        asked = request.at(
+            path=path,
+            version=version,
+            user_id=user_id,
+            method=method.upper() if method else request.method,
+        )
+        reply = self.resource(asked)
         reply.headers.setdefault("Sforce-Limit-Info", self.org.limits.header())
         return reply
 
@@ -131,7 +135,6 @@ class App:
         query = QueryResources(self.org)
         describe = DescribeResources(self.org)
         limits = LimitResources(self.org)
-        bulk = BulkQuery(self.org)
         return [
             Route("GET", "", self._root),
             Route("GET", "/query", query.query),
@@ -139,30 +142,20 @@ class App:
             Route("GET", "/query/{locator}", query.more),
             Route("GET", "/queryAll/{locator}", query.more),
             Route("GET", "/limits", limits.limits),
-            Route("GET", "/limits/recordCount", limits.record_count),
+            Route("GET", "/limits/recordCount", limits.record_count, since=40),
             Route("GET", "/sobjects", describe.everything),
             Route("GET", "/sobjects/{object_name}", describe.basics),
             Route("GET", "/sobjects/{object_name}/describe", describe.describe),
             *self._record_routes(),
-            Route("POST", "/jobs/query", bulk.create),
-            Route("GET", "/jobs/query", bulk.list_jobs),
-            Route("GET", "/jobs/ingest", bulk.list_jobs),
-            Route("GET", "/jobs/query/{job_id}", bulk.info),
-            Route("PATCH", "/jobs/query/{job_id}", bulk.change),
-            Route("DELETE", "/jobs/query/{job_id}", bulk.delete),
-            Route("GET", "/jobs/query/{job_id}/results", bulk.results),
-            Route("GET", "/jobs/query/{job_id}/resultPages", bulk.result_pages),
+            *self._composite_routes(),
+            *self._job_routes(),
         ]
 
     def _record_routes(self) -> list[Route]:
         record = SObjectResources(self.org)
         replication = ReplicationResources(self.org)
-        collection = CollectionResources(self.org)
-        composite = CompositeResources(self.org, self.resource)
-        tree = TreeResources(self.org)
         one = "/sobjects/{object_name}"
         by_key = f"{one}/{{field}}/{{value}}"
-        many = "/composite/sobjects"
         return [
             Route("POST", one, record.create),
             Route("POST", f"{one}/Id", record.create_by_id),
@@ -174,16 +167,52 @@ class App:
             Route("GET", by_key, record.read_by_key),
             Route("PATCH", by_key, record.upsert),
             Route("DELETE", by_key, record.delete_by_key),
-            Route("POST", many, collection.create),
-            Route("PATCH", many, collection.update),
-            Route("DELETE", many, collection.delete),
-            Route("POST", f"{many}/{{object_name}}", collection.retrieve),
-            Route("GET", f"{many}/{{object_name}}", collection.retrieve_by_address),
-            Route("PATCH", f"{many}/{{object_name}}/{{field}}", collection.upsert),
-            Route("POST", "/composite", composite.composite),
-            Route("POST", "/composite/batch", composite.batch),
-            Route("POST", "/composite/tree/{object_name}", tree.create),
         ]
+
+    def _composite_routes(self) -> list[Route]:
+        collection = CollectionResources(self.org)
+        composite = CompositeResources(self.org, self.resource)
+        tree = TreeResources(self.org)
+        many = "/composite/sobjects"
+        of_one = f"{many}/{{object_name}}"
+        return [
+            Route("POST", many, collection.create, since=42),
+            Route("PATCH", many, collection.update, since=42),
+            Route("DELETE", many, collection.delete, since=42),
+            Route("POST", of_one, collection.retrieve, since=42),
+            Route("GET", of_one, collection.retrieve_by_address, since=42),
+            Route("PATCH", f"{of_one}/{{field}}", collection.upsert, since=46),
+            Route("POST", "/composite", composite.composite, since=38),
+            Route("POST", "/composite/batch", composite.batch, since=34),
+            Route("POST", "/composite/tree/{object_name}", tree.create, since=34),
+        ]
+
+    def _job_routes(self) -> list[Route]:
+        bulk = BulkQuery(self.org)
+        jobs, one = "/jobs/query", "/jobs/query/{job_id}"
+        return [
+            Route("POST", jobs, bulk.create, since=47),
+            Route("GET", jobs, bulk.list_jobs, since=47),
+            Route("GET", "/jobs/ingest", bulk.list_jobs, since=41),
+            Route("GET", one, bulk.info, since=47),
+            Route("PATCH", one, bulk.change, since=47),
+            Route("DELETE", one, bulk.delete, since=47),
+            Route("GET", f"{one}/results", bulk.results, since=47),
+            Route("GET", f"{one}/resultPages", bulk.result_pages, since=58),
+        ]
+
+
+def _check_version(version: str) -> None:
+    """Refuse a version that the org does not offer.
+
+    Raises:
+        ApiError: UNSUPPORTED_API_VERSION for one that is retired, else NOT_FOUND.
+    """
+    if float(version) < _OLDEST:
+        message = f"The API version {version} is retired."
+        raise ApiError(410, "UNSUPPORTED_API_VERSION", message)
+    if float(version) > _NEWEST or not version.endswith(".0"):
+        raise not_found()
 
 
 def _label(version: int) -> str:

@@ -16,7 +16,7 @@ from starlette.requests import Request as HttpRequest
 from sf_assets.emulator.breakage import break_off, broken_headers, cut, replaced, stalled
 from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.control import PATH as CONTROL_PATH
-from sf_assets.emulator.errors import ApiError
+from sf_assets.emulator.errors import ApiError, malformed_json
 from sf_assets.emulator.faults import PATH as FAULTS_PATH
 from sf_assets.emulator.faults import Faults, reply_of
 from sf_assets.emulator.messages import Reply, Request, error_reply
@@ -24,6 +24,10 @@ from sf_assets.emulator.pretty import pretty
 
 _log = logging.getLogger(__name__)
 _LONGEST_URI = 16_384
+# Salesforce takes 50 MB; compressed bodies may not become larger than that either.
+_LARGEST_BODY = 50 << 20
+# `deflate` has a header by the standard; some clients leave it out.
+_WINDOW_BITS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 _GZIP_LEVEL = 1
 # What a real server would not bother to compress.
 _SMALLEST_GZIP = 256
@@ -51,17 +55,21 @@ class Asgi:
         if scope["type"] != "http":
             return
         http = HttpRequest(scope, receive)
+        refusal = None
         try:
-            request = _request(http, await http.body())
+            body = await _body(http)
         except ClientDisconnect:
             return
+        except ApiError as error:
+            refusal, body = error_reply(error), b""
+        request = _request(http, body)
         fault = None
         if self._faults is not None and request.path not in (FAULTS_PATH, CONTROL_PATH):
             fault = self._faults.hit(request)
         request = request.at(fault=fault)
         if fault is not None:
             await asyncio.sleep(fault.delay)
-        reply = _too_long(scope)
+        reply = refusal or _too_long(scope)
         if reply is None and fault is not None:
             reply = reply_of(fault)
         if reply is None:
@@ -128,7 +136,7 @@ def _encoded(
         body = pretty(body)
     if isinstance(body, str):
         body = body.encode()
-    zipped = "gzip" in request.headers.get("accept-encoding", "")
+    zipped = _takes_gzip(request.headers.get("accept-encoding", ""))
     if not isinstance(body, bytes):
         if request.method == "HEAD":
             return headers, []
@@ -143,6 +151,54 @@ def _encoded(
     if reply.status not in _WITHOUT_BODY:
         headers["Content-Length"] = str(len(body))
     return headers, [body] if body and request.method != "HEAD" else []
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether an `Accept-Encoding` header allows gzip: named or `*`, and not by a weight of 0."""
+    weights = {}
+    for part in accepted.lower().split(","):
+        name, *options = (piece.strip() for piece in part.split(";"))
+        given = [o.removeprefix("q=") for o in options if o.startswith("q=")]
+        weights[name] = given[0].strip("0.") != "" if given else True
+    return weights.get("gzip", weights.get("*", False))
+
+
+async def _body(http: HttpRequest) -> bytes:
+    """The body of a request, unpacked.
+
+    Raises:
+        ApiError: It is too large, packed or unpacked, or not packed as it says.
+    """
+    packed = bytearray()
+    async for chunk in http.stream():
+        packed += chunk
+        _check_size(packed)
+    encoding = http.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("identity", ""):
+        return bytes(packed)
+    if encoding not in _WINDOW_BITS:
+        message = f"Content encoding not supported: {encoding}"
+        raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", message)
+    return await run_in_threadpool(_unpacked, bytes(packed), encoding)
+
+
+def _unpacked(packed: bytes, encoding: str) -> bytes:
+    for bits in _WINDOW_BITS[encoding]:
+        unzip = zlib.decompressobj(bits)
+        try:
+            body = unzip.decompress(packed, _LARGEST_BODY + 1)
+        except zlib.error:
+            continue
+        _check_size(body)
+        if unzip.eof:
+            return body
+    raise malformed_json(f"The HTTP entity body is not encoded as {encoding}")
+
+
+def _check_size(body: bytes | bytearray) -> None:
+    if len(body) > _LARGEST_BODY:
+        message = "The HTTP entity body is too large"
+        raise ApiError(413, "REQUEST_ENTITY_TOO_LARGE", message)
 
 
 def _request(http: HttpRequest, body: bytes) -> Request:

@@ -3,8 +3,12 @@
 import base64
 import hashlib
 import hmac
+import secrets
+import threading
 from binascii import Error as Base64Error
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.errors import not_found
@@ -27,11 +31,44 @@ class OAuthError(Exception):
         self.body = {"error": error, "error_description": description}
 
 
+@dataclass(frozen=True)
+class _Code:
+    """What an authorization code was handed out for."""
+
+    redirect: str
+    challenge: str | None
+
+
 class OAuth:
     """The OAuth resources of an org."""
 
     def __init__(self, org: Org) -> None:
         self._org = org
+        self._codes: dict[str, _Code] = {}
+        self._refreshes = True
+        self._lock = threading.Lock()
+
+    def authorize(self, request: Request) -> Reply:
+        """`GET /services/oauth2/authorize`: the web server flow; the one user always agrees."""
+        asked = request.query
+        if asked.get("client_id") != self._org.settings.credentials.client_id:
+            error = OAuthError("invalid_client_id", "client identifier invalid")
+            return json_reply(error.body, 400)
+        redirect = asked.get("redirect_uri", "")
+        if not redirect.isprintable() or not redirect.isascii() or "://" not in redirect:
+            error = OAuthError("redirect_uri_mismatch", "redirect_uri must match configuration")
+            return json_reply(error.body, 400)
+        if asked.get("response_type") == "code":
+            code = f"aPrx{secrets.token_urlsafe(48)}=="
+            with self._lock:
+                self._codes[code] = _Code(redirect, asked.get("code_challenge"))
+            answer = {"code": code}
+        else:
+            answer = OAuthError("unsupported_response_type", "response type not supported").body
+        if "state" in asked:
+            answer["state"] = asked["state"]
+        joiner = "&" if "?" in redirect else "?"
+        return Reply(302, "", None, {"Location": f"{redirect}{joiner}{urlencode(answer)}"})
 
     def token(self, request: Request) -> Reply:
         """`POST /services/oauth2/token`."""
@@ -41,11 +78,20 @@ class OAuth:
             self._check(form, client_id, secret)
         except OAuthError as error:
             return json_reply(error.body, 400)
-        return json_reply(self._granted(request))
+        granted = self._granted(request)
+        if form.get("grant_type") == "authorization_code":
+            granted |= {
+                "refresh_token": self._org.settings.credentials.refresh_token,
+                "scope": "refresh_token id api",
+            }
+        return json_reply(granted)
 
     def revoke(self, request: Request) -> Reply:
         """`POST /services/oauth2/revoke`."""
         token = request.form().get("token") or request.query.get("token", "")
+        if token == self._org.settings.credentials.refresh_token:
+            self._refreshes = False
+            return empty(200)
         if self._org.sessions.revoke(token):
             return empty(200)
         body = {"error": "unsupported_token_type", "error_description": "this token is not known"}
@@ -111,12 +157,30 @@ class OAuth:
                     raise OAuthError("invalid_grant", "authentication failure")
             case "refresh_token":
                 _check_client(credentials, client_id, secret)
-                if form.get("refresh_token") != credentials.refresh_token:
+                known = form.get("refresh_token") == credentials.refresh_token
+                if not (known and self._refreshes):
                     raise OAuthError("invalid_grant", "expired access/refresh token")
+            case "authorization_code":
+                _check_client(credentials, client_id, secret)
+                self._take_code(form)
+                self._refreshes = True
             case grant if grant == _JWT_BEARER:
                 _check_assertion(credentials, self._org.clock, form.get("assertion", ""))
             case _:
                 raise OAuthError("unsupported_grant_type", "grant type not supported")
+
+    def _take_code(self, form: dict[str, str]) -> None:
+        """Use up an authorization code."""
+        with self._lock:
+            code = self._codes.pop(form.get("code", ""), None)
+        if code is None:
+            raise OAuthError("invalid_grant", "invalid authorization code")
+        if form.get("redirect_uri") != code.redirect:
+            raise OAuthError("redirect_uri_mismatch", "redirect_uri must match configuration")
+        proof = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        encoded = base64.urlsafe_b64encode(proof).decode().rstrip("=")
+        if code.challenge not in (None, encoded):
+            raise OAuthError("invalid_grant", "invalid code verifier")
 
     def _granted(self, request: Request) -> dict[str, Any]:
         issued = str(int(self._org.clock.now().timestamp() * 1000))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from sf_assets.emulator.errors import ApiError, malformed_json
+from sf_assets.emulator.errors import ApiError, malformed_json, not_found
 from sf_assets.emulator.messages import Reply, Request, error_reply, to_json
 from sf_assets.emulator.org import Org
 from sf_assets.emulator.records import Transaction
@@ -15,6 +15,8 @@ _MOST = 25
 _MOST_QUERIES = 5
 _URL = re.compile(r"(?:/?services/data/)?/?v(\d+\.\d)(/.*)?")
 _QUERY = re.compile(r"/query(All)?(/|$)", re.IGNORECASE)
+# What has to be called by itself: Bulk jobs, and other calls of several requests.
+_OUTSIDE = re.compile(r"/jobs(/|$)|/composite/?$|/composite/batch/?$", re.IGNORECASE)
 _REFERENCE = re.compile(r"@\{(\w+)((?:\.\w+|\[\d+\])*)\}")
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _FIRST_ERROR = 400
@@ -113,6 +115,8 @@ class CompositeResources:
         content = item.get("body")
         body = b"" if content is None else to_json(_filled_in(content, given)).encode()
         headers = item.get("httpHeaders") or {}
+        if not isinstance(headers, dict):
+            raise malformed_json("httpHeaders must be an object")
         return self._send(request, str(item.get("method")), url, body, headers)
 
     def _send(
@@ -128,6 +132,8 @@ class CompositeResources:
         if match is None:
             message = f"The url {url} does not name a resource with its version"
             return error_reply(ApiError(400, "INVALID_URL", message))
+        if _OUTSIDE.match(match[2] or ""):
+            return error_reply(not_found())
         return self._dispatch(
             request.at(
                 method=method.upper(),
@@ -135,7 +141,7 @@ class CompositeResources:
                 version=match[1],
                 query=dict(parse_qsl(parameters, keep_blank_values=True)),
                 body=body,
-                headers={name.lower(): value for name, value in (headers or {}).items()},
+                headers={name.lower(): str(value) for name, value in (headers or {}).items()},
             )
         )
 

@@ -2,11 +2,12 @@
 
 import re
 import zlib
-from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from datetime import datetime
+from email.utils import format_datetime
 from functools import lru_cache
 from typing import Any
 
+from sf_assets.emulator.conditional import not_modified
 from sf_assets.emulator.errors import not_found
 from sf_assets.emulator.messages import Reply, Request, json_reply, to_json
 from sf_assets.emulator.metadata import global_describe
@@ -62,9 +63,7 @@ class DescribeResources:
             "Last-Modified": format_datetime(modified, usegmt=True),
             "ETag": f'"{zlib.crc32(text.encode()):08x}"',
         }
-        if _not_modified(request, modified):
-            return Reply(304, "", None, headers)
-        return Reply(200, text, headers=headers)
+        return not_modified(request, modified, headers) or Reply(200, text, headers=headers)
 
     def _text(self, name: str, version: str, origin: str, modified: datetime) -> str:
         del modified  # only tells what is kept from what has to be written anew
@@ -91,17 +90,6 @@ class DescribeResources:
             {"attributes": {"type": sobject.name, "url": f"{url}/{key}"}, "Id": key}
             for (key,) in rows
         ]
-
-
-def _not_modified(request: Request, modified: datetime) -> bool:
-    since = request.headers.get("if-modified-since")
-    if not since:
-        return False
-    try:
-        moment = parsedate_to_datetime(since)
-    except ValueError:
-        return False
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) >= modified
 
 
 def _rebased(document: Any, request: Request) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Requests and replies, free of the web framework: composite resources make their own."""
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,6 +14,10 @@ from sf_assets.emulator.records import Transaction
 JSON = "application/json;charset=UTF-8"
 CSV = "text/csv"
 XML = "text/xml;charset=UTF-8"
+_DEEPEST = 100
+_TOO_DEEP = malformed_json("The HTTP entity body is nested too deeply")
+# An escape of the first half of a character, or of the second: it may stand without the other.
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,13 @@ class Request:
         if "json" not in kind.lower():
             raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", f"Content type not supported: {kind}")
         try:
-            return json.loads(self.body)
+            document = json.loads(self.body, parse_constant=_no_number)
+        except RecursionError:
+            raise _TOO_DEEP from None
         except ValueError as error:
             raise malformed_json(f"The HTTP entity body is required to be JSON: {error}") from None
+        _check_depth(document)
+        return _whole_characters(document) if _HALF_CHARACTER.search(self.body) else document
 
     def json_object(self) -> dict[str, Any]:
         """The body as a JSON object.
@@ -121,3 +130,39 @@ def empty(status: int = 204) -> Reply:
 def to_json(document: Any) -> str:
     """JSON without blanks, text as it is."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _no_number(word: str) -> Any:
+    """Refuse `NaN` and `Infinity`, which are no JSON."""
+    raise ValueError(f"unexpected token {word}")
+
+
+def _check_depth(document: Any) -> None:
+    """Refuse a document that would exhaust whatever walks through it.
+
+    Raises:
+        ApiError: JSON_PARSER_ERROR.
+    """
+    level = [document]
+    for _ in range(_DEEPEST):
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return
+    raise _TOO_DEEP
+
+
+def _inside(value: Any) -> Collection[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _whole_characters(value: Any) -> Any:
+    """A document with `?` in place of each half of a character in its texts."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_whole_characters(item) for item in value]
+    if isinstance(value, dict):
+        return {_whole_characters(name): _whole_characters(item) for name, item in value.items()}
+    return value

@@ -14,11 +14,16 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Route:
-    """A method and a path of a resource; `{name}` in the path is handed to the function."""
+    """A method and a path of a resource; `{name}` in the path is handed to the function.
+
+    Attributes:
+        since: The API version that brought it.
+    """
 
     method: str
     path: str
     handler: Handler
+    since: float = 0
 
     @property
     def pattern(self) -> re.Pattern[str]:
@@ -47,6 +52,8 @@ class Router:
         """
         allowed = []
         for pattern, route in self._routes:
+            if request.version and float(request.version) < route.since:
+                continue
             if match := pattern.fullmatch(request.path):
                 if route.method == request.method or (route.method, request.method) == (
                     "GET",

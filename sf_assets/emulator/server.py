@@ -146,6 +146,7 @@ class Emulator:
             "SALESFORCE_USERNAME": credentials.username,
             "SALESFORCE_PASSWORD": credentials.password,
             "SALESFORCE_SECURITY_TOKEN": credentials.security_token,
+            "SALESFORCE_REFRESH_TOKEN": credentials.refresh_token,
         }
 
     def start(self) -> None:
@@ -235,6 +236,8 @@ class Emulator:
                 lifespan="off",
                 # The other parser of uvicorn writes all header names in lower case.
                 http="h11",
+                # An upgrade to a websocket is answered like any other request.
+                ws="none",
                 h11_max_incomplete_event_size=_LARGEST_HEAD,
                 date_header=False,
                 server_header=False,

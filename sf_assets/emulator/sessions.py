@@ -54,12 +54,20 @@ class Sessions:
             ApiError: INVALID_SESSION_ID for an unknown or expired token.
         """
         scheme, _, token = authorization.partition(" ")
-        with self._lock:
-            session = self._sessions.get(token.strip())
-        known = scheme.lower() in ("bearer", "oauth") and session is not None
-        if not known or session is None or session.expires <= self._clock.now():
+        session = self._find(token.strip())
+        if session is None or scheme.lower() not in ("bearer", "oauth"):
             raise unknown_session()
         return session.user_id
+
+    def knows(self, token: str) -> bool:
+        """Whether a token stands for somebody."""
+        return self._find(token) is not None
+
+    def _find(self, token: str) -> Session | None:
+        """The session of a token, unless it is over."""
+        with self._lock:
+            session = self._sessions.get(token)
+        return session if session and session.expires > self._clock.now() else None
 
     def revoke(self, token: str) -> bool:
         """End a session; whether there was one."""

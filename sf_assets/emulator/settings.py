@@ -11,7 +11,7 @@ class Credentials:
     """The one user and the one connected app of the org.
 
     Attributes:
-        refresh_token: A token as the web flow would have granted it.
+        refresh_token: The token that the web server flow grants.
         jwt_key: PEM of the app's certificate or public key; without it, signatures of JWT
             assertions are not checked.
     """

@@ -1,8 +1,11 @@
 """Single records: create, read, change, delete, upsert, and the bytes of blob fields."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
+from sf_assets.emulator.conditional import not_modified
 from sf_assets.emulator.errors import ApiError, not_found
 from sf_assets.emulator.messages import Reply, Request, empty, json_reply
 from sf_assets.emulator.org import Org
@@ -13,6 +16,7 @@ from sf_assets.emulator.schema import Field, SObject
 from sf_assets.emulator.store import quoted
 
 _ID_LENGTHS = (15, 18)
+_STAMPS = ("LastModifiedDate", "SystemModstamp", "CreatedDate")
 # Before this version an upsert that updates answered without a body.
 _FIRST_WITH_BODY = 46.0
 
@@ -69,6 +73,7 @@ class SObjectResources:
         """`DELETE /sobjects/X/<id>`."""
         sobject = self._require(object_name)
         key = self._existing(request, sobject, record_id)
+        not_modified(request, self._modified(request, sobject, key))
         self._org.write(request, lambda t: t.delete(sobject.name, [key])[0]).accepted()
         return empty()
 
@@ -97,12 +102,14 @@ class SObjectResources:
         found = self._by_key(request, sobject, field, value)
         if not found:
             raise not_found()
+        not_modified(request, self._modified(request, sobject, found[0]))
         self._org.write(request, lambda t: t.delete(sobject.name, found[:1])[0]).accepted()
         return empty()
 
     def _update(
         self, request: Request, sobject: SObject, key: str, values: Mapping[str, Any]
     ) -> None:
+        not_modified(request, self._modified(request, sobject, key))
         row = {**values, "Id": key}
         self._org.write(request, lambda t: t.update(sobject.name, [row])[0]).accepted()
 
@@ -153,10 +160,24 @@ class SObjectResources:
     def _record(self, request: Request, sobject: SObject, key: str) -> Reply:
         asked = request.query.get("fields")
         names = [n.strip() for n in asked.split(",")] if asked else []
+        modified = self._modified(request, sobject, key)
+        headers = {} if modified is None else {"Last-Modified": format_datetime(modified, True)}
+        if unchanged := not_modified(request, modified, headers):
+            return unchanged
         texts = record_texts(self._org, request, sobject, names, [key])
         if key not in texts:
             raise not_found()
-        return Reply(200, texts[key])
+        return Reply(200, texts[key], headers=headers)
+
+    def _modified(self, request: Request, sobject: SObject, key: str) -> datetime | None:
+        """When a record was changed last, if its object keeps that."""
+        stamp = next((f for n in _STAMPS if (f := sobject.field(n)) and f.stored), None)
+        if stamp is None:
+            return None
+        sql = f'SELECT {quoted(stamp.name)} FROM {sobject.rows_sql} WHERE "Id" = $id'
+        rows = self._org.rows(request, sql, {"id": key})
+        moment: datetime | None = rows[0][0] if rows else None
+        return moment.replace(tzinfo=UTC) if moment else None
 
     def _blob(self, request: Request, sobject: SObject, field: Field, record_id: str) -> Reply:
         key = self._existing(request, sobject, record_id)

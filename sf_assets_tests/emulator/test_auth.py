@@ -1,9 +1,11 @@
 """Ways in, and who a token stands for."""
 
 import base64
+import hashlib
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 from xml.etree import ElementTree as ET
 
 import jwt
@@ -212,6 +214,118 @@ def test_soap_faults(emulator: Emulator) -> None:
     assert "<sf:exceptionCode>INVALID_LOGIN</sf:exceptionCode>" in wrong.text
     late = soap(emulator, USER.password + USER.security_token, "65.0")
     assert "UNSUPPORTED_API_VERSION" in late.text
+
+
+def soap_call(url: str, operation: str, session: str) -> requests.Response:
+    body = f"""<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"
+      xmlns="urn:partner.soap.sforce.com"><e:Header><SessionHeader><sessionId>{session}</sessionId>
+      </SessionHeader></e:Header><e:Body>{operation}</e:Body></e:Envelope>"""
+    headers = {"Content-Type": "text/xml", "SOAPAction": "''"}
+    return requests.post(url, body.encode(), headers=headers, timeout=10)
+
+
+def test_the_address_that_a_soap_login_hands_out_takes_calls(emulator: Emulator) -> None:
+    answer = soap(emulator, USER.password + USER.security_token)
+    result = ET.fromstring(answer.content)[0][0][0]  # noqa: S314  our own answer
+    server, session = str(result[3].text), str(result[4].text)
+    info = soap_call(server, "<getUserInfo/>", session)
+    assert f"<organizationId>{emulator.org.id}</organizationId>" in info.text
+    assert "getServerTimestampResponse" in soap_call(server, "<getServerTimestamp/>", session).text
+    again = requests.post(
+        server, SOAP.format(USER.username, USER.password + USER.security_token), timeout=10
+    )
+    assert "loginResponse" in again.text
+    unknown = soap_call(server, "<convertLead/>", session)
+    assert unknown.status_code == 500
+    assert "No operation available for request {urn:partner.soap.sforce.com}convertLead" in (
+        unknown.text
+    )
+    left = soap_call(server, "<logout/>", session)
+    assert (left.status_code, "logoutResponse" in left.text) == (200, True)
+    gone = soap_call(server, "<getUserInfo/>", session)
+    assert (gone.status_code, "INVALID_SESSION_ID" in gone.text) == (500, True)
+    bearer = {"Authorization": f"Bearer {session}"}
+    limits = f"{emulator.url}/services/data/v60.0/limits"
+    assert requests.get(limits, headers=bearer, timeout=10).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not xml",
+        b"<a/>",
+        b'<?xml version="1.0" encoding="no-such"?><a/>',
+        b'<?xml version="1.0" encoding="utf-7"?><a/>',
+        b'<?xml version="1.0" encoding="idna"?><a/>',
+        SOAP.format("x", "y").encode("utf-16"),
+        b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body/></e:Envelope>',
+        b"<a>" * 20000 + b"</a>" * 20000,
+    ],
+)
+def test_soap_that_cannot_be_read_gets_a_fault(emulator: Emulator, body: bytes) -> None:
+    url = f"{emulator.url}/services/Soap/u/60.0/{emulator.org.id[:15]}"
+    answer = requests.post(url, body, headers={"Content-Type": "text/xml"}, timeout=10)
+    assert answer.status_code == 500
+    assert "<soapenv:Fault>" in answer.text
+
+
+def test_another_orgs_soap_address_is_not_here(emulator: Emulator) -> None:
+    url = f"{emulator.url}/services/Soap/u/60.0/00D000000000000"
+    assert requests.post(url, b"<a/>", timeout=10).status_code == 404
+
+
+def authorized(emulator: Emulator, **more: str) -> dict[str, str]:
+    """What the web server flow sends back to a client, by the address it asked for."""
+    asked = {"response_type": "code", "client_id": USER.client_id, "state": "a b",
+             "redirect_uri": "http://localhost:1717/OauthRedirect", **more}  # fmt: skip
+    url = f"{emulator.url}/services/oauth2/authorize"
+    answer = requests.get(url, params=asked, allow_redirects=False, timeout=10)
+    assert answer.status_code == 302, answer.text
+    address, _, query = answer.headers["Location"].partition("?")
+    assert address == asked["redirect_uri"]
+    return dict(parse_qsl(query))
+
+
+def test_the_web_flow_hands_out_the_refresh_token(emulator: Emulator) -> None:
+    assert emulator.environment["SALESFORCE_REFRESH_TOKEN"] == USER.refresh_token
+    verifier = "v" * 43
+    digest = hashlib.sha256(verifier.encode()).digest()
+    challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    sent = authorized(emulator, code_challenge=challenge)
+    assert sent["state"] == "a b"
+    form = {"grant_type": "authorization_code", "code": sent["code"],
+            "redirect_uri": "http://localhost:1717/OauthRedirect", **CLIENT}  # fmt: skip
+    granted = token(emulator, **form, code_verifier=verifier).json()
+    assert granted["refresh_token"] == USER.refresh_token
+    again = token(emulator, **form, code_verifier=verifier).json()
+    assert again["error_description"] == "invalid authorization code"
+    form = {"grant_type": "refresh_token", "refresh_token": granted["refresh_token"], **CLIENT}
+    refreshed = token(emulator, **form).json()
+    assert "refresh_token" not in refreshed
+    assert refreshed["access_token"] != granted["access_token"]
+
+
+def test_the_web_flow_refuses_what_it_does_not_know(emulator: Emulator) -> None:
+    other = {"response_type": "token"}
+    assert authorized(emulator, **other)["error"] == "unsupported_response_type"
+    url = f"{emulator.url}/services/oauth2/authorize"
+    for asked in ({"client_id": "x"}, {"client_id": USER.client_id, "redirect_uri": "here"}):
+        assert requests.get(url, params=asked, timeout=10).status_code == 400
+    for wrong in ({"redirect_uri": "http://x/"}, {"code_verifier": "wrong"}):
+        code = authorized(emulator, code_challenge="x")["code"]
+        form = {"grant_type": "authorization_code", "code": code, **CLIENT,
+                "redirect_uri": "http://localhost:1717/OauthRedirect", **wrong}  # fmt: skip
+        assert token(emulator, **form).status_code == 400
+
+
+def test_a_refresh_token_that_was_revoked(schema: Schema) -> None:
+    with Emulator(schema=schema) as emulator:
+        form = {"grant_type": "refresh_token", "refresh_token": USER.refresh_token, **CLIENT}
+        assert token(emulator, **form).ok
+        url = f"{emulator.url}/services/oauth2/revoke"
+        assert requests.post(url, {"token": USER.refresh_token}, timeout=10).ok
+        assert token(emulator, **form).json()["error_description"] == "expired access/refresh token"
 
 
 def test_clock_skew() -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from sf_assets_tests.emulator.conftest import Api
 
 BASE = "/services/data/v66.0"
@@ -236,3 +238,41 @@ def test_tree(api: Api) -> None:
     assert failed.json()["results"][0]["referenceId"] == "c3"
     assert failed.json()["results"][0]["errors"][0]["statusCode"] == "REQUIRED_FIELD_MISSING"
     assert api.query("SELECT Id FROM Account WHERE Name = 'Felled'") == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{BASE}/jobs/query",
+        f"{BASE}/jobs/query/750000000000001AAA",
+        f"{BASE}/composite",
+        f"{BASE}/composite/batch",
+        "/services/data/v99.0/limits",
+        "/services/data/v66.5/limits",
+        "/services/data/v20.0/limits",
+    ],
+)
+def test_what_has_to_be_called_by_itself_and_versions_that_are_none(api: Api, url: str) -> None:
+    part = {"method": "GET", "url": url, "referenceId": "a"}
+    answer = api("POST", "/composite", json={"compositeRequest": [part]})
+    assert answer.status_code == 200
+    assert answer.json()["compositeResponse"][0]["httpStatusCode"] in (404, 410)
+    answer = api("POST", "/composite/batch", json={"batchRequests": [part]})
+    assert answer.json()["results"][0]["statusCode"] in (404, 410)
+
+
+@pytest.mark.parametrize("headers", [5, "x", [1]])
+def test_headers_that_are_none(api: Api, headers: Any) -> None:
+    part = {"method": "GET", "url": f"{BASE}/limits", "referenceId": "a", "httpHeaders": headers}
+    answer = api("POST", "/composite", json={"compositeRequest": [part]})
+    assert answer.json()[0]["errorCode"] == "JSON_PARSER_ERROR"
+
+
+def test_a_tree_may_be_five_levels_deep(api: Api) -> None:
+    tree: dict[str, Any] = typed("Account", Name="Leaf")
+    for level in range(10):
+        tree["attributes"]["referenceId"] = f"r{level}"
+        tree = typed("Account", Name="Over", ChildAccounts={"records": [tree]})
+    tree["attributes"]["referenceId"] = "root"
+    answer = api("POST", "/composite/tree/Account", json={"records": [tree]})
+    assert answer.json()[0]["errorCode"] == "LIMIT_EXCEEDED"

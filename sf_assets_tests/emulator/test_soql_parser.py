@@ -1,5 +1,6 @@
 """SOQL text to tree and back."""
 
+import dataclasses
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -90,7 +91,7 @@ def queries(select: st.SearchStrategy[Any]) -> st.SearchStrategy[nodes.Query]:
         offset=st.none() | st.integers(0, 2000),
         security_enforced=st.booleans(),
         all_rows=st.booleans(),
-    )
+    ).map(lambda q: q if q.group_by else dataclasses.replace(q, having=None))
 
 
 selected = st.builds(nodes.Selected, expressions, st.none() | names)
@@ -153,6 +154,8 @@ def test_errors_point_at_the_place(text: str, message: str) -> None:
         "SELECT Id FROM Account WHERE CreatedDate > 2026-02-30",
         "SELECT Id FROM Account WHERE CreatedDate > 2026-01-01T10:00:00",
         "SELECT Id FROM Account ORDER Name",
+        "SELECT Name FROM Account HAVING COUNT(Id) > 1",
+        "SELECT Id FROM Account WHERE Id IN (SELECT Id FROM Account HAVING COUNT(Id) > 1)",
         "SELECT Id FROM Account; DROP",
     ],
 )
