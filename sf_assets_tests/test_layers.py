@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sf_assets"
 BASE = {
-    "catalog", "changes", "describe", "errors", "expectations", "failures", "naming", "private",
-    "quality", "settings", "stopping", "windows",
+    "addresses", "catalog", "changes", "describe", "errors", "expectations", "failures", "naming",
+    "private", "quality", "settings", "stopping", "windows",
 }  # fmt: skip
 ALLOWED = {
     "salesforce": BASE | {"salesforce"},

@@ -9,9 +9,11 @@ from urllib.parse import urljoin, urlsplit
 from xml.sax.saxutils import escape
 
 import requests
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 
+from sf_assets.addresses import is_private, may_belong, shown
 from sf_assets.errors import ConfigError, LoginError, OrgUnreachableError
-from sf_assets.salesforce.refusals import login_advice
+from sf_assets.salesforce.refusals import PASSING, login_advice
 from sf_assets.settings import Credentials
 
 TIMEOUT = (10, 60)
@@ -21,6 +23,7 @@ BUSY = frozenset({406, 420, 429, 500, 502, 503, 504})
 """Statuses by which an org, or what stands before it, says: not now. 406 comes in bursts of
 describes (api.md §2.1)."""
 
+_BRIEF = 200
 _JWT_SECONDS = 180
 _SOAP_VERSION = "59.0"  # SOAP login() is not offered from 65.0 on (api.md §1.3)
 _ORG_ID = re.compile(r"00D\w{12}(\w{3})?")
@@ -44,6 +47,10 @@ class Token:
         return f"Token(instance_url={self.instance_url!r}, org_id={self.org_id!r})"
 
 
+class _CutShortError(OrgUnreachableError):
+    """A login was answered, but not to the end: that may pass, and no password was found wrong."""
+
+
 def login(credentials: Credentials) -> Token:
     """Open a session by the flow that the credentials allow.
 
@@ -57,9 +64,14 @@ def login(credentials: Credentials) -> Token:
     """
     url = _base_url(credentials)
     form = _form(credentials, url)
-    if form is None:
-        return _soap_login(credentials, url)
-    return _token_login(credentials, url, form)
+
+    def ask() -> Token:
+        return _token_login(credentials, url, form) if form else _soap_login(credentials, url)
+
+    try:
+        return ask()
+    except _CutShortError:
+        return ask()
 
 
 def _base_url(credentials: Credentials) -> str:
@@ -77,6 +89,11 @@ def _base_url(credentials: Credentials) -> str:
         raise ConfigError(
             f"SALESFORCE_LOGIN_URL is {credentials.login_url!r}; it must be an address such as "
             "https://example.my.salesforce.com"
+        )
+    if not is_private(credentials.login_url):
+        raise ConfigError(
+            f"SALESFORCE_LOGIN_URL is http://{parts.hostname}; secrets would go there for all to "
+            "read: make it https:// (http is for this machine alone)"
         )
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
@@ -141,7 +158,7 @@ def _token_login(credentials: Credentials, url: str, form: dict[str, str]) -> To
     body = _json(response)
     if response.status_code == requests.codes.ok and body.get("access_token"):
         org_id = "".join(str(body.get("id")).rstrip("/").split("/")[-2:-1])
-        instance = str(body.get("instance_url") or url).rstrip("/")
+        instance = _instance(url, str(body.get("instance_url") or url))
         named = _ORG_ID.fullmatch(org_id)
         return Token(str(body["access_token"]), instance, org_id if named else None)
     code = body.get("error")
@@ -174,14 +191,32 @@ def _soap_login(credentials: Credentials, url: str) -> Token:
         reason = "of this user"
         raise _refused(credentials, url, response.status_code, "PASSWORD_EXPIRED", reason)
     if found.get("sessionId") and found.get("serverUrl"):
-        server = urlsplit(found["serverUrl"])
-        instance = f"{server.scheme}://{server.netloc}"
+        instance = _instance(url, found["serverUrl"])
         return Token(found["sessionId"], instance, found.get("organizationId"))
     code = found.get("exceptionCode") or found.get("faultcode", "").rpartition(":")[2]
     if not code:
         raise _not_salesforce(url, response)
     reason = found.get("exceptionMessage") or found.get("faultstring", "")
     raise _refused(credentials, url, response.status_code, code, reason)
+
+
+def _instance(login_url: str, told: str) -> str:
+    """Where the org says that it is, if the session's token may be sent there.
+
+    Raises:
+        LoginError: It may not.
+    """
+    try:
+        parts = urlsplit(told)
+        if may_belong(login_url, told) and parts.port != 0:
+            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    except ValueError:
+        pass
+    raise LoginError(
+        f"{login_url} let us in and says that the org is at {shown(told)[:_BRIEF]}, which is "
+        "neither its own domain nor one of Salesforce's, or not https; nothing was sent there: "
+        "check SALESFORCE_LOGIN_URL"
+    )
 
 
 def _post(url: str, **request: Any) -> requests.Response:
@@ -194,7 +229,8 @@ def _post(url: str, **request: Any) -> requests.Response:
             "SALESFORCE_LOGIN_URL, and REQUESTS_CA_BUNDLE behind a proxy of your own"
         ) from None
     except requests.RequestException as error:
-        raise OrgUnreachableError(
+        kind = _CutShortError if _was_cut_short(error) else OrgUnreachableError
+        raise kind(
             f"nothing answers at {url} ({type(error).__name__}); check SALESFORCE_LOGIN_URL and "
             "the network"
         ) from None
@@ -206,6 +242,13 @@ def _post(url: str, **request: Any) -> requests.Response:
             status=response.status_code,
         )
     return response
+
+
+def _was_cut_short(error: requests.RequestException) -> bool:
+    """Whether somebody was there: the connection was made, and ended too soon."""
+    if isinstance(error, ChunkedEncodingError | ContentDecodingError):
+        return True
+    return isinstance(error, requests.ConnectionError) and "Connection aborted" in str(error)
 
 
 def _json(response: requests.Response) -> dict[str, Any]:
@@ -224,18 +267,28 @@ def _not_salesforce(url: str, response: requests.Response) -> OrgUnreachableErro
             status=response.status_code,
         )
     kind = response.headers.get("Content-Type", "no content type")
-    return OrgUnreachableError(
+    looks_right = response.ok and ("json" in kind or "xml" in kind)
+    return (_CutShortError if looks_right else OrgUnreachableError)(
         f"{url} answered {response.status_code} ({kind}), which is not how a Salesforce org "
         "answers a login; check SALESFORCE_LOGIN_URL",
         status=response.status_code,
     )
 
 
-def _refused(credentials: Credentials, url: str, status: int, code: str, reason: str) -> LoginError:
+def _refused(
+    credentials: Credentials, url: str, status: int, code: str, reason: str
+) -> LoginError | OrgUnreachableError:
     given = credentials
     for secret in (given.client_secret, given.password, given.security_token, given.refresh_token):
         if secret:  # a refusal may quote what it refuses
             reason = reason.replace(_reveal(secret), "…")
+    if code in PASSING:
+        return OrgUnreachableError(
+            f"{url} could not log us in now: {code} ({reason}); run again later and see "
+            "status.salesforce.com",
+            status=requests.codes.unavailable,
+            code=code,
+        )
     return LoginError(
         f"{url} refused the login: {code} ({reason}); {login_advice(code, reason)}",
         status=status,

@@ -75,6 +75,18 @@ _REASONS = {
 }
 """What the text of a refusal says, where its code can mean many things."""
 
+PASSING = frozenset(
+    {
+        "FUNCTIONALITY_TEMPORARILY_UNAVAILABLE",
+        "SERVER_UNAVAILABLE",
+        "UNKNOWN_EXCEPTION",
+        "server_error",
+        "temporarily_unavailable",
+        "unknown_error",
+    }
+)
+"""Codes by which a login host says that it failed, not that we did."""
+
 _MEANS_MANY_THINGS = {"invalid_grant", "invalid_request", "access_denied", "INVALID_SESSION_ID"}
 
 

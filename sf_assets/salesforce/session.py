@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -75,12 +75,10 @@ class OrgSession(requests.Session):
         self._login_lock = threading.Lock()
         self._refusal: LoginError | None = None
         self.clock = Clock()
+        self._left: set[str] = set()
         self.token = self._log_in(BUSY)
         self.budget = Budget(self.token.instance_url, reserve_percent, self.clock.last_believed)
-        if self.token.instance_url.startswith("http://"):
-            host = self.token.instance_url.removeprefix("http://")
-            self.mount(f"https://{host}/", _PlainHttp(pool_maxsize=64))
-        self.mount(f"{self.token.instance_url}/", HTTPAdapter(pool_maxsize=64))
+        self._connect(self.token.instance_url)
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """Send a request until it is answered, renewing the session once if it has expired."""
@@ -89,6 +87,7 @@ class OrgSession(requests.Session):
         renewed = False
         while True:
             token = self.token
+            request.url = self._address(request.url or "")
             request.headers["Authorization"] = f"Bearer {token.access_token}"
             response = self._attempt(request, waits, options)
             if _expired(response) and not renewed:
@@ -106,6 +105,23 @@ class OrgSession(requests.Session):
                 self.budget.refused(request)
             raise error
         return response
+
+    def _connect(self, instance_url: str) -> None:
+        if instance_url.startswith("http://"):
+            host = instance_url.removeprefix("http://")
+            self.mount(f"https://{host}/", _PlainHttp(pool_maxsize=64))
+        self.mount(f"{instance_url}/", HTTPAdapter(pool_maxsize=64))
+
+    def _address(self, url: str) -> str:
+        """A request's address, at the instance where the org is now.
+
+        Links and clients keep the address of the login at which they were made.
+        """
+        parts = urlsplit(url)
+        if parts.netloc not in self._left:
+            return url
+        here = urlsplit(self.token.instance_url)
+        return urlunsplit(parts._replace(scheme=here.scheme, netloc=here.netloc))
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Where a redirect leads; only within the org, for the token is for nobody else."""
@@ -169,10 +185,24 @@ class OrgSession(requests.Session):
                 raise self._refusal
             if self.token is stale:
                 try:
-                    self.token = self._log_in(BUSY | {None})
+                    self._move_to(self._log_in(BUSY | {None}))
                 except LoginError as refusal:
                     self._refusal = refusal
                     raise
+
+    def _move_to(self, token: Token) -> None:
+        """Go on with a new session, which may be at another instance; never with another org."""
+        before = self.token
+        if token.org_id and before.org_id and token.org_id != before.org_id:
+            raise LoginError(
+                f"the new login leads to org {token.org_id}, and this run is at work on org "
+                f"{before.org_id}; nothing more was asked: check the credentials, then run again"
+            )
+        if token.instance_url != before.instance_url:
+            self._connect(token.instance_url)
+            self._left.add(urlsplit(before.instance_url).netloc)
+            self._left.discard(urlsplit(token.instance_url).netloc)
+        self.token = token
 
     def _log_in(self, passing: Container[int | None]) -> Token:
         """Open a session.

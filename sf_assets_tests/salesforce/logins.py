@@ -4,6 +4,7 @@ import traceback
 from typing import Any
 
 from sf_assets.settings import Credentials
+from sf_assets_tests.salesforce.scripted import Reply
 from sf_assets_tests.salesforce.scripted_org import ORG_ID, USER_ID
 
 PASSWORD, TOKEN, SECRET = "pa<ss>&\"wörd'", "SecurityToken", "connected-app-secret"
@@ -38,3 +39,23 @@ def assert_no_secret(text: str, *more: str) -> None:
     """Nothing that was presented stands in a text."""
     for secret in (*SECRETS, PASSWORD + TOKEN, *more):
         assert secret not in text
+
+
+def soap_answer(**changes: str) -> Reply:
+    """What SOAP login answers (api.md §1.3)."""
+    values = {
+        "metadataServerUrl": "https://example.my.salesforce.com/services/Soap/m/59.0/00D",
+        "passwordExpired": "false",
+        "serverUrl": f"https://example.my.salesforce.com/services/Soap/u/59.0/{ORG_ID}",
+        "sessionId": "00D5g000004vXYZ!AQsoap",
+        "userId": USER_ID,
+        **changes,
+    }
+    inner = "".join(f"<{name}>{value}</{name}>" for name, value in values.items())
+    body = (
+        '<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv='
+        '"http://schemas.xmlsoap.org/soap/envelope/" xmlns="urn:partner.soap.sforce.com">'
+        f"<soapenv:Body><loginResponse><result>{inner}<userInfo><organizationId>{ORG_ID}"
+        "</organizationId></userInfo></result></loginResponse></soapenv:Body></soapenv:Envelope>"
+    )
+    return Reply(200, body.encode(), {"Content-Type": "text/xml;charset=UTF-8"})

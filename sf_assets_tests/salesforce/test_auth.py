@@ -17,8 +17,8 @@ from sf_assets.emulator.metadata import standard_schema
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Credentials as Accepted
 from sf_assets.emulator.settings import Settings
-from sf_assets.errors import ConfigError, LoginError
-from sf_assets.salesforce.auth import Token, login
+from sf_assets.errors import ConfigError, LoginError, OrgUnreachableError
+from sf_assets.salesforce.auth import BUSY, Token, login
 from sf_assets.settings import load_credentials
 from sf_assets_tests.salesforce.logins import (
     APP,
@@ -32,10 +32,11 @@ from sf_assets_tests.salesforce.logins import (
     USER,
     assert_no_secret,
     credentials,
+    soap_answer,
     told,
 )
 from sf_assets_tests.salesforce.scripted import Reply, ScriptedServer, as_json
-from sf_assets_tests.salesforce.scripted_org import ORG_ID, USER_ID
+from sf_assets_tests.salesforce.scripted_org import ORG_ID
 
 
 @pytest.fixture(scope="module")
@@ -161,26 +162,6 @@ def test_a_private_key_goes_before_a_password(server: ScriptedServer, key_file: 
     assert "assertion" in server.heard[0].form()
 
 
-def soap_answer(**changes: str) -> Reply:
-    """What SOAP login answers (api.md §1.3)."""
-    values = {
-        "metadataServerUrl": "https://example.my.salesforce.com/services/Soap/m/59.0/00D",
-        "passwordExpired": "false",
-        "serverUrl": f"https://example.my.salesforce.com/services/Soap/u/59.0/{ORG_ID}",
-        "sessionId": "00D5g000004vXYZ!AQsoap",
-        "userId": USER_ID,
-        **changes,
-    }
-    inner = "".join(f"<{name}>{value}</{name}>" for name, value in values.items())
-    body = (
-        '<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv='
-        '"http://schemas.xmlsoap.org/soap/envelope/" xmlns="urn:partner.soap.sforce.com">'
-        f"<soapenv:Body><loginResponse><result>{inner}<userInfo><organizationId>{ORG_ID}"
-        "</organizationId></userInfo></result></loginResponse></soapenv:Body></soapenv:Envelope>"
-    )
-    return Reply(200, body.encode(), {"Content-Type": "text/xml;charset=UTF-8"})
-
-
 def test_soap_login_keeps_scheme_host_and_port_of_the_server_url(server: ScriptedServer) -> None:
     server.on("POST", SOAP, soap_answer(serverUrl="http://127.0.0.1:8080/services/Soap/u/59.0/00D"))
     token = login(credentials(server.url, **USER))
@@ -199,8 +180,8 @@ def test_soap_login_carries_any_password_unharmed(server: ScriptedServer) -> Non
 
 
 def test_the_instance_url_never_ends_in_a_slash(server: ScriptedServer) -> None:
-    server.on("POST", OAUTH, as_json({**GRANTED, "instance_url": "https://example.com/"}))
-    assert login(credentials(server.url, **APP)).instance_url == "https://example.com"
+    server.on("POST", OAUTH, as_json({**GRANTED, "instance_url": "https://na1.salesforce.com/"}))
+    assert login(credentials(server.url, **APP)).instance_url == "https://na1.salesforce.com"
 
 
 @pytest.mark.parametrize("identity", [None, "", "https://host/id", "https://host:8080/x/y/"])
@@ -303,7 +284,7 @@ def test_a_locked_out_user_of_soap_login(server: ScriptedServer) -> None:
         ("LOGIN_MUST_USE_SECURITY_TOKEN", "SALESFORCE_SECURITY_TOKEN"),
         ("API_DISABLED_FOR_ORG", "API Enabled"),
         ("ORG_LOCKED", "org is closed"),
-        ("SERVER_UNAVAILABLE", "credentials"),
+        ("SOMETHING_NEW", "credentials"),
     ],
 )
 def test_every_fault_of_soap_login_is_passed_on_with_advice(
@@ -314,6 +295,16 @@ def test_every_fault_of_soap_login_is_passed_on_with_advice(
         login(credentials(server.url, **USER))
     assert refused.value.code == code
     assert advice in str(refused.value).partition(";")[2]
+
+
+@pytest.mark.parametrize("code", ["SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION"])
+def test_a_login_host_that_fails_has_not_refused_the_password(
+    server: ScriptedServer, code: str
+) -> None:
+    server.on("POST", SOAP, Reply(500, soap_fault(code, f"{code}: too busy"), XML))
+    with pytest.raises(OrgUnreachableError, match="run again later") as failed:
+        login(credentials(server.url, **USER))
+    assert failed.value.status in BUSY
 
 
 def test_an_expired_password_is_not_taken_for_a_session(server: ScriptedServer) -> None:

@@ -7,20 +7,24 @@ from typing import Any
 
 import pytest
 
+from sf_assets.addresses import may_belong
 from sf_assets.emulator.metadata import standard_schema
 from sf_assets.emulator.server import Emulator
-from sf_assets.errors import ConfigError, OrgUnreachableError, SfAssetsError
+from sf_assets.errors import ConfigError, LoginError, OrgUnreachableError, SfAssetsError
 from sf_assets.salesforce import auth
 from sf_assets.salesforce.auth import login
+from sf_assets.salesforce.client import connect
 from sf_assets.settings import Credentials
 from sf_assets_tests.salesforce.logins import (
     APP,
     GRANTED,
     OAUTH,
     SECRET,
+    SOAP,
     USER,
     assert_no_secret,
     credentials,
+    soap_answer,
     told,
 )
 from sf_assets_tests.salesforce.scripted import (
@@ -159,3 +163,86 @@ def test_credentials_are_not_sent_on_to_where_a_redirect_leads(
             login(credentials(server.url, **APP))
         assert "SALESFORCE_LOGIN_URL" in str(refused.value)
         assert elsewhere.heard == []
+
+
+HALF = Reply(200, b'{"access_token": "00D', {"Content-Type": "application/json"})
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        Reply(200, b'{"access_token": "00D', length=500, cut=21),
+        Reply(200, b'{"access_token": "00D', framing="chunked", cut=21),
+        Reply(mute=True),
+        Reply(200, b"{}", length=500, cut=1, reset=True),
+        HALF,
+    ],
+    ids=["cut short", "chunks cut short", "closed", "reset", "half JSON"],
+)
+def test_a_login_that_is_cut_short_once_is_tried_again(server: ScriptedServer, cut: Reply) -> None:
+    server.on("POST", OAUTH, cut, as_json(GRANTED))
+    assert login(credentials(server.url, **APP)).org_id == ORG_ID
+    assert len(server.heard) == 2
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.my.salesforce.com", "http://192.168.1.5:8080", "http://localhost.evil"]
+)
+def test_no_secret_is_sent_in_clear(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("something was sent")
+
+    monkeypatch.setattr("requests.post", never)
+    with pytest.raises(ConfigError, match="make it https://") as refused:
+        login(credentials(url, **APP))
+    assert_no_secret(told(refused.value))
+
+
+ELSEWHERE = [
+    "https://evil.example",
+    "https://example.my.salesforce.com.evil.example",
+    "https://evilsalesforce.com",
+    "https://example.my.salesforce.com@evil.example",
+    "http://example.my.salesforce.com",
+    "ftp://example.my.salesforce.com",
+    "//evil.example",
+    "evil",
+    "https://[::1",
+    "https://evil.example:99999/x",
+    "javascript:alert(1)",
+]
+
+
+@pytest.mark.parametrize("elsewhere", ELSEWHERE)
+@pytest.mark.parametrize("flow", ["oauth", "soap"])
+def test_the_token_is_not_taken_to_where_a_hostile_login_answer_says(
+    server: ScriptedServer, elsewhere: str, flow: str
+) -> None:
+    """`instance_url` and `serverUrl` with another host and scheme once got the bearer token."""
+    server.on("POST", OAUTH, as_json({**GRANTED, "instance_url": elsewhere}))
+    server.on("POST", SOAP, soap_answer(serverUrl=f"{elsewhere}/services/Soap/u/59.0/00D"))
+    with pytest.raises(LoginError, match="nothing was sent there") as refused:
+        connect(credentials(server.url, **(APP if flow == "oauth" else USER)))
+    assert len(server.heard) == 1
+    assert_no_secret(told(refused.value), GRANTED["access_token"])
+
+
+def test_an_org_may_be_elsewhere_in_its_own_domain_or_salesforces() -> None:
+    for login_url, instance in (
+        ("https://login.salesforce.com", "https://example.my.salesforce.com"),
+        ("https://example.my.salesforce.com", "https://example--dev.sandbox.my.salesforce.com"),
+        ("https://example.my.salesforce.mil", "https://example.my.salesforce.mil:8443"),
+        ("https://login.example.org", "https://data.example.org"),
+        ("https://sf.example", "https://sf.example"),
+        ("https://test.salesforce.com", "https://cs1.force.com"),
+        ("http://127.0.0.1:8080", "http://localhost:9090"),
+        ("http://[::1]:8080", "http://127.0.0.1:8080"),
+    ):
+        assert may_belong(login_url, instance), (login_url, instance)
+    for login_url, instance in (
+        ("https://example.my.salesforce.com", "http://127.0.0.1:8080"),
+        ("https://example.my.salesforce.com", "https://localhost"),
+        ("https://10.1.2.3", "https://99.1.2.3"),
+        ("https://sf.example", "https://other.example"),
+    ):
+        assert not may_belong(login_url, instance), (login_url, instance)

@@ -21,7 +21,7 @@ from sf_assets.errors import (
 from sf_assets.salesforce import session
 from sf_assets.salesforce.budget import Standing
 from sf_assets.salesforce.client import Client
-from sf_assets_tests.salesforce.logins import OAUTH, told
+from sf_assets_tests.salesforce.logins import GRANTED, OAUTH, told
 from sf_assets_tests.salesforce.scripted import (
     Answer,
     Heard,
@@ -31,7 +31,7 @@ from sf_assets_tests.salesforce.scripted import (
     failure,
     html,
 )
-from sf_assets_tests.salesforce.scripted_org import DATA, EXPIRED, SECRET, ScriptedOrg
+from sf_assets_tests.salesforce.scripted_org import DATA, EXPIRED, JOBS, SECRET, ScriptedOrg
 
 LIMITS = f"{DATA}/limits"
 GOOD = as_json({"DailyApiRequests": {"Max": 15000, "Remaining": 14998}})
@@ -110,6 +110,39 @@ def test_a_session_that_a_new_login_does_not_heal(org: ScriptedOrg, client: Clie
     assert len(org.calls("GET", LIMITS)) == 2
     for token in org.tokens:
         assert token not in told(refused.value)
+
+
+def test_a_new_login_that_names_another_instance_goes_on_there(
+    org: ScriptedOrg, client: Client
+) -> None:
+    """Orgs are moved; links and jobs made before keep their paths, not their host."""
+    made_before = f"{org.url}{LIMITS}"
+    page = {"totalSize": 2, "done": False, "records": [{}], "nextRecordsUrl": f"{DATA}/query/2"}
+    with ScriptedOrg() as moved:
+        org.on("GET", f"{DATA}/queryAll/?", as_json(page))
+        moved.on("GET", f"{DATA}/query/2", as_json({**page, "done": True}))
+        moved.on("GET", f"{LIMITS}/?", GOOD)
+        moved.on("POST", JOBS, as_json({"id": "750", "state": "InProgress"}))
+        pages = client.rest.pages("SELECT Id FROM Account")
+        next(pages)
+        org.on("POST", OAUTH, moved.grant)
+        org.expire()
+        heard = len(org.heard)
+        assert next(pages)["done"]
+        assert client.session.get(made_before).status_code == 200
+        assert client.rest.limits()["DailyApiRequests"]
+        assert client.bulk.create("SELECT Id FROM Account").id == "750"
+        assert not org.calls("POST", JOBS)
+        assert len(org.heard) <= heard + 3  # the login, and what it met on its way
+        assert client.session.token.instance_url == moved.url
+
+
+def test_a_new_login_to_another_org_ends_the_run(org: ScriptedOrg, client: Client) -> None:
+    other = {**GRANTED, "id": "https://login.salesforce.com/id/00D000000000001EAA/005"}
+    org.on("POST", OAUTH, as_json({**other, "instance_url": org.url}))
+    org.expire()
+    with pytest.raises(LoginError, match="leads to org 00D000000000001EAA"):
+        ask(client)
 
 
 def test_userinfo_says_in_its_own_way_that_the_session_has_expired(
