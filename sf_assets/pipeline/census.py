@@ -19,6 +19,8 @@ from sf_assets.warehouse.cast import cast
 from sf_assets.warehouse.columns import Column, Kind
 from sf_assets.windows import ALWAYS
 
+_FLAG = "IsDeleted"
+
 IDS_A_QUERY = 400
 """So many Ids fit into an address, with the rest of the query."""
 
@@ -36,7 +38,7 @@ class Census:
     piece: Slice
 
     def frames(self) -> Iterator[pl.DataFrame]:
-        """Id and `cursor` of every record; the cursor is null for an object without one."""
+        """Id, `cursor` and `binned` of every record; without a cursor the last two say nothing."""
         for frame in scan(self.lake.store, self.piece):
             yield _typed(frame, self.piece.cursor)
 
@@ -67,7 +69,7 @@ def take_census(org: Org, item: Described, folder: Path) -> Census:
 
 
 def ask_again(org: Org, item: Described, ids: Iterable[Sequence[str]]) -> Iterator[pl.DataFrame]:
-    """Id and `cursor` of those of some records that the org has.
+    """Id, `cursor` and `binned` of those of some records that the org has.
 
     Args:
         org: The org.
@@ -83,12 +85,16 @@ def ask_again(org: Org, item: Described, ids: Iterable[Sequence[str]]) -> Iterat
 
 
 def _keys_of(item: Described) -> Described:
-    names = ("Id", item.cursor) if item.cursor else ("Id",)
+    names = ["Id"]
+    if item.cursor:
+        names += [item.cursor, *(name for name in item.query.fields if name == _FLAG)]
     return replace(item, query=item.query.only(names))
 
 
 def _typed(frame: pl.DataFrame, cursor: str | None) -> pl.DataFrame:
     if cursor is None:
-        return frame.select("Id", pl.lit(None, pl.Datetime("us", "UTC")).alias("cursor"))
+        no_stamp = pl.lit(None, pl.Datetime("us", "UTC")).alias("cursor")
+        return frame.select("Id", no_stamp, pl.lit(value=False).alias("binned"))
     typed, _ = cast(frame, [Column(cursor, Kind.TIMESTAMP)])
-    return typed.select("Id", pl.col(cursor).alias("cursor"))
+    binned = pl.col(_FLAG) == "true" if _FLAG in frame.columns else pl.lit(value=False)
+    return typed.select("Id", pl.col(cursor).alias("cursor"), binned.alias("binned"))

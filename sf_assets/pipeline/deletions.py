@@ -5,11 +5,9 @@ for gone when the org no longer has it under its Id.
 """
 
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import polars as pl
 
@@ -18,11 +16,12 @@ from sf_assets.failures import Work, alone
 from sf_assets.pipeline.census import ask_again
 from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.reconcile import ASKED_SINGLY, compared, copy_silver, cut
-from sf_assets.pipeline.repair import Repair, commit_deletions
+from sf_assets.pipeline.reconcile import ASKED_SINGLY, compared, cut
+from sf_assets.pipeline.repair import Repair, commit_deletions, read_by_id, told_windows
+from sf_assets.pipeline.replay import newest_among
 from sf_assets.storage.lake import Inventory
 from sf_assets.storage.slices import Kind, Slice
-from sf_assets.warehouse.compare import GONE, comparison, live_ids
+from sf_assets.warehouse.compare import RAW
 from sf_assets.windows import BEGIN, Coverage, Window
 
 log = logging.getLogger(__name__)
@@ -109,42 +108,66 @@ def record_told(
 ) -> Iterator[Slice]:
     """Find out which of the records that the org lists as deleted are gone for good.
 
-    Only those are asked for that silver holds for live; if they are many, all Ids are looked at,
-    which costs fewer calls. To be called with the object's lock held.
+    The org is asked for all of them, whatever any table says: a table may lack what raw has. If
+    they are many, all Ids are looked at, which costs fewer calls. Those that the org still has are
+    read where raw does not hold that very version, as when a slow clock stamped the deletion. To be
+    called with the object's lock held.
 
     Yields:
-        The slice that says so, if any are.
+        The slices that say so, if any do.
     """
-    began = org.lake.reading(item.spec.slug, org.client.now())
-    with tempfile.TemporaryDirectory(prefix="sf-assets-") as folder:
-        root = Path(folder)
-        copy_silver(org, item, root, pl.DataFrame({"Id": answer}, {"Id": pl.String}))
-        live = live_ids(root)
-        if len(live) > ASKED_SINGLY:
-            yield from sweep(org, item)
-            return
-        with comparison(root, began, None) as judged:
-            judged.judge(ask_again(org, item, cut(live)))
-            if GONE in judged.counts():
-                yield commit_deletions(org, item, judged.ids((GONE,)), window, began)
-                return
-    org.lake.proofs.add({}, {item.spec.slug: [window]}, began)
+    if len(answer) > ASKED_SINGLY:
+        yield from sweep(org, item)
+        return
+    asked = pl.DataFrame({"Id": answer}, {"Id": pl.String}).unique()
+    there = pl.concat([asked.clear(), *ask_again(org, item, cut(list(answer)))], how="diagonal")
+    gone = asked.join(there, on="Id", how="anti")
+    if len(there):
+        yield from _read_unlike(org, item, there)
+    if len(gone):
+        found_at = org.lake.reading(item.spec.slug, org.client.now())
+        yield commit_deletions(org, item, [gone], window, found_at)
+    else:
+        _note_known(org, item, window)
+
+
+def _read_unlike(org: Org, item: Described, there: pl.DataFrame) -> Iterator[Slice]:
+    """Read records again of which raw's newest version is not that which the org has."""
+    slug = item.spec.slug
+    low = there["cursor"].min()
+    assert isinstance(low, datetime)  # noqa: S101 (for the type checker)
+    refs = org.lake.refs(slug).get(slug, [])
+    unlike = there.join(newest_among(org.lake, refs, low, there), on=there.columns, how="anti")
+    if len(unlike):
+        frame = unlike.rename({"cursor": "org_cursor"})
+        yield from read_by_id(org, item, [frame])
 
 
 def sweep(org: Org, item: Described) -> list[Slice]:
     """Look at all Ids of an object, and record those that are gone.
 
-    To be called with the object's lock held.
+    They are held against the newest versions that raw has, so no table need be there. To be called
+    with the object's lock held.
 
     Raises:
         SuspiciousDeletionsError: More seems to be gone than is believed.
         SalesforceError: The org refuses.
     """
-    with compared(org, item, None) as (judged, began, _):
+    with compared(org, item, None, RAW) as (judged, began, _):
         made = list(Repair(org).record_gone(item, judged, began))
     if not made:
-        org.lake.proofs.add({}, {item.spec.slug: [Window(BEGIN, began)]}, began)
+        _note_known(org, item, Window(BEGIN, began))
     return made
+
+
+def _note_known(org: Org, item: Described, window: Window) -> None:
+    """Note that all deletions of a window are known.
+
+    Of the time that slices speak for nothing is noted: one that is lost is to be found again.
+    """
+    slug = item.spec.slug
+    if unknown := told_windows(org.lake, slug).lacks(window):
+        org.lake.proofs.add({}, {slug: unknown}, org.client.now())
 
 
 def _known_until(slug: str, inventory: Inventory) -> datetime | None:

@@ -7,8 +7,8 @@ import polars as pl
 import pyarrow as pa
 
 from sf_assets.storage.lake import Lake
-from sf_assets.storage.scan import scan
-from sf_assets.storage.slices import Kind, Slice, SliceRef
+from sf_assets.storage.scan import scan, since
+from sf_assets.storage.slices import Kind, SliceRef
 from sf_assets.windows import Window
 
 _SEEDS = (1, 2)
@@ -67,7 +67,7 @@ def known_rows(
         if piece.max_cursor is None or piece.max_cursor < low:
             continue
         alike = piece.columns == tuple(columns)
-        for rows in scan(lake.store, _since(piece, low), None if alike else ["Id", cursor]):
+        for rows in scan(lake.store, since(piece, low), None if alike else ["Id", cursor]):
             frame = rows.filter(pl.col(cursor) >= low)
             read = frame.select(pl.col("Id").hash(), pl.col(cursor).alias("cursor"), "_read_at")
             versions.append(read.with_columns(_digest(frame.select(columns)) if alike else _UNLIKE))
@@ -89,19 +89,11 @@ def _without(
     said += [
         rows.select(pl.col("Id").hash(), pl.col("_read_at").alias("at"))
         for piece in lake.read(patches)
-        for rows in scan(lake.store, _since(piece, low), ["Id"])
+        for rows in scan(lake.store, since(piece, low), ["Id"])
     ]
     last = pl.concat(said).group_by("Id").agg(pl.col("at").max())
     both = versions.join(last, on="Id", how="left")
     return both.filter(pl.col("at").is_null() | (pl.col("at") <= pl.col("_read_at"))).drop("at")
-
-
-def _since(piece: Slice, low: str) -> Slice:
-    """A slice without the files whose cursors all lie before a stamp, which their labels tell."""
-    if piece.cursor is None:
-        return piece
-    parts = tuple(part for part in piece.parts if part.label >= low[: len(part.label)])
-    return piece.model_copy(update={"parts": parts})
 
 
 def _digest(rows: pl.DataFrame) -> pl.DataFrame:

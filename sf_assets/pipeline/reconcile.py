@@ -21,9 +21,17 @@ from sf_assets.pipeline.census import IDS_A_QUERY, ask_again, take_census
 from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.extract import Extractor
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.replay import replay
+from sf_assets.pipeline.replay import copy_raw, replay
 from sf_assets.warehouse.checks import Silver
-from sf_assets.warehouse.compare import DIFFERENT, SUSPECT, Comparison, Day, comparison, copy_keys
+from sf_assets.warehouse.compare import (
+    DIFFERENT,
+    SILVER,
+    SUSPECT,
+    Comparison,
+    Day,
+    comparison,
+    copy_keys,
+)
 from sf_assets.warehouse.duckdb import quoted
 from sf_assets.windows import BEGIN
 
@@ -147,7 +155,7 @@ def _turn(org: Org, item: Described) -> Iterator[None]:
 
 @contextmanager
 def compared(
-    org: Org, item: Described, horizon: datetime | None
+    org: Org, item: Described, horizon: datetime | None, side: str = SILVER
 ) -> Iterator[tuple[Comparison, datetime, Path]]:
     """A comparison of one object in which every difference was found twice.
 
@@ -155,21 +163,23 @@ def compared(
         org: The org.
         item: The object.
         horizon: Records whose cursor in the org lies behind it are not judged.
+        side: What to hold the org against: `SILVER`, or the newest versions of `RAW`.
 
     Yields:
         The comparison, the time of the reading as `Lake.reading` gives it, and the folder with
-        silver's keys.
+        the keys.
     """
     with tempfile.TemporaryDirectory(prefix="sf-assets-") as folder:
         root = Path(folder)
         began = org.lake.reading(item.spec.slug, org.client.now())
         census = take_census(org, item, root / "first")
-        with comparison(root, began, horizon) as judged:
-            copy_silver(org, item, root)
+        copy = _copy_silver if side == SILVER else _copy_newest
+        with comparison(root / side, began, horizon) as judged:
+            copy(org, item, root)
             if suspects := judged.judge(census.frames()):
                 log.info("%s: %d records differ, and are asked again", item.info.name, suspects)
                 again = _ask_again(org, item, judged, suspects, root)
-                copy_silver(org, item, root)
+                copy(org, item, root)
                 judged.amend(again)
             yield judged, began, root
 
@@ -190,8 +200,13 @@ def cut(ids: list[str]) -> Iterator[list[str]]:
         yield ids[start : start + IDS_A_QUERY]
 
 
-def copy_silver(org: Org, item: Described, root: Path, only: pl.DataFrame | None = None) -> None:
-    """Copy silver's keys of an object into a folder; of some Ids alone, where they are given.
+def _copy_newest(org: Org, item: Described, root: Path) -> None:
+    """Copy raw's keys of an object into a folder."""
+    copy_raw(org.lake, org.lake.slices(item.spec.slug), root)
+
+
+def _copy_silver(org: Org, item: Described, root: Path) -> None:
+    """Copy silver's keys of an object into a folder.
 
     Raises:
         ConfigError: There is no table yet.
@@ -203,4 +218,4 @@ def copy_silver(org: Org, item: Described, root: Path, only: pl.DataFrame | None
         if slug not in silver:
             raise ConfigError(f"{org.schema} has no {slug}; run `sf-assets refresh`")
         flagged = "IsDeleted" in silver.columns(slug)
-        copy_keys(connection, quoted(org.schema, slug), root, flagged=flagged, only=only)
+        copy_keys(connection, quoted(org.schema, slug), root, flagged=flagged)

@@ -15,10 +15,20 @@ from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.extract import Extractor, Order
 from sf_assets.pipeline.org import Org
 from sf_assets.salesforce.rest import SOQL_BYTES
+from sf_assets.storage.lake import Lake
 from sf_assets.storage.parts import DAY, Layout, write_page
 from sf_assets.storage.slices import Counts, Kind, Slice, new_slice_id
-from sf_assets.warehouse.compare import AHEAD, BACK, GONE, MISSING, OUTDATED, PURGED, Comparison
-from sf_assets.windows import BEGIN, Window, utc_day
+from sf_assets.warehouse.compare import (
+    AHEAD,
+    BACK,
+    CHANGED,
+    GONE,
+    MISSING,
+    OUTDATED,
+    PURGED,
+    Comparison,
+)
+from sf_assets.windows import BEGIN, Coverage, Window, utc_day
 
 log = logging.getLogger(__name__)
 
@@ -72,25 +82,48 @@ class Repair:
                 f"--accept-deletions --object {item.info.name}`"
             )
         if gone + counts.get(PURGED, 0):
-            window = Window(BEGIN, began)
-            yield commit_deletions(self.org, item, judged.ids((GONE, PURGED)), window, began)
+            slug, lake = item.spec.slug, self.org.lake
+            # Each slice speaks for time that no other does: if it is lost, that is noticed.
+            last, *before = told_windows(lake, slug).lacks(Window(BEGIN, began))
+            yield commit_deletions(self.org, item, judged.ids((GONE, PURGED)), last, began)
+            lake.proofs.add({}, {slug: before} if before else {}, began)
 
     def _read_again(self, item: Described, judged: Comparison) -> Iterator[Slice]:
-        kinds = (MISSING, OUTDATED, AHEAD, BACK)
+        kinds = (MISSING, OUTDATED, AHEAD, CHANGED, BACK)
         counts = judged.counts()
-        extractor = Extractor(self.org)
-        try:
-            if item.cursor is None or not any(counts.get(kind) for kind in kinds):
-                orders: Iterable[Order] = []
-            elif sum(counts.get(kind, 0) for kind in kinds) <= _ONE_BY_ONE:
-                orders = _by_id(item, judged.ids(kinds))
-            else:
-                orders = _by_days(item, judged.ids(kinds))
-            for order in orders:
-                if piece := extractor.extract(order):
-                    yield piece
-        finally:
-            extractor.close()
+        if item.cursor is None or not any(counts.get(kind) for kind in kinds):
+            return
+        if sum(counts.get(kind, 0) for kind in kinds) <= _ONE_BY_ONE:
+            yield from read_by_id(self.org, item, judged.ids(kinds))
+        else:
+            yield from _extracted(self.org, _by_days(item, judged.ids(kinds)))
+
+
+def read_by_id(org: Org, item: Described, frames: Iterable[pl.DataFrame]) -> Iterator[Slice]:
+    """Read records again, one by one. To be called with the object's lock held.
+
+    Args:
+        org: The org.
+        item: The object.
+        frames: Ids of records, and their `org_cursor`.
+    """
+    yield from _extracted(org, orders_by_id(item, frames))
+
+
+def _extracted(org: Org, orders: Iterable[Order]) -> Iterator[Slice]:
+    extractor = Extractor(org)
+    try:
+        for order in orders:
+            if piece := extractor.extract(order):
+                yield piece
+    finally:
+        extractor.close()
+
+
+def told_windows(lake: Lake, slug: str) -> Coverage:
+    """Windows of time in which all deletions of an object are known by slices."""
+    refs = lake.refs(slug).get(slug, [])
+    return Coverage(ref.window for ref in refs if ref.kind is Kind.DELETIONS)
 
 
 def commit_deletions(
@@ -135,7 +168,7 @@ def commit_deletions(
     return piece
 
 
-def _by_id(item: Described, frames: Iterable[pl.DataFrame]) -> Iterator[Order]:
+def orders_by_id(item: Described, frames: Iterable[pl.DataFrame]) -> Iterator[Order]:
     """Orders for records one by one; the window says where their cursors lie."""
     at_once = _ids_at_once(item)
     for frame in frames:

@@ -50,6 +50,14 @@ def scan(
             yield waiting.popleft().result().with_columns(origin)
 
 
+def since(piece: Slice, low: str) -> Slice:
+    """A slice without the files whose cursors all lie before a stamp, which their labels tell."""
+    if piece.cursor is None:
+        return piece
+    parts = tuple(part for part in piece.parts if part.label >= low[: len(part.label)])
+    return piece.model_copy(update={"parts": parts})
+
+
 def _read(store: Store, part: Part, columns: Sequence[str] | None) -> pl.DataFrame:
     # Polars reads text columns several times as fast as pyarrow: it need not copy repeated values.
     chosen = list(columns) if columns is not None else None

@@ -1,6 +1,6 @@
-"""The records of an org, by Id and cursor, against those of silver: which differ, and how.
+"""The records of an org, by Id and cursor, against those of silver or raw: which differ, and how.
 
-Both sides are files. The warehouse is open only while silver's keys are copied; the comparison is
+All sides are files. The warehouse is open only while silver's keys are copied; the comparison is
 made in a database of its own, on disk and in little memory.
 """
 
@@ -17,18 +17,22 @@ import polars as pl
 from sf_assets.warehouse.duckdb import text_literal
 from sf_assets.warehouse.stage import insert
 
-_KEYS = "silver.parquet"
+SILVER, RAW = "silver.parquet", "raw.parquet"
+"""Files of a folder with the keys of each side."""
+
 _MEMORY_LIMIT = "400MB"
+_TOLD = "Id VARCHAR, cursor TIMESTAMPTZ, binned BOOLEAN"
 
 # How a record differs.
 MISSING = "missing"  # only the org has it
 OUTDATED = "outdated"  # the org has a newer version
-AHEAD = "ahead"  # silver has a newer version
+AHEAD = "ahead"  # the org's present version has an older stamp
+CHANGED = "changed"  # the org says something else under the same stamp
 BACK = "back"  # silver holds it for gone
 GONE = "gone"  # only silver has it, live
 PURGED = "purged"  # only silver has it, as deleted
 
-DIFFERENT = frozenset({MISSING, OUTDATED, AHEAD, BACK, GONE})
+DIFFERENT = frozenset({MISSING, OUTDATED, AHEAD, CHANGED, BACK, GONE})
 """What makes the two sides unequal; that a deleted record was purged does not."""
 
 SUSPECT = DIFFERENT | {PURGED}
@@ -58,7 +62,6 @@ def copy_keys(
     folder: Path,
     *,
     flagged: bool,
-    only: pl.DataFrame | None = None,
 ) -> None:
     """Copy Id, cursor, read time and deletion marks of a silver table into a folder.
 
@@ -67,63 +70,61 @@ def copy_keys(
         table: The table, as SQL writes it.
         folder: Where to.
         flagged: Whether the object has `IsDeleted`.
-        only: Ids to copy; None for all.
     """
     binned = "coalesce(IsDeleted, false)" if flagged else "false"
-    target = text_literal(str(folder / _KEYS))
-    chosen = table
-    if only is not None:
-        connection.register("chosen", only)
-        chosen = f"{table} SEMI JOIN chosen USING (Id)"
+    target = text_literal(str(folder / SILVER))
     connection.execute(
         f"COPY (SELECT Id, _cursor AS cursor, _read_at AS read_at, _deleted AS deleted, "
-        f"{binned} AS binned FROM {chosen}) TO {target} (FORMAT parquet)"
+        f"{binned} AS binned FROM {table}) TO {target} (FORMAT parquet)"
     )
 
 
-def live_ids(folder: Path) -> list[str]:
-    """Ids of the records copied into a folder that are not deleted in any way."""
-    keys = pl.scan_parquet(folder / _KEYS).filter(~pl.col("deleted") & ~pl.col("binned"))
-    return keys.select("Id").collect()["Id"].to_list()
-
-
-def replayed_differences(
+def write_newest(
     folder: Path,
     *,
     versions: Iterable[pl.DataFrame],
     deletions: Iterable[pl.DataFrame],
     snapshot: datetime | None,
-) -> int:
-    """Records in which silver's keys are not the newest of these versions.
+) -> None:
+    """Work out the newest version of each record, and write its keys into a folder as raw's.
 
     Args:
-        folder: Where silver's keys were copied to.
-        versions: Id, cursor, `_read_at` and `_slice` of all versions, in any order.
+        folder: Where to, and where there is room to spill.
+        versions: Id, cursor, `_read_at`, `_slice` and `binned` of all versions, in any order.
         deletions: Id and `_read_at` of records found to be gone.
         snapshot: When the last full snapshot was read; what it had not is gone.
     """
+    target = text_literal(str(folder / RAW))
     with _scratch(folder) as database:
-        run = database.execute
         version = "Id VARCHAR, cursor TIMESTAMPTZ, _read_at TIMESTAMPTZ, _slice VARCHAR"
-        _fill(database, "versions", version, versions)
+        _fill(database, "versions", f"{version}, binned BOOLEAN", versions)
         _fill(database, "deletions", "Id VARCHAR, _read_at TIMESTAMPTZ", deletions)
-        keys = text_literal(str(folder / _KEYS))
-        ((different,),) = run(
+        database.execute("CREATE TABLE snapshot AS SELECT $at::TIMESTAMPTZ AS at", {"at": snapshot})
+        database.execute(
             f"""
-            WITH newest AS (
-                SELECT Id, max((_read_at, cursor, _slice)) AS v FROM versions GROUP BY Id
-            ), gone AS (SELECT Id, max(_read_at) AS at FROM deletions GROUP BY Id),
-            replayed AS (
-                SELECT n.Id, v[2] AS cursor,
-                    coalesce(v[1] < g.at, false) OR coalesce(v[1] < $snapshot, false) AS deleted
-                FROM newest n LEFT JOIN gone g USING (Id)
-            )
-            SELECT count(*) FROM replayed r FULL JOIN read_parquet({keys}) s ON r.Id = s.Id
-            WHERE r.Id IS NULL OR s.Id IS NULL OR r.cursor <> s.cursor OR r.deleted <> s.deleted
-            """,
-            {"snapshot": snapshot},
+            COPY (
+                WITH newest AS (
+                    SELECT Id, max((_read_at, cursor, _slice, binned)) AS v
+                    FROM versions GROUP BY Id
+                ), gone AS (SELECT Id, max(_read_at) AS at FROM deletions GROUP BY Id)
+                SELECT n.Id, v[2] AS cursor, v[1] AS read_at, v[4] AS binned,
+                    coalesce(v[1] < g.at, false) OR coalesce(v[1] < s.at, false) AS deleted
+                FROM newest n LEFT JOIN gone g USING (Id) CROSS JOIN snapshot s
+            ) TO {target} (FORMAT parquet)
+            """
+        )
+
+
+def differing(folder: Path) -> int:
+    """Records of which silver's keys, copied into a folder, are not raw's newest."""
+    with _scratch(folder) as database:
+        silver, raw = (text_literal(str(folder / side)) for side in (SILVER, RAW))
+        ((count,),) = database.execute(
+            f"SELECT count(*) FROM read_parquet({raw}) r FULL JOIN read_parquet({silver}) s "
+            "ON r.Id = s.Id WHERE r.Id IS NULL OR s.Id IS NULL OR r.cursor <> s.cursor "
+            "OR r.deleted <> s.deleted"
         ).fetchall()
-        return int(different)
+        return int(count)
 
 
 class Comparison:
@@ -131,8 +132,8 @@ class Comparison:
 
     Args:
         database: A database for it alone.
-        folder: Where silver's keys were copied to.
-        began: The org was read after this; younger rows of silver are not judged.
+        keys: The file with the keys of our side, `SILVER` or `RAW`.
+        began: The org was read after this; younger rows of ours are not judged.
         horizon: Records whose cursor in the org lies behind it are not judged; None for an object
             without a cursor.
     """
@@ -140,13 +141,13 @@ class Comparison:
     def __init__(
         self,
         database: duckdb.DuckDBPyConnection,
-        folder: Path,
+        keys: Path,
         began: datetime,
         horizon: datetime | None,
     ) -> None:
         self._database = database
         self._run = database.execute
-        self._folder = folder
+        self._keys = keys
         self._began = began
         self._horizon = horizon
 
@@ -154,9 +155,9 @@ class Comparison:
         """Compare; how many records differ, purged ones included.
 
         Args:
-            org: What the org has: frames of Id and `cursor`, a UTC time or null.
+            org: What the org has: frames of Id, `cursor`, a UTC time or null, and `binned`.
         """
-        _fill(self._database, "org", "Id VARCHAR, cursor TIMESTAMPTZ", org)
+        _fill(self._database, "org", _TOLD, org)
         self._judge()
         return sum(n for what, n in self.counts().items() if what in SUSPECT)
 
@@ -167,7 +168,7 @@ class Comparison:
         """
         kinds = {"kinds": sorted(SUSPECT)}
         self._run("CREATE TABLE suspects AS SELECT Id FROM judged WHERE what = ANY($kinds)", kinds)
-        _fill(self._database, "again", "Id VARCHAR, cursor TIMESTAMPTZ", again)
+        _fill(self._database, "again", _TOLD, again)
         self._run("DELETE FROM org WHERE Id IN (FROM suspects)")
         self._run("INSERT INTO org FROM again WHERE Id IN (FROM suspects)")
         self._judge()
@@ -178,7 +179,8 @@ class Comparison:
         )
 
     def _judge(self) -> None:
-        keys = text_literal(str(self._folder / _KEYS))
+        keys = text_literal(str(self._keys))
+        same = "o.cursor = s.cursor AND o.binned = s.binned"
         judged = "coalesce(o.cursor < $horizon, true)" if self._horizon else "true"
         horizon = {"horizon": self._horizon} if self._horizon else {}
         self._run(
@@ -186,13 +188,14 @@ class Comparison:
             CREATE OR REPLACE TABLE judged AS
             SELECT coalesce(o.Id, s.Id) AS Id, o.cursor AS org_cursor, s.cursor AS cursor, CASE
                 WHEN s.Id IS NULL THEN '{MISSING}'
-                WHEN s.read_at >= $began AND (o.Id IS NULL OR o.cursor <> s.cursor) THEN 'young'
+                WHEN s.read_at >= $began AND (o.Id IS NULL OR NOT ({same})) THEN 'young'
                 WHEN o.Id IS NULL AND s.deleted THEN 'known'
                 WHEN o.Id IS NULL AND s.binned THEN '{PURGED}'
                 WHEN o.Id IS NULL THEN '{GONE}'
                 WHEN s.deleted THEN '{BACK}'
                 WHEN o.cursor > s.cursor THEN '{OUTDATED}'
                 WHEN o.cursor < s.cursor THEN '{AHEAD}'
+                WHEN NOT ({same}) THEN '{CHANGED}'
                 ELSE 'equal' END AS what
             FROM org o FULL JOIN read_parquet({keys}) s ON o.Id = s.Id
             WHERE {judged}
@@ -238,10 +241,10 @@ class Comparison:
 
 
 @contextmanager
-def comparison(folder: Path, began: datetime, horizon: datetime | None) -> Iterator[Comparison]:
-    """A comparison, forgotten when the block ends."""
-    with _scratch(folder) as database:
-        yield Comparison(database, folder, began, horizon)
+def comparison(keys: Path, began: datetime, horizon: datetime | None) -> Iterator[Comparison]:
+    """A comparison with the keys of one side, forgotten when the block ends."""
+    with _scratch(keys.parent) as database:
+        yield Comparison(database, keys, began, horizon)
 
 
 @contextmanager

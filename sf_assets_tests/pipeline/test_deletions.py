@@ -1,13 +1,16 @@
 """Deletions for good reach silver by ticks alone, and nothing else is ever marked."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from sf_assets.emulator.fault import Fault
 from sf_assets.emulator.server import Emulator
+from sf_assets.pipeline.load import rebuild
 from sf_assets.pipeline.plan import plan_tick
+from sf_assets.pipeline.sync import execute
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 
@@ -171,3 +174,86 @@ def test_rows_that_leave_a_filter_are_noticed_by_the_sweep(tmp_path: Path, org: 
     org.advance(HOUR)
     workspace.tick()
     assert workspace.rows("SELECT Id FROM silver.case WHERE _deleted") == []
+
+
+def read_without_merging(workspace: Workspace) -> None:
+    """A tick that is killed, or finds the warehouse locked, after its manifests."""
+    here = workspace.org()
+    for done in execute(here, plan_tick(here, here.catalog.select([]))):
+        assert done.error is None, done.slug
+
+
+@pytest.mark.parametrize("way", ["told", "swept"])
+def test_what_is_purged_between_raw_and_merge_is_found(
+    workspace: Workspace, org: Emulator, way: str
+) -> None:
+    name = "Case" if way == "told" else "OpportunityHistory"
+    fresh = [org.records.insert(name, dict(_NEW[name])) for _ in range(5)]
+    org.advance(60)
+    read_without_merging(workspace)
+    for key in fresh:
+        org.records.purge(name, key)
+    org.advance(HOUR + 60 if way == "told" else DAY + HOUR)
+    read_without_merging(workspace)  # nor is any table asked now
+    ticked(workspace, org)
+    assert workspace.rows(
+        f"SELECT count(*) FROM silver.{name}_live WHERE Id IN {tuple(fresh)}"
+    ) == [(0,)]
+
+
+_NEW = {"Case": {"Subject": "short-lived"}, "OpportunityHistory": {"StageName": "short-lived"}}
+
+
+def test_deletions_need_no_warehouse_and_every_warehouse_ends_the_same(
+    workspace: Workspace, org: Emulator
+) -> None:
+    (workspace.folder / "warehouse.duckdb").unlink()
+    case = org.store.rows('SELECT min(Id) FROM "Case" WHERE NOT IsDeleted')[0][0]
+    org.records.purge("Case", case)
+    org.advance(DAY + HOUR)
+    read_without_merging(workspace)
+    assert not (workspace.folder / "warehouse.duckdb").exists()
+    for name in OBJECTS:
+        workspace.load(name.lower())
+        assert differences(org, workspace, name) == []
+
+
+@pytest.mark.parametrize("hours", [2, 30])
+def test_a_deletions_manifest_that_is_lost_is_found_again(
+    workspace: Workspace, org: Emulator, hours: int
+) -> None:
+    case = workspace.rows("SELECT min(Id) FROM silver.case_live")[0][0]
+    gone = workspace.rows("SELECT min(Id) FROM silver.opportunityhistory")[0][0]
+    org.records.purge("Case", case)
+    org.records.purge("OpportunityHistory", gone)
+    org.advance(DAY + HOUR)
+    ticked(workspace, org)
+    org.advance(hours * HOUR)  # others have noted since then that nothing more is gone
+    ticked(workspace, org)
+    lost = list((workspace.folder / "lake").rglob("*_deletions_*.json"))
+    assert {path.parent.name for path in lost} == {"case", "opportunityhistory"}
+    for path in lost:
+        path.unlink()
+    org.advance(DAY + HOUR)
+    ticked(workspace, org)
+    offline = workspace.org()
+    for name in OBJECTS:
+        rebuild(offline, offline.kept_lake, name.lower())
+        assert differences(org, workspace, name) == []
+
+
+def test_a_deletion_under_a_stamp_that_no_window_reaches_is_told(
+    workspace: Workspace, org: Emulator
+) -> None:
+    case = workspace.rows("SELECT min(Id) FROM silver.case_live")[0][0]
+    org.advance(49 * 60)  # to half past: the next tick holds no full hour
+    ticked(workspace, org)
+    org.advance(60)
+    held = org.records.hold(None, org.clock.now() - timedelta(minutes=56))
+    held.delete("Case", case)
+    held.commit()
+    org.advance(600)
+    ticked(workspace, org)
+    assert workspace.rows(f"SELECT IsDeleted FROM silver.case WHERE Id = '{case}'") == [(True,)]
+    kinds = dict(workspace.rows("SELECT kind, count(*) FROM ops.slices GROUP BY 1"))
+    assert kinds["records"] == 1

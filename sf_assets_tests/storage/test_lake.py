@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sf_assets.describe import FieldInfo, ObjectInfo
-from sf_assets.errors import StorageError, WrongOrgError
+from sf_assets.errors import BusyError, StorageError, WrongOrgError
 from sf_assets.storage import proofs as proofs_module
 from sf_assets.storage.lake import Lake, open_lake, owner_of
 from sf_assets.storage.slices import Kind, Slice, new_slice_id
@@ -265,3 +265,27 @@ def test_manifests_are_plain_json_for_anybody_to_read(lake: Lake) -> None:
     assert (document["version"], document["org_id"], document["object"]) == (1, "00D1", "Account")
     assert (document["start"], document["end"]) == ("begin", "20261121T130000Z")
     assert entry.path.startswith("00D1/manifests/account/begin_20261121T130000Z_export_")
+
+
+def test_a_reading_is_later_than_any_before_it_whatever_the_clock_says(lake: Lake) -> None:
+    assert lake.reading("account", at(5)) == at(5)
+    lake.commit(piece(id=new_slice_id(at(5))))
+    assert lake.reading("account", at(5)) == at(5) + timedelta(seconds=1)
+    assert lake.reading("account", at(3)) == at(5) + timedelta(seconds=1)
+    assert lake.reading("account", at(7)) == at(7)
+    assert lake.reading("contact", at(3)) == at(3)
+    lake.note(piece(id=new_slice_id(at(9)), job_id="750"))
+    assert again(lake).reading("account", at(3)) == at(9) + timedelta(seconds=1)
+
+
+def test_a_slice_is_not_committed_under_a_lock_that_was_lost(lake: Lake) -> None:
+    with lake.working("account", "Account"):
+        lake.commit(piece())
+        # Another run took this one for dead, and has ended since.
+        claims = [entry.path for entry in lake.store.list(lake.lock_folder("account"))]
+        lake.store.delete(claims)
+        lake.store.put(f"{lake.lock_folder('account')}/000001.json", b"{}")
+        with pytest.raises(BusyError, match="the lock of Account was lost"):
+            lake.commit(piece(start=1, end=2))
+        lake.commit(piece("Contact"))
+    assert {slug: len(refs) for slug, refs in lake.refs().items()} == {"account": 1, "contact": 1}
