@@ -3,25 +3,65 @@
 The file's folder is where relative paths in it begin.
 """
 
+import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
 from sf_assets.errors import ConfigError
-from sf_assets.naming import ApiName
+from sf_assets.naming import ApiName, folded
 from sf_assets.quality import Declared, Expectation
 from sf_assets.windows import Grain
 
 PACKAGED = Path(__file__).parent / "catalog.yaml"
 PACKAGED_GOLD = Path(__file__).parent / "gold"
 OrgName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$")]
+
+_OWNER = re.compile(r"team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
+_TAG_KEY = re.compile(r"([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}")
+_TAG_VALUE = re.compile(r"[A-Za-z0-9_.-]{0,63}")
+_RESERVED_TAGS = ("dagster/", "salesforce/")
+_FIRST_START = date(1999, 1, 1)  # Salesforce has no older stamps
+
+
+def _owner(name: str) -> str:
+    if not _OWNER.fullmatch(name):
+        raise ValueError("Dagster takes `team:name` or an e-mail address")
+    return name
+
+
+def _tag_key(key: str) -> str:
+    if not _TAG_KEY.fullmatch(key) or key.startswith(_RESERVED_TAGS):
+        raise ValueError(
+            "Dagster takes up to 63 letters, digits, `_`, `-` and `.`, before which a name of that "
+            "kind and `/` may stand, which is not `dagster/` or `salesforce/`"
+        )
+    return key
+
+
+def _tag_value(value: str) -> str:
+    if not _TAG_VALUE.fullmatch(value):
+        raise ValueError("Dagster takes up to 63 letters, digits, `_`, `-` and `.`")
+    return value
+
+
+def _start(day: date) -> date:
+    if not _FIRST_START <= day <= datetime.now(UTC).date():
+        raise ValueError(f"the first partition lies between {_FIRST_START} and today")
+    return day
+
+
+Owner = Annotated[str, AfterValidator(_owner)]
+TagKey = Annotated[str, AfterValidator(_tag_key)]
+TagValue = Annotated[str, AfterValidator(_tag_value)]
+Start = Annotated[date, AfterValidator(_start)]
 
 
 class ObjectSpec(BaseModel):
@@ -38,20 +78,30 @@ class ObjectSpec(BaseModel):
         owners: Dagster owners: `team:name` or an e-mail address.
         tags: Dagster tags.
         checks: What is expected of its live rows.
+        file: The catalogue that it is of.
+        lines: Lines of the entries of `fields` and `exclude` there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ApiName
     grain: Grain
-    start: date
+    start: Start
     fields: tuple[ApiName, ...] | None = None
     exclude: tuple[ApiName, ...] = ()
     history: bool = False
     soql: Path | None = None
-    owners: tuple[str, ...] = ()
-    tags: Mapping[str, str] = {}
+    owners: tuple[Owner, ...] = ()
+    tags: Mapping[TagKey, TagValue] = {}
     checks: tuple[Declared, ...] = ()
+    file: Path = PACKAGED
+    lines: Mapping[str, tuple[int, ...]] = {}
+
+    def place(self, setting: str, entry: int) -> str:
+        """Where in which file an entry of one of its settings is, as the start of a message."""
+        lines = self.lines.get(setting, ())
+        line = f":{lines[entry]}" if entry < len(lines) else ""
+        return f"{self.file}{line}: objects.{self.name}.{setting}"
 
     @property
     def expectations(self) -> tuple[Expectation, ...]:
@@ -61,7 +111,7 @@ class ObjectSpec(BaseModel):
     @property
     def slug(self) -> str:
         """Name in asset keys, folders and tables."""
-        return self.name.lower()
+        return folded(self.name)
 
 
 class Catalog(BaseModel):
@@ -80,9 +130,9 @@ class Catalog(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path
-    start: date = date(2025, 1, 1)
+    start: Start = date(2025, 1, 1)
     grain: Grain = Grain.DAILY
-    owners: tuple[str, ...] = ()
+    owners: tuple[Owner, ...] = ()
     orgs: tuple[OrgName, ...] = ()
     gold: Path = PACKAGED_GOLD
     objects: Annotated[dict[ApiName, ObjectSpec], Field(min_length=1)]
@@ -94,7 +144,7 @@ class Catalog(BaseModel):
             ConfigError: A name is not in the catalogue.
         """
         known = {spec.slug: spec for spec in self.objects.values()}
-        wanted = [name.lower() for name in names] or list(known)
+        wanted = [folded(name) for name in names] or list(known)
         if unknown := [name for name in wanted if name not in known]:
             raise ConfigError(
                 f"the catalogue {self.path} has no {', '.join(unknown)}; it has "
@@ -116,10 +166,11 @@ def load_catalog(path: Path | None = None) -> Catalog:
     path = (path or PACKAGED).absolute()
     tree, document = _parse(path)
     try:
-        catalog = Catalog.model_validate(_completed(document, path))
+        catalog = Catalog.model_validate(_completed(document, path, tree))
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        raise _refusal(path, tree, _as_written(first["loc"]), first["msg"]) from None
+        problem = first["msg"].removeprefix("Value error, ")
+        raise _refusal(path, tree, _as_written(first["loc"]), problem) from None
     for location, problem in _clashes(document, catalog):
         raise _refusal(path, tree, location, problem)
     return catalog
@@ -163,6 +214,8 @@ def _parse(path: Path) -> tuple[yaml.Node | None, Any]:
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(f"{path}:{line}: not YAML: {error.reason}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}:1: not YAML that anybody means: it is nested too deep") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}:{line}: not YAML: {error.problem}") from None
@@ -178,6 +231,7 @@ def _refusal(
 def _as_written(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
     """The location in the file: pydantic names a check's word once more, to say how it was read."""
     is_check = location[2:3] == ("checks",)
+    location = tuple(part for part in location if part != "[key]")
     return location[:4] + location[5:] if is_check else location
 
 
@@ -185,16 +239,35 @@ def _clashes(document: Any, catalog: Catalog) -> Iterator[tuple[tuple[int | str,
     """What each part of the file is right about, and the whole is wrong: where, and why."""
     if "path" in document:
         yield ("path",), "this is no setting"
+    if "gold" in document and not catalog.gold.is_dir():
+        yield ("gold",), f"there is no folder {catalog.gold}"
     if repeated := [name for name, count in Counter(catalog.orgs).items() if count > 1]:
         yield ("orgs",), f"{', '.join(repeated)} is there twice"
     slugs = set()
     for name, spec in catalog.objects.items():
+        for setting in {"file", "lines"} & (document["objects"][name] or {}).keys():
+            yield ("objects", name, setting), "this is no setting"
         if spec.name != name:
             yield ("objects", name, "name"), "an object's name is its key"
         if spec.slug in slugs:
             yield ("objects", name), "this object is there twice, in different case"
         slugs.add(spec.slug)
+        yield from _clashing_fields(spec)
         yield from _repeated_checks(spec)
+
+
+def _clashing_fields(spec: ObjectSpec) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """What says twice which fields are exported, or in two ways."""
+    here = ("objects", spec.name)
+    named: dict[str, str] = {}
+    for setting, fields in (("fields", spec.fields), ("exclude", spec.exclude)):
+        if spec.soql and fields is not None and (fields or setting == "fields"):
+            yield (*here, setting), f"the fields are those that {spec.soql.name} selects"
+        for number, name in enumerate(fields or ()):
+            if before := named.get(folded(name)):
+                again = "twice" if before == setting else f"in {before}, too"
+                yield (*here, setting, number), f"{name} is there {again}"
+            named[folded(name)] = setting
 
 
 def _repeated_checks(spec: ObjectSpec) -> Iterator[tuple[tuple[int | str, ...], str]]:
@@ -206,8 +279,11 @@ def _repeated_checks(spec: ObjectSpec) -> Iterator[tuple[tuple[int | str, ...], 
             names.add(name.lower())
 
 
-def _completed(document: Any, path: Path) -> Any:
-    """Hand the file's defaults to each object, and make its paths begin at the file's folder."""
+def _completed(document: Any, path: Path, tree: yaml.Node | None) -> Any:
+    """Hand the file's defaults to each object, and make its paths begin at the file's folder.
+
+    Each object is told where in the file its fields are named: only the org knows them.
+    """
     if not isinstance(document, dict):
         return {"path": path}
     if not isinstance(document.get("objects"), dict):
@@ -221,10 +297,23 @@ def _completed(document: Any, path: Path) -> Any:
             objects[name] = entry = defaults | {"name": name} | (written or {})
             if isinstance(entry.get("soql"), str):
                 entry["soql"] = path.parent / entry["soql"]
+            entry |= {"file": path, "lines": _lines_of_fields(tree, name, entry)}
     completed = document | {"path": path, "objects": objects}
     if isinstance(document.get("gold"), str):
         completed["gold"] = path.parent / document["gold"]
     return completed
+
+
+def _lines_of_fields(
+    tree: yaml.Node | None, name: str, entry: Mapping[str, Any]
+) -> dict[str, tuple[int, ...]]:
+    return {
+        setting: tuple(
+            _line(tree, ("objects", name, setting, number)) for number in range(len(fields))
+        )
+        for setting in ("fields", "exclude")
+        if isinstance(fields := entry.get(setting), list)
+    }
 
 
 def _line(tree: yaml.Node | None, location: tuple[int | str, ...]) -> int:

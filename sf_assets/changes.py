@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sf_assets.describe import FieldInfo, ObjectInfo
+from sf_assets.naming import folded
 
 ADDED, GONE = "added", "gone"
 
-_OF_OBJECTS = ("label", "queryable", "updateable", "replicateable")
+_OF_OBJECTS = ("name", "label", "queryable", "updateable", "replicateable")
 _OF_FIELDS = (
-    "type", "length", "precision", "scale", "label", "help", "nillable", "calculated",
+    "name", "type", "length", "precision", "scale", "label", "help", "nillable", "calculated",
     "filterable", "restricted", "reference_to", "relationship",
 )  # fmt: skip
 
@@ -72,7 +73,7 @@ def _of_field(name: str, before: FieldInfo, after: FieldInfo) -> Iterator[Change
 
 
 def _fields(info: ObjectInfo) -> dict[str, FieldInfo]:
-    return {f.name.lower(): f for f in info.fields if not f.gone}
+    return {folded(f.name): f for f in info.fields if not f.gone}
 
 
 def _spelt(before: Any, after: Any, what: str) -> tuple[str, str]:

@@ -6,10 +6,17 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from sf_assets.naming import folded, same_name
+
 CURSORS = ("SystemModstamp", "LastModifiedDate")
 """Cursor fields in order of preference (design §2)."""
 
 _NOT_EXPORTABLE = frozenset({"address", "location", "base64", "junctionIdList", "complexvalue"})
+
+_PARTS = frozenset(
+    {"street", "city", "state", "postalcode", "country", "statecode", "countrycode", "latitude",
+     "longitude", "geocodeaccuracy"}
+)  # fmt: skip
 
 _STAMPS_AND_KEYS = frozenset(
     {"Id", "IsDeleted", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById"}
@@ -77,16 +84,21 @@ class FieldInfo(BaseModel):
 
     def leads_to(self, relationship: str) -> bool:
         """Whether SOQL reaches a parent by this name, in any case, over this field."""
-        return (self.relationship or "").lower() == relationship.lower()
+        return same_name(self.relationship or "", relationship)
 
     def continues_as(self, later: "FieldInfo") -> bool:
         """Whether values read of this field are values of that one, too."""
         return (self.type, self.calculated) == (later.type, later.calculated)
 
     @property
+    def of_rows(self) -> bool:
+        """Whether its values are columns of rows. By type: `compoundFieldName` misleads."""
+        return self.type not in _NOT_EXPORTABLE
+
+    @property
     def exportable(self) -> bool:
-        """Whether a query of many rows may select it. By type: `compoundFieldName` misleads."""
-        return self.type not in _NOT_EXPORTABLE and not self.gone
+        """Whether a query of many rows may select it."""
+        return self.of_rows and not self.gone
 
 
 class ObjectInfo(BaseModel):
@@ -108,7 +120,7 @@ class ObjectInfo(BaseModel):
 
     def field(self, name: str) -> FieldInfo | None:
         """The field of that name in any case, or None."""
-        return next((f for f in self.fields if f.name.lower() == name.lower()), None)
+        return next((f for f in self.fields if same_name(f.name, name)), None)
 
     @property
     def exportable(self) -> tuple[FieldInfo, ...]:
@@ -149,10 +161,22 @@ class ObjectInfo(BaseModel):
         """Whether a deleted row stays for a while, marked `IsDeleted`."""
         return self.field("IsDeleted") is not None
 
+    def parts_of(self, compound: FieldInfo) -> tuple[str, ...]:
+        """Fields that an address or a location is made of, as far as their names tell."""
+        stem = compound.name.removesuffix("__c").removesuffix("Address")
+        own = {folded(compound.name), folded(f"{stem}__c")}
+        return tuple(
+            f.name
+            for f in self.exportable
+            if folded(f.name) not in own
+            and folded(f.name).startswith(folded(stem))
+            and folded(f.name[len(stem) :].strip("_").removesuffix("__s")) in _PARTS
+        )
+
     def lacking(self, before: "ObjectInfo") -> tuple[FieldInfo, ...]:
         """Fields of an older describe that this one does not have."""
-        names = {f.name.lower() for f in self.fields}
-        return tuple(f for f in before.fields if f.name.lower() not in names)
+        names = {folded(f.name) for f in self.fields}
+        return tuple(f for f in before.fields if folded(f.name) not in names)
 
     def remembering(self, before: "ObjectInfo", now: datetime, user: str) -> "ObjectInfo":
         """This describe with what an older one knows.
@@ -166,11 +190,11 @@ class ObjectInfo(BaseModel):
             user: Who asked.
         """
         loss = Loss(since=now, user=user)
-        known = {f.name.lower(): f for f in before.fields if not f.gone}
+        known = {folded(f.name): f for f in before.fields if not f.gone}
         there = [
             f.model_copy(update={"since": old.since if old and old.continues_as(f) else now})
             for f in self.fields
-            for old in [known.get(f.name.lower())]
+            for old in [known.get(folded(f.name))]
         ]
         lost = [f.model_copy(update={"gone": f.gone or loss}) for f in self.lacking(before)]
         return self.model_copy(update={"fields": (*there, *lost)})

@@ -1,8 +1,11 @@
 """How things are called: an org's schemas, which is also how its assets' keys begin, and names."""
 
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, TypeVar
 
 from pydantic import Field
+
+_Value = TypeVar("_Value")
 
 ApiName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 """A name of Salesforce's: an object's or a field's."""
@@ -23,6 +26,33 @@ def folded(name: str) -> str:
 def same_name(one: str, other: str) -> bool:
     """Whether two names are of one thing."""
     return folded(one) == folded(other)
+
+
+class Names(Mapping[str, _Value]):
+    """Values by name: found in any case, told as they are spelt.
+
+    Args:
+        items: Names and values; of two of one name the later counts.
+    """
+
+    def __init__(self, items: Iterable[tuple[str, _Value]] = ()) -> None:
+        self._items = {folded(name): (name, value) for name, value in items}
+
+    def __getitem__(self, name: str) -> _Value:
+        return self._items[folded(name)][1]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._items.values())
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and folded(name) in self._items
+
+    def spelt(self, name: str) -> str:
+        """A name as it is spelt here; as it came where it is not here."""
+        return self._items[folded(name)][0] if name in self else name
 
 
 def raw_name(org: str) -> str:

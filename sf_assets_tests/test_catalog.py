@@ -4,12 +4,15 @@ import re
 from datetime import date
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import yaml
+from dagster._core.definitions.utils import is_valid_owner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from sf_assets.catalog import PACKAGED_GOLD, Catalog, load_catalog
+from sf_assets.catalog import PACKAGED_GOLD, Catalog, ObjectSpec, load_catalog
 from sf_assets.errors import ConfigError
 from sf_assets.windows import Grain
 
@@ -56,7 +59,7 @@ def test_objects_take_the_defaults_of_the_file_unless_they_say_otherwise(tmp_pat
 def test_paths_begin_at_the_catalogues_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "sql").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "conf" / "c.yaml").write_text(
         "gold: sql\nobjects:\n  Case: {soql: case.soql}\n  Lead: {soql: /abs/lead.soql}\n"
@@ -106,6 +109,33 @@ ERRORS = {
     "no YAML": ("objects:\n  Lead: {grain: daily", 2, "not YAML"),
     "a tab": ("objects:\n\tLead:", 2, "not YAML"),
     "a control character": ("objects:\n  Lead: \x01", 2, "not YAML"),
+    "an owner that Dagster refuses": ("objects:\n  Lead:\n    owners:\n    - me", 4, "team:name"),
+    "an owner of the top": ("objects: {Lead: }\nowners: [ann@example.technology]", 2, "owners.0"),
+    "a team without a name": ("owners: ['team:']\nobjects: {Lead: }", 1, "owners.0"),
+    "a tag's key": ("objects:\n  Lead:\n    tags:\n      a b: c", 4, "objects.Lead.tags.a b: "),
+    "a tag's value": ("objects:\n  Lead:\n    tags:\n      a: b c", 4, "objects.Lead.tags.a: "),
+    "a tag that is Dagster's": ("objects: {Lead: {tags: {dagster/x: y}}}", 1, "tags.dagster/x"),
+    "fields beside a query": (
+        "objects:\n  Lead:\n    soql: a.soql\n    fields: [Id]",
+        4,
+        "those that a.soql selects",
+    ),
+    "fields to leave out beside a query": (
+        "objects:\n  Lead:\n    exclude: [Id]\n    soql: a.soql",
+        3,
+        "objects.Lead.exclude",
+    ),
+    "a field twice": ("objects:\n  Lead:\n    fields:\n    - A\n    - a", 5, "a is there twice"),
+    "a field both ways": (
+        "objects:\n  Lead:\n    fields: [A]\n    exclude: [a]",
+        4,
+        "a is there in fields, too",
+    ),
+    "a folder of gold that is not there": ("gold: glod\nobjects: {Lead: }", 1, "no folder"),
+    "a start that no org has": ("objects: {Lead: }\nstart: 1970-01-01", 2, "and today"),
+    "a start to come": ("objects:\n  Lead:\n    start: 2999-01-01", 3, "and today"),
+    "a place of its own": ("objects:\n  Lead: {lines: {}}", 2, "no setting"),
+    "too deep": ("[" * 3000, 1, "nested too deep"),
     "a number that is none": ("objects:\n  Lead: {tags: {a: 0x_}}", 2, "0x_"),
 }
 
@@ -116,6 +146,42 @@ def test_an_error_names_the_file_the_line_and_what_is_wrong(tmp_path: Path, case
     message = refused(tmp_path, text)
     assert message.startswith(f"{tmp_path}/catalog.yaml:{line}: ")
     assert what in message
+
+
+@given(st.text(max_size=12) | st.from_regex(r"team:.?|[a-z.%]+@[a-z-]+\.[a-z]+", fullmatch=True))
+def test_owners_are_those_that_dagster_takes(owner: str) -> None:
+    problem = ""
+    try:
+        ObjectSpec(name="Lead", grain=Grain.DAILY, start=date(2025, 1, 1), owners=(owner,))
+    except ValidationError as error:
+        problem = str(error)
+    assert bool(problem) != is_valid_owner(owner)
+
+
+@given(st.text(max_size=70) | st.from_regex(r"([a-z._-]+/)?[A-Z0-9._-]*", fullmatch=True))
+def test_tags_are_those_that_dagster_takes(text: str) -> None:
+    reserved = text.startswith(("dagster/", "salesforce/"))
+    for tags in ({text: "x"}, {"x": text}):
+        ours = theirs = True
+        try:
+            ObjectSpec(name="Lead", grain=Grain.DAILY, start=date(2025, 1, 1), tags=tags)
+        except ValidationError:
+            ours = False
+        try:
+            dg.AssetSpec("lead", tags=tags)
+        except dg.DagsterInvalidDefinitionError:
+            theirs = False
+        assert theirs or not ours
+        assert ours or not theirs or (reserved and text in tags) or text.count("/") > 1
+
+
+def test_places_of_fields_are_known(tmp_path: Path) -> None:
+    catalog = read(
+        tmp_path, "objects:\n  Lead:\n    exclude:\n    - A\n\n    - B\n    fields: [C, D]\n"
+    )
+    lead = catalog.objects["Lead"]
+    assert lead.place("exclude", 1) == f"{tmp_path}/catalog.yaml:6: objects.Lead.exclude"
+    assert lead.place("fields", 1) == f"{tmp_path}/catalog.yaml:7: objects.Lead.fields"
 
 
 def test_a_file_that_is_not_utf_8_is_told_so(tmp_path: Path) -> None:
@@ -135,8 +201,8 @@ good = st.fixed_dictionaries(
     {},
     optional={
         "grain": st.sampled_from(["daily", "monthly", "none"]),
-        "start": st.dates().map(str),
-        "fields": st.lists(st.sampled_from(["Id", "Name", "X__c"]), max_size=3),
+        "start": st.dates(date(2000, 1, 1), date(2026, 1, 1)).map(str),
+        "fields": st.lists(st.sampled_from(["Id", "Name", "X__c"]), max_size=3, unique=True),
         "tags": st.dictionaries(st.sampled_from("ab"), st.text("xyz"), max_size=2),
     },
 )

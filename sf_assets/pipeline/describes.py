@@ -1,25 +1,41 @@
 """What the objects look like: asked of the org now and then, kept in raw between."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
 from sf_assets.catalog import ObjectSpec
 from sf_assets.describe import FieldInfo, Loss, ObjectInfo
-from sf_assets.errors import ObjectUnavailableError, SfAssetsError, StorageError
+from sf_assets.errors import ConfigError, ObjectUnavailableError, SfAssetsError, StorageError
 from sf_assets.failures import Work, alone
-from sf_assets.naming import same_name
+from sf_assets.naming import Names, folded, same_name
 from sf_assets.pipeline.org import Org
 from sf_assets.salesforce.rest import PARTS_A_CALL
-from sf_assets.salesforce.soql import Query, generate, read_soql
+from sf_assets.salesforce.soql import Query, generate, misnamed, read_soql
 from sf_assets.storage.describes import Kept
 from sf_assets.storage.lake import Lake
-from sf_assets.storage.slices import column_name
+from sf_assets.storage.slices import Slice, column_name
 from sf_assets.warehouse.columns import Column, column_of
 
 MAX_AGE = timedelta(hours=1)
 """A describe older than this is asked for anew."""
+
+_NAME = ObjectInfo(
+    name="Name",
+    fields=tuple(
+        FieldInfo(name=name, type="boolean" if name == "IsActive" else "string", relationship=to)
+        for name, to in (
+            ("Alias", None), ("Email", None), ("FirstName", None), ("Id", None),
+            ("IsActive", None), ("LastName", None), ("MiddleName", None), ("Name", None),
+            ("NameOrAlias", None), ("Phone", None), ("Suffix", None), ("Title", None),
+            ("Type", None), ("Username", None),
+        )
+    ),
+)  # fmt: skip
+"""What SOQL sees of a parent that may be of several objects, beside what these have in common."""
+
+_OF_NO_ORG = {folded(_NAME.name): _NAME}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +82,22 @@ def describe_objects(
         By lower-cased name: the object, or why it cannot be exported.
     """
     specs = list(specs)
+    found = _described(org, specs, anew=anew)
+    if not anew:  # a name that is not known may be newer than what is kept
+        doubtful = [spec for spec in specs if isinstance(found[spec.slug], ConfigError)]
+        found |= _described(org, doubtful, anew=True)
+    described = [item for item in found.values() if isinstance(item, Described)]
+    failed: dict[str, SfAssetsError] = {}
+    refused = _ask_parents(org, described, failed, anew=anew)
+    for item in described:
+        with alone(Work.DESCRIBE, item.spec.slug, failed):
+            found[item.spec.slug] = _settled(org, item, refused)
+    return found | failed
+
+
+def _described(
+    org: Org, specs: Sequence[ObjectSpec], *, anew: bool
+) -> dict[str, Described | SfAssetsError]:
     answers = _ask(org, [spec.name for spec in specs], anew=anew)
     found: dict[str, Described] = {}
     failed: dict[str, SfAssetsError] = {}
@@ -75,7 +107,6 @@ def describe_objects(
             if isinstance(answer, SfAssetsError):
                 raise answer
             found[spec.slug] = Described(spec, answer, _query(spec, answer))
-    failed |= _ask_parents(org, found.values(), anew=anew)
     return {spec.slug: failed.get(spec.slug) or found[spec.slug] for spec in specs}
 
 
@@ -85,20 +116,64 @@ def columns_of(lake: Lake, slug: str, fields: Iterable[str]) -> dict[str, Column
     Raises:
         StorageError: No describe, kept now or ever, knows one of them.
     """
+    return _columns(_steps(lake, slug, fields).values())
+
+
+def as_described(
+    lake: Lake, slug: str, slices: Iterable[Slice]
+) -> tuple[list[Slice], dict[str, Column]]:
+    """Slices with their fields as describes spell them today, and the columns of those fields.
+
+    Where a field and a parent's field make one column, as `Account_Region__c` and
+    `Account.Region__c` do, it is of the one that was read last, and the other has none.
+
+    Raises:
+        StorageError: No describe, kept now or ever, knows one of the fields.
+    """
+    slices = list(slices)
+    in_time = sorted(slices, key=lambda piece: (piece.read_at, piece.id))
+    fields = Names((name, name) for piece in in_time for name in piece.fields)
+    steps = _steps(lake, slug, fields)
+    newest = Names((steps[name].column, name) for piece in in_time for name in piece.fields)
+    spelling = Names((name, steps[name].path) for name in newest.values())
+    columns = _columns(steps[name] for name in spelling)
+    return [piece.respelt(spelling) for piece in slices], columns
+
+
+def _columns(steps: Iterable["Walked"]) -> dict[str, Column]:
+    return {step.column: column_of(step.field, step.column) for step in steps if step.field}
+
+
+def _steps(lake: Lake, slug: str, fields: Iterable[str]) -> "Names[Walked]":
     kept = KeptDescribes(lake)
-    columns, unknown = {}, []
-    for path in fields:
-        if field := kept.walk(slug, path)[1]:
-            columns[column_name(path)] = column_of(field, column_name(path))
-        else:
-            unknown.append(path)
-    if unknown:
+    found = Names((path, kept.walk(slug, path)) for path in fields)
+    if unknown := [path for path, step in found.items() if step.field is None]:
         raise StorageError(
             f"{slug}: no describe tells the type of {', '.join(unknown)}, and raw has values of "
             f"it; silver stays as it is. Restore {lake.describes.uri} from a backup, or let this "
             "user see the field again, and run `sf-assets refresh`"
         )
-    return columns
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """Where a path such as `Account.Owner.Name` leads.
+
+    Attributes:
+        path: The path as describes spell it.
+        over: The objects that it leads over; several for each step that may lead to several.
+        field: Its field: as it is, else as it was last. None when no describe ever knew it.
+    """
+
+    path: str
+    over: tuple[str, ...]
+    field: FieldInfo | None
+
+    @property
+    def column(self) -> str:
+        """Name of its column."""
+        return column_name(self.path)
 
 
 class KeptDescribes:
@@ -119,23 +194,22 @@ class KeptDescribes:
         slug = name.lower()
         if slug not in self._read:
             kept = self._describes.last([slug]).get(slug)
-            self._read[slug] = kept.info if kept else None
+            self._read[slug] = kept.info if kept else _OF_NO_ORG.get(slug)
         return self._read[slug]
 
-    def walk(self, slug: str, path: str) -> tuple[list[str], FieldInfo | None]:
-        """Follow a path such as `Account.Owner.Name`.
-
-        Returns:
-            The objects that it leads over, and its field: as it is, else as it was last. None when
-            no describe ever knew it.
-        """
+    def walk(self, slug: str, path: str) -> Walked:
+        """Follow a path from an object, in any case."""
         *parents, last = path.split(".")
-        here, visited = [slug], []
+        here, over, spelt = [slug], list[str](), list[str]()
         for parent in parents:
             links = list(self._fields(here, partial(_leads, to=parent)))
-            here = [target for link in links for target in link.reference_to]
-            visited += here
-        return visited, next(self._fields(here, partial(_is_called, name=last)), None)
+            targets = [target for link in links for target in link.reference_to]
+            spelt.append(links[0].relationship or parent if links else parent)
+            over += targets
+            here = [*targets, *([_NAME.name] if len(targets) > 1 else [])]
+        field = next(self._fields(here, partial(_is_called, name=last)), None)
+        spelt.append(field.name if field else last)
+        return Walked(".".join(spelt), tuple(over), field)
 
     def _fields(
         self, names: Iterable[str], fits: Callable[[FieldInfo], bool]
@@ -163,32 +237,77 @@ def _is_called(field: FieldInfo, name: str) -> bool:
     return same_name(field.name, name)
 
 
-def _ask_parents(org: Org, found: Collection[Described], *, anew: bool) -> dict[str, SfAssetsError]:
+def _ask_parents(
+    org: Org, found: Collection[Described], failed: dict[str, SfAssetsError], *, anew: bool
+) -> dict[str, str]:
     """Make sure that the objects which parent fields lead over are described.
 
     Returns:
-        By lower-cased name of the object, why they cannot be found.
+        Of those that cannot be, why, by lower-cased name.
     """
     paths = [(d.spec.slug, field) for d in found for field in d.query.fields if "." in field]
-    failed: dict[str, SfAssetsError] = {}
     asked: set[str] = set()
+    refused: dict[str, str] = {}
     while paths:
         kept = KeptDescribes(org.lake)
-        names: set[str] = set()
+        names: dict[str, str] = {}
         for slug, path in paths:
             with alone(Work.DESCRIBE, slug, failed):
-                names.update(kept.walk(slug, path)[0])
-        names -= asked
-        if not names:
+                names |= {folded(name): name for name in kept.walk(slug, path).over}
+        if names.keys() <= asked:
             break
-        _ask(org, sorted(names), anew=anew)
-        asked |= names
-    return failed
+        answers = _ask(org, [names[slug] for slug in sorted(names.keys() - asked)], anew=anew)
+        refused |= {slug: str(a) for slug, a in answers.items() if isinstance(a, SfAssetsError)}
+        asked |= names.keys()
+    return refused
+
+
+def _settled(org: Org, item: Described, refused: Mapping[str, str]) -> Described:
+    """The object with its query's fields as describes spell them; each has a column of its own.
+
+    Raises:
+        ConfigError: Two fields would be one column, or nobody can tell what one is.
+    """
+    if not any("." in name for name in item.query.fields):
+        return item
+    kept = KeptDescribes(org.lake)
+    columns: Names[str] = Names()
+    paths = []
+    for name in item.query.fields:
+        step = kept.walk(item.spec.slug, name) if "." in name else Walked(name, (), None)
+        if "." in name and (step.field is None or not step.field.of_rows):
+            raise ConfigError(f"{item.spec.soql}: {_untold(item, step, refused)}")
+        if step.column in columns:
+            raise ConfigError(
+                f"{item.spec.soql}: {columns[step.column]} and {step.path} would both be the "
+                f"column {step.column} of {item.info.name}; select one of them, the other can be "
+                "joined in gold"
+            )
+        columns = Names([*columns.items(), (step.column, step.path)])
+        paths.append(step.path)
+    return replace(item, query=item.query.only(paths))
+
+
+def _untold(item: Described, step: Walked, refused: Mapping[str, str]) -> str:
+    if step.field:
+        return (
+            f"{step.path} is a field of type {step.field.type}, which is no column; select what it "
+            "is made of"
+        )
+    reasons = [why for name in step.over if (why := refused.get(folded(name)))]
+    objects = " or ".join(dict.fromkeys(step.over)) or item.info.name
+    told = f" ({'; '.join(dict.fromkeys(reasons))})" if reasons else ""
+    return (
+        f"no describe of {objects} knows {step.path}{told}; correct it, take it out, or let this "
+        "user see it"
+    )
 
 
 def _query(spec: ObjectSpec, info: ObjectInfo) -> Query:
     if spec.soql:
         return read_soql(spec.soql, info)
+    for setting, number, problem in misnamed(info, only=spec.fields, exclude=spec.exclude):
+        raise ConfigError(f"{spec.place(setting, number)}: {problem}; correct it, or take it out")
     return generate(info, only=spec.fields, exclude=spec.exclude)
 
 

@@ -19,6 +19,7 @@ from sf_assets.errors import (
     SalesforceError,
     StorageError,
 )
+from sf_assets.naming import folded
 from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.download import Download, Filter, PageRead
 from sf_assets.pipeline.org import Org
@@ -174,7 +175,8 @@ class Extractor:
             self._discard(draft, ended=True)
             return None
         window = None if draft.kind is Kind.SNAPSHOT else draft.window
-        if draft.kind is Kind.FIELDS and set(draft.fields) <= set(described.query.fields):
+        known = set(map(folded, described.query.fields))
+        if draft.kind is Kind.FIELDS and known.issuperset(map(folded, draft.fields)):
             described = replace(described, query=described.query.only(draft.fields))
         order = Order(described, window, kind=draft.kind)
         with counting():

@@ -11,11 +11,11 @@ import duckdb
 from sf_assets.catalog import PACKAGED_GOLD
 from sf_assets.errors import ConfigError, LeftOutError, SfAssetsError, WarehouseError
 from sf_assets.failures import Work, named
-from sf_assets.pipeline.describes import columns_of
+from sf_assets.naming import folded
+from sf_assets.pipeline.describes import as_described
 from sf_assets.pipeline.org import Org
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.scan import scan
-from sf_assets.storage.slices import column_name
 from sf_assets.warehouse.duckdb import known_names, quoted, text_literal, transaction
 from sf_assets.warehouse.gold import CURRENCY, DAY, GoldTable, raw_relation
 from sf_assets.warehouse.refusals import refusal
@@ -156,14 +156,10 @@ def _load_versions(
     connection: duckdb.DuckDBPyConnection, lake: Lake, slug: str, used: Collection[str]
 ) -> None:
     """Put all versions of an object that raw holds, typed, where the query looks for them."""
-    slices = [piece for piece in lake.slices(slug) if not piece.kind.patches]
-    wanted = (
-        {"id"} | {column.lower() for column in used} | {(s.cursor or "").lower() for s in slices}
-    )
-    fields = sorted(
-        {f for piece in slices for f in piece.fields if column_name(f).lower() in wanted}
-    )
-    columns = columns_of(lake, slug, fields)
+    pieces = [piece for piece in lake.slices(slug) if not piece.kind.patches]
+    slices, columns = as_described(lake, slug, pieces)
+    wanted = {"id"} | {folded(column) for column in used} | {folded(s.cursor or "") for s in slices}
+    columns = {name: column for name, column in columns.items() if folded(name) in wanted}
     versions = Table(connection, TEMPORARY, raw_relation(slug))
     connection.execute(f"DROP TABLE IF EXISTS {versions.name}")
     actual = versions.ensure(list(columns.values()))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow as pa
 
+from sf_assets.naming import folded
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.scan import scan, since
 from sf_assets.storage.slices import Kind, SliceRef
@@ -66,8 +67,9 @@ def known_rows(
     for piece in lake.read(sorted(near, key=lambda ref: ref.id)):
         if piece.max_cursor is None or piece.max_cursor < low:
             continue
-        alike = piece.columns == tuple(columns)
-        for rows in scan(lake.store, since(piece, low), None if alike else ["Id", cursor]):
+        alike = tuple(map(folded, piece.columns)) == tuple(map(folded, columns))
+        chosen = columns if alike else ["Id", cursor]
+        for rows in scan(lake.store, since(piece, low), chosen):
             frame = rows.filter(pl.col(cursor) >= low)
             read = frame.select(pl.col("Id").hash(), pl.col(cursor).alias("cursor"), "_read_at")
             versions.append(read.with_columns(_digest(frame.select(columns)) if alike else _UNLIKE))

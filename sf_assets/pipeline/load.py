@@ -1,7 +1,7 @@
 """Raw into silver: the slices of an object that the warehouse has not merged yet."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import duckdb
 
 from sf_assets.errors import SfAssetsError, WarehouseDamagedError
 from sf_assets.failures import Work, named
-from sf_assets.pipeline.describes import columns_of
+from sf_assets.pipeline.describes import as_described
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
 from sf_assets.storage.lake import Lake
@@ -64,7 +64,7 @@ def load(org: Org, lake: Lake, slug: str) -> Loaded:
             return _rebuild(org, lake, table)
         slices, taken_over = _pending(lake, slug, connection)
         record_replacements(connection, slug, taken_over)
-        columns = _columns(lake, slug, slices)
+        slices, columns = as_described(lake, slug, slices)
         if table.history and must_rebuild(table, lake.org_id, slices):
             log.info("%s: the history is built from raw", slug)
             return _rebuild(org, lake, table)
@@ -122,16 +122,10 @@ def _pending(
 
 
 def _rebuild(org: Org, lake: Lake, table: Table) -> Loaded:
-    slices = lake.slices(table.slug)
-    columns = _columns(lake, table.slug, slices)
+    slices, columns = as_described(lake, table.slug, lake.slices(table.slug))
     report(table.slug, "merging", 0, sum(piece.counts.written for piece in slices))
     outcome = merge_anew(table, lake.org_id, slices, columns, lambda piece: scan(lake.store, piece))
     return _loaded(org, table, slices, columns, outcome)
-
-
-def _columns(lake: Lake, slug: str, slices: Iterable[Slice]) -> dict[str, Column]:
-    fields = sorted({field for piece in slices for field in piece.fields})
-    return columns_of(lake, slug, fields)
 
 
 def _loaded(

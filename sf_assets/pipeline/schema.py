@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from sf_assets.changes import Change, diff
 from sf_assets.describe import ObjectInfo
 from sf_assets.errors import SalesforceError, SfAssetsError
+from sf_assets.naming import folded
 from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.extract import Order
 from sf_assets.pipeline.org import Org
@@ -72,12 +73,13 @@ def back_fill(lake: Lake, item: Described, refs: Sequence[SliceRef]) -> Order | 
 
 def lacking_fields(item: Described, piece: Slice) -> list[str]:
     """Fields of the object's query whose values a slice does not hold, as the fields are now."""
-    read = set(piece.fields)
+    read = set(map(folded, piece.fields))
+    keys = {"id", folded(item.cursor or "")}
     return [
         name
         for name in item.query.fields
-        if name not in {"Id", item.cursor}
-        and (name not in read or piece.read_at < _since(item, name))
+        if folded(name) not in keys
+        and (folded(name) not in read or piece.read_at < _since(item, name))
     ]
 
 
@@ -119,9 +121,10 @@ def without_lost_fields(org: Org, order: Order, error: SalesforceError) -> Order
         raise found from error
     if order.kind is Kind.FIELDS and found.cursor != before.cursor:
         raise error  # rows are told apart by the cursor that silver knows
-    wanted = {*before.query.fields, *required(found.info)}
-    query = found.query.only(name for name in found.query.fields if name in wanted)
-    lost = [name for name in before.query.fields if name not in query.fields]
+    wanted = set(map(folded, (*before.query.fields, *required(found.info))))
+    query = found.query.only(name for name in found.query.fields if folded(name) in wanted)
+    kept = set(map(folded, query.fields))
+    lost = [name for name in before.query.fields if folded(name) not in kept]
     if not lost:
         raise error
     log.warning("%s: %s is gone; read without it", found.info.name, ", ".join(lost))
@@ -147,7 +150,7 @@ def _extent(piece: Slice) -> Window:
 def _fills(fill: Slice, name: str, item: Described, piece: Slice, window: Window) -> bool:
     """Whether a field of the rows of a slice was read again."""
     return (
-        name in fill.fields
+        folded(name) in map(folded, fill.fields)
         and fill.read_at >= max(piece.read_at, _since(item, name))
         and fill.start <= window.start
         and fill.end >= window.end

@@ -4,13 +4,14 @@ A file is only split into its clauses here; whether the conditions make sense is
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from sf_assets.describe import ObjectInfo
+from sf_assets.describe import FieldInfo, ObjectInfo
 from sf_assets.errors import ConfigError
+from sf_assets.naming import Names, folded, same_name
 from sf_assets.windows import ALWAYS, BEGIN, Window
 
 _TOKEN = re.compile(
@@ -42,7 +43,13 @@ _REFUSED = {
     "USING": "a scope depends on the user who asks",
     "FOR": "reading must not change the org",
 }
-_COMMENT = re.compile(r"^[^\S\n]*--.*$", re.MULTILINE)
+_STRING_OR_COMMENT = re.compile(
+    r"""(?P<string>'(?:[^'\\]|\\.)*')
+      | (?P<comment>(?://|--)[^\n]*|/\*.*?\*/)
+      | (?P<open>/\*)""",
+    re.VERBOSE | re.DOTALL,
+)
+_FROM = re.compile(r"\bFROM\b", re.IGNORECASE)
 _LITERAL_LENGTH = len("2026-01-31T10:00:00Z")
 _FIELD = re.compile(r"^[A-Za-z]\w*(\.[A-Za-z]\w*){0,5}$")
 
@@ -117,19 +124,45 @@ def generate(
     Id, cursor and IsDeleted are always selected. What is asked for and was there once is left out.
 
     Raises:
-        ConfigError: A field asked for is not there or cannot be exported.
+        ConfigError: A field asked for is not there or cannot be exported; one to leave out is not
+            there or must be.
     """
-    names = {f.name.lower(): f.name for f in info.exportable}
-    gone = {f.name.lower() for f in info.fields if f.gone}
-    if unknown := [name for name in only or () if name.lower() not in names.keys() | gone]:
-        raise ConfigError(
-            f"{info.name} has no exportable field {', '.join(unknown)}; correct its `fields` in "
-            "the catalogue or let this user read them"
-        )
-    wanted = set(names) if only is None else {name.lower() for name in only}
-    wanted -= {name.lower() for name in exclude}
-    wanted |= {name.lower() for name in required(info)}
-    return Query(info.name, tuple(name for key, name in names.items() if key in wanted))
+    for *_, problem in misnamed(info, only=only, exclude=exclude):
+        raise ConfigError(problem)
+    left_out = set(map(folded, exclude))
+    wanted = {folded(f.name) for f in info.fields} if only is None else set(map(folded, only))
+    wanted = wanted - left_out | set(map(folded, required(info)))
+    return Query(info.name, tuple(f.name for f in info.exportable if folded(f.name) in wanted))
+
+
+def misnamed(
+    info: ObjectInfo, *, only: Sequence[str] | None = None, exclude: Sequence[str] = ()
+) -> Iterator[tuple[str, int, str]]:
+    """What a catalogue asks for or leaves out, and cannot.
+
+    Yields:
+        The setting, the entry's number in it, and why not.
+    """
+    needed = set(map(folded, required(info)))
+    for number, name in enumerate(only or ()):
+        field = info.field(name)
+        if field is None or not field.of_rows:
+            parts = ", ".join(_parts(info, field))
+            instead = f"; it is made of {parts}" if parts else ""
+            yield "fields", number, f"{info.name} has no exportable field {name}{instead}"
+    for number, name in enumerate(exclude):
+        if folded(name) in needed:
+            yield "exclude", number, f"no export of {info.name} can do without {name}"
+        elif info.field(name) is None:
+            yield (
+                "exclude",
+                number,
+                (f"{info.name} has no field {name}, so what it was to keep out would be exported"),
+            )
+
+
+def _parts(info: ObjectInfo, field: FieldInfo | None) -> tuple[str, ...]:
+    return info.parts_of(field) if field else ()
 
 
 def required(info: ObjectInfo) -> tuple[str, ...]:
@@ -141,8 +174,9 @@ def required(info: ObjectInfo) -> tuple[str, ...]:
 def read_soql(path: Path, info: ObjectInfo) -> Query:
     """The query of a user's file, held against the object's describe.
 
-    Lines that begin with `--` are comments. ORDER BY and ALL ROWS are dropped with a warning: both
-    are ours to decide. Fields that were there once are left out while they are gone.
+    Comments (`//`, `--`, `/* */`) and a `;` at the end, which the Salesforce CLI's own files have,
+    are no part of it. ORDER BY and ALL ROWS are dropped with a warning: both are ours to decide.
+    Fields that were there once are left out while they are gone.
 
     Raises:
         ConfigError: The file cannot be read, or is no query that an export can use.
@@ -153,20 +187,20 @@ def read_soql(path: Path, info: ObjectInfo) -> Query:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: the file is not UTF-8; save it as that") from None
-    clauses = _split(_COMMENT.sub("", text), path)
+    text = _bare(text, path)
+    clauses = _split(text, path)
     for word, why in _REFUSED.items():
         if word in clauses:
             raise ConfigError(f"{path}: {word} is refused: {why}; remove it")
     fields = tuple(part.strip() for part in clauses["SELECT"].split(","))
+    seen: set[str] = set()
     for name in fields:
-        if not _FIELD.match(name):
-            raise ConfigError(
-                f"{path}: {name!r} is no field or parent field; an export selects nothing else"
-            )
-    if clauses["FROM"].lower() != info.name.lower():
+        if problem := _problem(name, seen, info):
+            raise ConfigError(f"{path}:{_line_of(text, name)}: {problem}")
+        seen.add(folded(name))
+    if not same_name(clauses["FROM"], info.name):
         raise ConfigError(f"{path}: it must read FROM {info.name}, not {clauses['FROM']!r}")
-    have = {name.lower() for name in fields}
-    if missing := [name for name in required(info) if name.lower() not in have]:
+    if missing := [name for name in required(info) if folded(name) not in seen]:
         raise ConfigError(f"{path}: select {', '.join(missing)}, too; an export needs them")
     dropped = {"ORDER": "ORDER BY slows Bulk API down", "ALL": "deleted rows are always read"}
     return Query(
@@ -180,12 +214,52 @@ def read_soql(path: Path, info: ObjectInfo) -> Query:
     )
 
 
+def _bare(text: str, path: Path) -> str:
+    """A query without comments and what ends it; every character left is on its line.
+
+    Raises:
+        ConfigError: A comment has no end, or there is more behind the query's end.
+    """
+
+    def replaced(match: re.Match[str]) -> str:
+        if match["open"]:
+            raise ConfigError(f"{path}:{_line(text, match.start())}: a comment /* has no end")
+        return match["string"] or " " + "\n" * match.group().count("\n")
+
+    bare = _STRING_OR_COMMENT.sub(replaced, text).rstrip().rstrip(";").rstrip()
+    for match in _TOKEN.finditer(bare):
+        if match.group() == ";":
+            line = _line(bare, match.start())
+            raise ConfigError(f"{path}:{line}: a file holds one query; there is more behind ';'")
+    return bare
+
+
+def _problem(name: str, seen: Collection[str], info: ObjectInfo) -> str | None:
+    """Why an export cannot select this; None where it can, or where only the org can tell."""
+    if name.split(maxsplit=1)[:1] in (["TYPEOF"], ["typeof"]):
+        return (
+            "TYPEOF is refused: its columns depend on the row; select the fields that all parents "
+            "share, such as What.Name and What.Type"
+        )
+    if not _FIELD.match(name):
+        return f"{name!r} is no field or parent field; an export selects nothing else"
+    if folded(name) in seen:
+        return f"{name} is selected twice"
+    field = info.field(name)
+    if "." not in name and field is None:
+        return f"{info.name} has no field {name}; correct it, or let this user see it"
+    if field and not field.of_rows:
+        parts = ", ".join(_parts(info, field))
+        instead = f"select {parts} instead" if parts else "take it out"
+        return f"{name} is a field of type {field.type}, which is no column; {instead}"
+    return None
+
+
 def _canonical(fields: Sequence[str], info: ObjectInfo) -> tuple[str, ...]:
     """The fields in describe's spelling, so that columns do not change with the user's case."""
-    known = {f.name.lower(): f for f in info.fields}
-    gone = {name for name, field in known.items() if field.gone}
-    spelt = {name: field.name for name, field in known.items()}
-    return tuple(spelt.get(n.lower(), n) for n in fields if n.lower() not in gone)
+    known = Names((field.name, field) for field in info.fields)
+    there = [n for n in fields if n not in known or not known[n].gone]
+    return tuple(known.spelt(name) for name in there)
 
 
 def _split(text: str, path: Path) -> dict[str, str]:
@@ -220,6 +294,12 @@ def _split(text: str, path: Path) -> dict[str, str]:
         raise ConfigError(f"{path}: {repeated[0]} is there twice")
     ends = [start for _, start, _ in marks[1:]] + [len(text)]
     return {k: text[body:end].strip() for (k, _, body), end in zip(marks, ends, strict=True)}
+
+
+def _line_of(text: str, name: str) -> int:
+    """Line of the last place where a name stands in the list of fields; where else, no matter."""
+    select = text[: match.start()] if (match := _FROM.search(text)) else text
+    return _line(text, max(select.rfind(name), 0))
 
 
 def _line(text: str, position: int) -> int:

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import polars as pl
 
 from sf_assets.errors import StorageError
+from sf_assets.naming import Names
 from sf_assets.storage.slices import Kind, Part, Slice
 from sf_assets.storage.store import Store
 
@@ -27,7 +28,7 @@ def scan(
     Args:
         store: Where the slice is.
         piece: Its manifest.
-        columns: Which columns; None for all.
+        columns: Which columns, in any case, named as here; None for all that the manifest names.
 
     Yields:
         Frames of text columns, with `_read_at` (UTC, microseconds) and `_slice` beside them.
@@ -37,9 +38,10 @@ def scan(
     """
     read_at = pl.lit(piece.read_at, pl.Datetime("us", "UTC")).alias("_read_at")
     origin = [read_at, pl.lit(piece.id).alias("_slice")]
+    columns = piece.columns if columns is None else columns
     if piece.kind is Kind.COMPACTED:  # its rows know better
         origin = []
-        columns = columns and [*columns, *ORIGIN]
+        columns = [*columns, *ORIGIN]
     with ThreadPoolExecutor(_AHEAD) as pool:
         waiting = deque[Future[pl.DataFrame]]()
         for part in piece.parts:
@@ -58,10 +60,17 @@ def since(piece: Slice, low: str) -> Slice:
     return piece.model_copy(update={"parts": parts})
 
 
-def _read(store: Store, part: Part, columns: Sequence[str] | None) -> pl.DataFrame:
+def _read(store: Store, part: Part, columns: Sequence[str]) -> pl.DataFrame:
     # Polars reads text columns several times as fast as pyarrow: it need not copy repeated values.
-    chosen = list(columns) if columns is not None else None
-    return pl.read_parquet(io.BytesIO(_bytes(store, part)), columns=chosen)
+    data = _bytes(store, part)
+    stored = Names((name, name) for name in pl.read_parquet_schema(io.BytesIO(data)))
+    if lacking := [name for name in columns if name not in stored]:
+        raise StorageError(
+            f"{store.uri(part.path)} lacks {', '.join(lacking)}, which its manifest names; restore "
+            "it, or remove the manifest and backfill its window"
+        )
+    frame = pl.read_parquet(io.BytesIO(data), columns=[stored[name] for name in columns])
+    return frame.select(pl.col(stored[name]).alias(name) for name in columns)
 
 
 def _bytes(store: Store, part: Part) -> bytes:

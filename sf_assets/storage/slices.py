@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
+from sf_assets.naming import Names
 from sf_assets.windows import BEGIN, Window, compact, parse_compact
 
 _Moment = Annotated[
@@ -156,6 +157,12 @@ class Slice(BaseModel):
     def columns(self) -> tuple[str, ...]:
         """Names of the columns in its files: `Id`, `Owner_Name`."""
         return tuple(column_name(field) for field in self.fields)
+
+    def respelt(self, spelling: Names[str]) -> Self:
+        """The same slice with its fields as they are spelt now, without those that are not told."""
+        fields = tuple(spelling[name] for name in self.fields if name in spelling)
+        cursor = spelling.get(self.cursor, self.cursor) if self.cursor else None
+        return self.model_copy(update={"fields": fields, "cursor": cursor})
 
     @property
     def window(self) -> Window:

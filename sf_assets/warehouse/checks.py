@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import duckdb
 
+from sf_assets.naming import Names
 from sf_assets.warehouse.duckdb import quoted
 
 MULTIPLE = "VARCHAR[]"
@@ -25,14 +26,15 @@ class Silver:
             "database_name = current_database() AND schema_name = ?",
             [schema],
         ).fetchall()
-        self._types: dict[str, dict[str, str]] = {}
+        columns: dict[str, list[tuple[str, str]]] = {}
         for table, column, kind in rows:
-            self._types.setdefault(table, {})[column] = kind
+            columns.setdefault(table, []).append((column, kind))
+        self._types = {table: Names(some) for table, some in columns.items()}
 
     def __contains__(self, slug: str) -> bool:
         return slug in self._types
 
-    def columns(self, slug: str) -> Mapping[str, str]:
+    def columns(self, slug: str) -> Names[str]:
         """SQL types of an object's columns, by name."""
         return self._types[slug]
 

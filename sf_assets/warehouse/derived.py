@@ -111,9 +111,10 @@ def set_aside(
         path: The file to write.
         sample: So many live rows taken at random; None for all rows.
     """
-    types = table.types().keys() - set(table.conflicts(columns.values()))
+    types, conflicts = table.types(), table.conflicts(columns.values())
+    there = {name for name in columns if name in types} - set(conflicts)
     chosen = ", ".join(
-        quoted(name) if name in types else f"NULL::{column.sql} AS {quoted(name)}"
+        f"{quoted(name) if name in there else f'NULL::{column.sql}'} AS {quoted(name)}"
         for name, column in columns.items()
         if name not in {"Id", cursor}
     )

@@ -142,9 +142,9 @@ class Asker:
 
     def _column(self, name: str, subject: Subject) -> str:
         """The column of that name in any case."""
-        for column in self._silver.columns(subject.slug):
-            if column.lower() == name.lower():
-                return column
+        columns = self._silver.columns(subject.slug)
+        if name in columns:
+            return columns.spelt(name)
         if subject.info and subject.info.field(name):
             raise _UnaskableError(
                 f"the org has {name}, the table has not: see fields and exclude in the catalogue"

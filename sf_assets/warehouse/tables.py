@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
+from sf_assets.naming import Names
 from sf_assets.warehouse.columns import BIGINT_DIGITS, MOST_DIGITS, Column, Kind
 from sf_assets.warehouse.duckdb import quoted, text_literal
 
@@ -50,14 +51,14 @@ class Table:
         """The table of rejected values, as SQL writes it."""
         return quoted(self.schema, f"{self.slug}_rejects")
 
-    def types(self) -> dict[str, str]:
+    def types(self) -> Names[str]:
         """SQL types of the fields' columns; empty when there is no table yet."""
         rows = self.connection.execute(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = "
             "current_database() AND schema_name = ? AND table_name = ? ORDER BY column_index",
             [self.schema, self.slug],
         ).fetchall()
-        return {name: kind for name, kind in rows if name not in PROVENANCE}
+        return Names((name, kind) for name, kind in rows if name not in PROVENANCE)
 
     def is_empty(self) -> bool:
         """Whether it has no row."""
@@ -79,12 +80,33 @@ class Table:
                 self._add(column)
                 actual[column.name] = column
                 continue
+            self._respell(types.spelt(column.name), column.name)
             stored = _as_stored(column, types[column.name])
             if not stored.fits(column.integers, column.scale):
                 stored = self.widened(stored, column.integers, column.scale)
                 self.resize(stored)
             actual[column.name] = stored
         return actual
+
+    def _respell(self, before: str, name: str) -> None:
+        """Give a column the name that its field has now, where only the case is another."""
+        if before == name:
+            return
+        run = self.connection.execute
+        run(f"ALTER TABLE {self.name} RENAME COLUMN {quoted(before)} TO {quoted(name)}")
+        if self._has_rejects():
+            run(
+                f'UPDATE {self.rejects} SET "column" = ? WHERE "column" = ?',
+                [name, before],
+            )
+
+    def _has_rejects(self) -> bool:
+        found = self.connection.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
+            "AND schema_name = ? AND table_name = ?",
+            [self.schema, f"{self.slug}_rejects"],
+        )
+        return found.fetchone() is not None
 
     def widened(self, column: Column, integers: int, scale: int) -> Column:
         """The column with room for so many digits beside those it has, as far as 38 go.

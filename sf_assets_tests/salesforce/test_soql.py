@@ -50,8 +50,14 @@ def test_every_field_that_a_query_of_many_rows_may_select_is_selected() -> None:
 
 def test_fields_can_be_chosen_in_any_case_but_the_needed_ones_stay() -> None:
     assert generate(ACCOUNT, only=["name"]).fields == ("Id", "IsDeleted", "Name", "SystemModstamp")
-    chosen = generate(ACCOUNT, exclude=["NAME", "Id", "systemmodstamp", "Order__c", "Unknown"])
+    chosen = generate(ACCOUNT, exclude=["NAME", "Order__c", "billingaddress"])
     assert chosen.fields == ("Id", "IsDeleted", "BillingStreet", "CreatedDate", "SystemModstamp")
+
+
+@pytest.mark.parametrize("name", ["Emial", "Birtdate", "Id", "systemmodstamp", "ISDELETED"])
+def test_a_field_to_leave_out_that_is_not_there_or_must_be_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        generate(ACCOUNT, exclude=["Name", name])
 
 
 @pytest.mark.parametrize("name", ["Nmae", "BillingAddress", "Photo__c"])
@@ -102,6 +108,25 @@ def test_a_file_may_use_any_case_comments_and_line_breaks(tmp_path: Path) -> Non
     assert (query.suffix, query.warnings) == ("", ())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"// queries of the team\n// it's for all\n\nSELECT {NEEDED}, Name FROM Account\n",
+        f"SELECT {NEEDED}, Name FROM Account;\n",
+        f"SELECT {NEEDED}, Name FROM Account ; // it's over\n\n",
+        f"SELECT {NEEDED}, /* who's */ Name -- the name\r\nFROM Account\r\n;;\r\n",
+        f"/* FROM Nowhere;\n * WHERE it's\n */ SELECT {NEEDED}, Name FROM/**/Account",
+    ],
+)
+def test_files_of_the_salesforce_cli_are_read(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, text) == Query("Account", ("Id", "IsDeleted", "SystemModstamp", "Name"))
+
+
+def test_what_looks_like_a_comment_inside_a_value_is_none(tmp_path: Path) -> None:
+    where = "Name LIKE 'http://x--y/*z*/;' OR Name = 'it\\'s // ;'"
+    assert read(tmp_path, f"SELECT {NEEDED} FROM Account WHERE {where} // no\n;").where == where
+
+
 def test_order_and_all_rows_are_dropped_and_said_so(tmp_path: Path) -> None:
     text = f"SELECT {NEEDED} FROM Account WITH SECURITY_ENFORCED ORDER BY Name ALL ROWS"
     query = read(tmp_path, text)
@@ -124,7 +149,22 @@ def test_what_would_make_an_export_less_than_whole_is_refused(tmp_path: Path, wo
     [
         (f"SELECT {NEEDED} FROM Contact", "must read FROM Account"),
         (f"SELECT {NEEDED} FROM Account a", "must read FROM Account"),
-        (f"SELECT {NEEDED} FROM Account;", "must read FROM Account"),
+        (f"SELECT {NEEDED} FROM Account; SELECT Id FROM Contact", ":1: a file holds one query"),
+        (f"SELECT {NEEDED}\n,Nmae FROM Account", ":2: Account has no field Nmae"),
+        (f"SELECT {NEEDED}, Name,\n name FROM Account", ":2: name is selected twice"),
+        (
+            f"SELECT {NEEDED}, TYPEOF What WHEN Account THEN Id END FROM Account",
+            "TYPEOF is refused",
+        ),
+        (
+            f"SELECT {NEEDED},\nBillingAddress FROM Account",
+            (
+                ":2: BillingAddress is a field of type "
+                "address, which is no column; select BillingStreet instead"
+            ),
+        ),
+        (f"SELECT {NEEDED}, photo__C FROM Account", "type base64, which is no column; take it out"),
+        (f"SELECT {NEEDED}\n/* for FROM Account", ":2: a comment /* has no end"),
         ("SELECT Id, Name FROM Account", "select SystemModstamp, IsDeleted"),
         (f"SELECT {NEEDED}, COUNT() FROM Account", "COUNT()"),
         (f"SELECT {NEEDED}, toLabel(Name) FROM Account", "toLabel"),
