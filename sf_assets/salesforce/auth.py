@@ -254,7 +254,7 @@ def _was_cut_short(error: requests.RequestException) -> bool:
 def _json(response: requests.Response) -> dict[str, Any]:
     try:
         body = response.json()
-    except requests.JSONDecodeError:
+    except (requests.JSONDecodeError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
 

@@ -1,6 +1,7 @@
 """REST: describe, small queries, batched probes, limits. simple-salesforce does the calling."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -11,14 +12,19 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from sf_assets.describe import ObjectInfo, parse_describe
-from sf_assets.errors import PageBrokenError, QueryTooLongError, SalesforceError
+from sf_assets.errors import (
+    OrgUnreachableError,
+    PageBrokenError,
+    QueryTooLongError,
+    SalesforceError,
+)
 from sf_assets.salesforce.answers import (
     NOT_OF_THE_QUESTION,
     classify,
     code_and_message,
+    is_busy,
     understood,
 )
-from sf_assets.salesforce.auth import BUSY
 from sf_assets.salesforce.session import OrgSession
 from sf_assets.salesforce.soql import literal
 from sf_assets.windows import Window
@@ -36,6 +42,8 @@ address and headers together (api.md §2.1), and the session's token and cookies
 
 _QUERY_ALL = "queryAll?q="
 _NO_SUCH_RESOURCE = {404, 405, 501}
+_MAY_BE_OF_ONE = 500
+"""A status by which an org fails a call for one part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +143,7 @@ class RestApi:
         """
         paths = {key: f"{_QUERY_ALL}{quote(soql)}" for key, soql in queries.items()}
         for key, answer in self._batch(paths, QUERIES_A_CALL):
-            if answer.error or "records" in answer.body:
-                yield key, answer
-            else:
-                error = SalesforceError("a query was answered 200, but with no result")
-                yield key, Answer(error=error)
+            yield key, answer if answer.error else _result(answer.body)
 
     def deleted(
         self, windows: Mapping[str, Window]
@@ -173,7 +177,8 @@ class RestApi:
                     else self._client.query(soql, include_deleted=True)
                 )
                 link = None if answer["done"] else _path(answer["nextRecordsUrl"])
-            yield answer
+                page = _page(answer)
+            yield page
             if link in visited:
                 raise PageBrokenError(f"the pages of a query go round in a circle, at {link}")
             visited.add(following)
@@ -192,8 +197,8 @@ class RestApi:
             together = together and self._composite_works
             answers = self._composite([path for _, path in chunk]) if together else {}
             alone = {n: self._single(p) for n, (_, p) in enumerate(chunk) if n not in answers}
-            if together and not answers and not any(a.error for a in alone.values()):
-                self._composite_works = False  # nothing was wrong with any of them
+            if together and not answers:
+                self._judge_composite([answer.error for answer in alone.values()])
             for number, (key, _) in enumerate(chunk):
                 yield key, (answers | alone)[number]
 
@@ -214,20 +219,37 @@ class RestApi:
                 answer = self._client.restful(
                     "composite", method="POST", json={"compositeRequest": request}
                 )
-                parts = {numbers[p["referenceId"]]: p for p in answer["compositeResponse"]}
-                return {
-                    number: _part(paths[number], int(part["httpStatusCode"]), part["body"])
-                    for number, part in parts.items()
-                    if part["httpStatusCode"] not in BUSY
-                }
+                parts = list(answer["compositeResponse"])
         except NOT_OF_THE_QUESTION as error:
-            if _was_cut_short(error.__context__):
+            if _was_cut_short(error.__context__) or error.status == _MAY_BE_OF_ONE:
                 return {}
             raise
         except SalesforceError as error:
             if error.status in _NO_SUCH_RESOURCE:
                 self._composite_works = False
             return {}
+        answers = {}
+        for part in parts:
+            # What cannot be read of one part is that part's, which is then asked for alone.
+            with suppress(SalesforceError), understood("a part of POST composite"):
+                number, status = numbers[part["referenceId"]], int(part["httpStatusCode"])
+                if not is_busy(status, *code_and_message(part["body"])):
+                    answers[number] = _part(paths[number], status, part["body"])
+        return answers
+
+    def _judge_composite(self, errors: Sequence[SalesforceError | None]) -> None:
+        """Draw from what questions were answered alone why none was answered with the others.
+
+        Raises:
+            OrgUnreachableError: None was, so it is the org.
+        """
+        if not any(errors):
+            self._composite_works = False  # nothing was wrong with any of them
+        for error in errors:
+            if not isinstance(error, OrgUnreachableError):
+                return
+        if errors and errors[0]:
+            raise errors[0]
 
     def _single(self, path: str) -> Answer:
         try:
@@ -262,6 +284,25 @@ def _part(path: str, status: int, body: Any) -> Answer:
         return Answer(dict(body))
     what = f"GET {path.partition('?')[0]}"
     return Answer(error=classify(what, status, *code_and_message(body)))
+
+
+def _result(body: Any) -> Answer:
+    try:
+        with understood("a query"):
+            return Answer(_page(body))
+    except SalesforceError as error:
+        return Answer(error=error)
+
+
+def _page(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A page of a query's result, made sure to have a number of rows, and rows.
+
+    Raises:
+        LookupError, TypeError, ValueError: It has not.
+    """
+    if not all(isinstance(record, dict) for record in body["records"]):
+        raise TypeError("a record is no document")
+    return {**body, "totalSize": int(body["totalSize"])}
 
 
 def _path(link: str) -> str:

@@ -165,6 +165,93 @@ def test_a_part_that_was_not_answered_is_asked_again_alone(
     assert len(org.calls("GET", ".*/describe")) == 3
 
 
+DEEP = "[" * 100_000 + "]" * 100_000
+ODD_PARTS: dict[str, dict[str, Any]] = {
+    "no status": {"body": {}, "referenceId": "r1"},
+    "a status that is text": {"httpStatusCode": "fine", "body": {}, "referenceId": "r1"},
+    "no body": {"httpStatusCode": 200, "referenceId": "r1"},
+    "a body that is a number": {"httpStatusCode": 200, "body": 7, "referenceId": "r1"},
+    "another name": {"httpStatusCode": 200, "body": {}, "referenceId": "r99"},
+    "too many requests at once": {
+        "httpStatusCode": 403,
+        "body": [
+            {"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "ConcurrentRequests Limit exceeded."}
+        ],
+        "referenceId": "r1",
+    },
+}
+
+
+@pytest.mark.parametrize("odd", ODD_PARTS.values(), ids=ODD_PARTS.keys())
+def test_a_part_that_cannot_be_read_is_asked_for_alone(
+    org: ScriptedOrg, client: Client, odd: dict[str, Any]
+) -> None:
+    serve_describes(org, lambda _: None)
+    parts = [
+        {"httpStatusCode": 200, "body": described(name), "referenceId": f"r{number}"}
+        for number, name in enumerate(NAMES[:3])
+    ]
+    org.on("POST", COMPOSITE, as_json({"compositeResponse": [parts[0], odd, parts[2]]}))
+    found = dict(client.rest.describe(NAMES[:3]))
+    assert [getattr(info, "name", info) for info in found.values()] == NAMES[:3]
+    assert [h.path.split("/")[-2] for h in org.calls("GET", ".*/describe")] == [NAMES[1]]
+
+
+FAILS_FOR_ONE: dict[str, Reply] = {
+    "500": failure(500, "UNKNOWN_EXCEPTION"),
+    "cut JSON": Reply(200, b'{"compositeResponse": [{"bo'),
+    "deep JSON": Reply(200, DEEP.encode()),
+    "400": failure(400, "QUERY_TIMEOUT"),
+}
+
+
+@pytest.mark.parametrize("answer", FAILS_FOR_ONE.values(), ids=FAILS_FOR_ONE.keys())
+def test_a_call_that_one_question_fails_is_not_the_failure_of_the_others(
+    org: ScriptedOrg, client: Client, answer: Reply
+) -> None:
+    serve_describes(org, lambda _: None)
+    org.on("POST", COMPOSITE, answer)
+    org.on("GET", f"{DATA}/sobjects/{NAMES[1]}/describe", answer)
+    found = dict(client.rest.describe(NAMES[:3]))
+    assert isinstance(found[NAMES[1]], SalesforceError)
+    assert isinstance(found[NAMES[0]], ObjectInfo)
+    assert isinstance(found[NAMES[2]], ObjectInfo)
+
+
+NO_RESULTS: dict[str, Any] = {
+    "totalSize that is text": {"totalSize": "many", "done": True, "records": []},
+    "no totalSize": {"done": True, "records": []},
+    "records that are none": {"totalSize": 1, "done": True, "records": [7]},
+    "no records": {"totalSize": 1, "done": True, "records": None},
+}
+
+
+@pytest.mark.parametrize("document", NO_RESULTS.values(), ids=NO_RESULTS.keys())
+def test_a_result_of_an_unexpected_shape_is_the_failure_of_that_question(
+    org: ScriptedOrg, client: Client, document: Any
+) -> None:
+    good = {"totalSize": 1, "done": True, "records": [{"n": 1}]}
+    parts = [
+        {"httpStatusCode": 200, "body": body, "referenceId": f"r{number}"}
+        for number, body in enumerate([good, document])
+    ]
+    org.on("POST", COMPOSITE, as_json({"compositeResponse": parts}))
+    found = dict(client.rest.query_each({"good": "SELECT 1", "odd": "SELECT 2"}))
+    assert found["good"].body == good
+    assert isinstance(found["odd"].error, SalesforceError)
+    org.on("GET", QUERY, as_json(document))
+    with pytest.raises(SalesforceError):
+        list(client.rest.pages("SELECT Id FROM Account"))
+
+
+def test_documents_nested_too_deep_are_errors_of_ours(org: ScriptedOrg, client: Client) -> None:
+    for status in (200, 400):
+        org.on("GET", f"{DATA}/(limits|sobjects)/?", Reply(status, DEEP.encode()))
+        for ask in (client.rest.limits, client.rest.objects):
+            with pytest.raises(SalesforceError):
+                ask()
+
+
 NO_COMPOSITE: dict[str, Answer] = {
     "missing": failure(404, "NOT_FOUND"),
     "not for posting": failure(405, "METHOD_NOT_ALLOWED"),
