@@ -106,12 +106,12 @@ def _pending(
     Patches that were merged before are among the first where older rows come after them.
     """
     refs = lake.refs(slug).get(slug, [])
-    merged = merged_slices(connection, lake.org_id, (ref.id for ref in refs))
+    merged = merged_slices(connection, lake.org_id, slug, (ref.id for ref in refs))
     if all(ref.id in merged for ref in refs):
         return [], []
     fresh = list(lake.read(ref for ref in refs if ref.id not in merged))
     replaced = [slice_id for piece in fresh for slice_id in piece.replaces]
-    merged_before = merged_slices(connection, lake.org_id, replaced)
+    merged_before = merged_slices(connection, lake.org_id, slug, replaced)
     taken_over = [p for p in fresh if p.replaces and merged_before.issuperset(p.replaces)]
     fresh = [piece for piece in fresh if piece not in taken_over]
     oldest = min((piece.read_at for piece in fresh if not piece.kind.patches), default=None)
@@ -164,11 +164,13 @@ def behind(org: Org, lake: Lake) -> set[str]:
     if not org.warehouse.path.exists():
         return set(refs)
     with org.warehouse.connect(read_only=True) as connection:
-        ids = (ref.id for mine in refs.values() for ref in mine)
-        merged = merged_slices(connection, lake.org_id, ids)
+        lacking = set()
+        for slug, mine in refs.items():
+            ids = {ref.id for ref in mine}
+            if ids - merged_slices(connection, lake.org_id, slug, ids):
+                lacking.add(slug)
         unkept = _with_history(org) - histories(connection, lake.org_id)
         changed = intact.changed(connection, lake.org_id, org.schema, refs).keys()
-    lacking = {slug for slug, mine in refs.items() if any(ref.id not in merged for ref in mine)}
     return lacking | (unkept | changed) & refs.keys()
 
 

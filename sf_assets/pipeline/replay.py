@@ -40,7 +40,7 @@ def replay(org: Org, lake: Lake, item: Described, folder: Path) -> int:
     pieces = lake.slices(item.spec.slug)
     ids = [slice_id for piece in pieces for slice_id in (piece.id, *piece.replaces)]
     with org.warehouse.connect(read_only=True) as connection:
-        merged = merged_slices(connection, lake.org_id, ids)
+        merged = merged_slices(connection, lake.org_id, item.spec.slug, ids)
     copy_raw(lake, [p for p in pieces if p.id in merged or _all_merged(p, merged)], folder)
     return differing(folder)
 

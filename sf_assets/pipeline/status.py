@@ -73,7 +73,7 @@ def _status(
         with org.warehouse.explained(connection):
             silver = Silver(connection, org.schema)
             rows = silver.rows(slug) if slug in silver else None
-            merged = merged_slices(connection, org.kept_lake.org_id, ids)
+            merged = merged_slices(connection, org.kept_lake.org_id, slug, ids)
     known = watermark > BEGIN
     return ObjectStatus(
         slug=slug,

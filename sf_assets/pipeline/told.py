@@ -3,10 +3,15 @@
 So a run on a budget that is used up knows it without a call, and the schedule knows its pace.
 """
 
+import logging
+
 from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
+from sf_assets.errors import StorageError
 from sf_assets.salesforce.budget import Budget
 from sf_assets.storage.lake import Lake
+
+log = logging.getLogger(__name__)
 
 
 class Told(BaseModel):
@@ -29,15 +34,21 @@ def last_told(lake: Lake) -> Told | None:
     """What was kept last; None where nothing is, or nothing readable."""
     try:
         return Told.model_validate_json(lake.store.get(_path(lake)))
-    except (FileNotFoundError, ValidationError):
+    except FileNotFoundError:
+        return None
+    except ValidationError:
+        log.warning("%s cannot be read; the org is asked again", lake.store.uri(_path(lake)))
         return None
 
 
 def keep_told(lake: Lake, budget: Budget) -> None:
-    """Keep what the org has told a session."""
+    """Keep what the org has told a session, where that can be written: it is only a hint."""
     if budget.calls and budget.told_at:
         told = Told(used=budget.calls.used, allowed=budget.calls.allowed, at=budget.told_at)
-        lake.store.put(_path(lake), told.model_dump_json().encode())
+        try:
+            lake.store.put(_path(lake), told.model_dump_json().encode())
+        except StorageError as error:
+            log.info("what the org told of its calls is not kept: %s", error)
 
 
 def _path(lake: Lake) -> str:

@@ -4,13 +4,18 @@ Coverage cannot tell of them where the backfill was to read anew what raw holds 
 `<org id>/waiting/<id>.json`; it is done with once slices that were read after it cover its windows.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.slices import CoverageManifest, SliceRef, Windows, new_slice_id
 from sf_assets.windows import Coverage, Window
+
+log = logging.getLogger(__name__)
 
 
 def note_waiting(lake: Lake, asked_at: datetime, windows: Mapping[str, Collection[Window]]) -> None:
@@ -35,7 +40,17 @@ def still_waiting(lake: Lake, refs: Mapping[str, Sequence[SliceRef]]) -> dict[st
     found: dict[str, list[Window]] = defaultdict(list)
     done: list[str] = []
     for entry in lake.store.list(_folder(lake)):
-        note = CoverageManifest.model_validate_json(lake.store.get(entry.path))
+        try:
+            note = CoverageManifest.model_validate_json(lake.store.get(entry.path))
+        except FileNotFoundError:
+            continue
+        except ValidationError:
+            log.warning(
+                "%s cannot be read: windows that a backfill left for want of budget are not known; "
+                "run that backfill again, and remove the file",
+                lake.store.uri(entry.path),
+            )
+            continue
         asked_at = entry.path.rsplit("/", 1)[-1].partition("-")[0]
         left = {slug: _left(asked_at, w, refs.get(slug, ())) for slug, w in note.windows.items()}
         for slug, windows in left.items():

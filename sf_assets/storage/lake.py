@@ -10,6 +10,7 @@
 """
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,9 @@ from sf_assets.storage.slices import Kind, Slice, SliceRef
 from sf_assets.storage.store import Store
 from sf_assets.windows import ALWAYS, Coverage, Window
 
+log = logging.getLogger(__name__)
+
+_ADVICE = "restore it, or remove it and backfill its window"
 _READERS = 8
 _ATTEMPTS = 3
 _TICK = timedelta(seconds=1)
@@ -119,17 +123,17 @@ class Lake:
     def drafts(self, slug: str) -> list[Slice]:
         """What the journal says is, or was, at work for an object.
 
-        Raises:
-            StorageError: A note is not readable, or of a newer format.
+        A damaged note is removed: what was being read is not covered, so it is read again.
         """
         found = []
         for entry in self.store.list(f"{self.org_id}/journal/{slug}"):
             try:
-                found.append(Slice.model_validate_json(self.store.get(entry.path)))
+                found.append(self._parsed(entry.path, slug))
             except FileNotFoundError:
                 continue
-            except pydantic.ValidationError as error:
-                raise self._unreadable(entry.path, "remove it", error) from None
+            except StorageError as error:
+                log.warning("%s; it is removed, a Bulk job may be left in the org", error)
+                self.store.delete([entry.path])
         return found
 
     def forget(self, draft: Slice) -> None:
@@ -208,16 +212,37 @@ class Lake:
     def _read(self, ref: SliceRef) -> Slice:
         path = self._manifest(ref)
         try:
-            return Slice.model_validate_json(self.store.get(path))
-        except (pydantic.ValidationError, FileNotFoundError) as error:
-            advice = "restore it, or remove it and backfill its window"
-            raise self._unreadable(path, advice, error) from None
+            return self._parsed(path, ref.object)
+        except FileNotFoundError:
+            raise StorageError(f"the manifest {self.store.uri(path)} is gone; {_ADVICE}") from None
+        except StorageError as error:
+            raise StorageError(f"{error}; {_ADVICE}") from None
 
-    def _unreadable(self, path: str, advice: str, error: Exception) -> StorageError:
-        name = type(error).__name__
-        return StorageError(
-            f"the manifest {self.store.uri(path)} cannot be read ({name}); {advice}"
-        )
+    def _parsed(self, path: str, slug: str) -> Slice:
+        """A manifest, or a draft of one, held against where it lies.
+
+        A copy in another object's folder, or under another name, would put rows into a table that
+        they are not of, or cover what nobody has read.
+
+        Raises:
+            FileNotFoundError: There is none.
+            StorageError: It is damaged, of a newer format, or another one's.
+        """
+        what = f"the manifest {self.store.uri(path)}"
+        try:
+            piece = Slice.model_validate_json(self.store.get(path))
+        except pydantic.ValidationError as error:
+            raise StorageError(f"{what} cannot be read ({error.error_count()} faults)") from None
+        if piece.org_id != self.org_id:
+            raise StorageError(f"{what} is of org {piece.org_id}, not of this one")
+        if piece.object.lower() != slug:
+            raise StorageError(f"{what} is one of {piece.object}, so it is a copy")
+        if piece.ref.file != path.rpartition("/")[2]:
+            raise StorageError(f"{what} says that it is {piece.ref.file}, so it is a copy")
+        folder = self.raw_folder(slug)
+        if strange := [p.path for p in piece.parts if not _is_of(p.path, folder, piece.id)]:
+            raise StorageError(f"{what} names {strange[0]}, which is not a file of it")
+        return piece
 
     def inventory(self, now: datetime = ALWAYS.end) -> Inventory:
         """Slices, coverage and known deletions, from one listing and the few proofs.
@@ -250,8 +275,18 @@ class Lake:
         return f"{self.org_id}/journal/{ref.object}/{ref.file}"
 
 
+def _is_of(path: str, folder: str, slice_id: str) -> bool:
+    return path.startswith(f"{folder}/") and path.rpartition("/")[2].startswith(f"{slice_id}-")
+
+
 def _dump(piece: Slice) -> bytes:
     return piece.model_dump_json(exclude_none=True, indent=1).encode()
+
+
+class _Owner(pydantic.BaseModel):
+    """Whose data a storage holds under a name."""
+
+    org_id: str = pydantic.Field(min_length=1)
 
 
 def open_lake(url: str, org_id: str, name: str) -> Lake:
@@ -278,8 +313,18 @@ def open_lake(url: str, org_id: str, name: str) -> Lake:
 
 
 def owner_of(store: Store, name: str) -> str | None:
-    """Id of the org whose data the storage holds under a name; None for an unclaimed storage."""
+    """Id of the org whose data the storage holds under a name; None for an unclaimed storage.
+
+    Raises:
+        StorageError: What says so is damaged. That is not guessed: data of two orgs is never mixed.
+    """
+    path = f"org-{name}.json"
     try:
-        return str(json.loads(store.get(f"org-{name}.json"))["org_id"])
+        return _Owner.model_validate_json(store.get(path)).org_id
     except FileNotFoundError:
         return None
+    except pydantic.ValidationError:
+        raise StorageError(
+            f"{store.uri(path)} says whose data the storage holds, and cannot be read; restore it, "
+            'or write {"org_id": "…"} into it, with the Id that the folder of the org has for name'
+        ) from None

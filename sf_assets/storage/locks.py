@@ -1,22 +1,26 @@
 """Who is at work on what: a lock in the storage, which the dead do not keep.
 
 A claim is a numbered file that nobody else can create. A claim of a process that has died is passed
-over by creating the next number: at once where it died on this host, else when its lease is over.
+over by creating the next number: at once where it can be seen that it died, which is on this
+machine, else when its lease is over. Names of machines say nothing: two may have the same.
 """
 
 import contextlib
-import json
 import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
 from sf_assets.errors import BusyError, StorageError
-from sf_assets.storage.store import Store
+from sf_assets.storage.store import Entry, Store
 
 LEASE = timedelta(minutes=10)
 """A claim of another host that was not renewed for so long is void."""
@@ -25,21 +29,32 @@ _PAUSE = 1.0
 _RELEASED = b"{}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """Who holds a lock: a process, told apart from later ones of the same number by its start."""
+class _Claim(BaseModel):
+    """Who holds a lock: a process, told apart from later ones of the same number by its start.
+
+    Attributes:
+        host: What its machine is called, for people.
+        machine: Where its number means what it means here; empty where an older release wrote it.
+        pid: Its number.
+        started: When it began, in whatever unit.
+        since: When it took the lock.
+        renewed: When it last said so.
+    """
+
+    model_config = ConfigDict(frozen=True)
 
     host: str
+    machine: str = ""
     pid: int
     started: str
     since: str
-    renewed: str
+    renewed: AwareDatetime
 
     @property
     def alive(self) -> bool:
-        if self.host == socket.gethostname():
+        if self.machine == _machine():
             return self.started == _start_of(self.pid)
-        return datetime.now(UTC) - datetime.fromisoformat(self.renewed) < LEASE
+        return datetime.now(UTC) - self.renewed < LEASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +78,8 @@ class Lock:
             BusyError: Another run holds it, or held it meanwhile.
             StorageError: The storage refuses.
         """
-        folder = self.path.rpartition("/")[0]
-        newest = max((entry.path for entry in self.store.list(folder)), default=None)
-        if newest != self.path:
+        claims = _claims(self.store, self.path.rpartition("/")[0])
+        if not claims or claims[max(claims)].path != self.path:
             raise BusyError(
                 f"the lock of {self.what} was lost to another run, which took this one for dead; "
                 "nothing more is committed here, run again"
@@ -89,9 +103,9 @@ def locked(store: Store, folder: str, what: str, patience: float = 0.0) -> Itera
         BusyError: Somebody else holds it.
         StorageError: The storage refuses.
     """
-    path = _acquire(store, folder, what, patience)
+    path, claim = _acquire(store, folder, what, patience)
     over = threading.Event()
-    keeper = threading.Thread(target=_renew, args=(store, path, over), daemon=True)
+    keeper = threading.Thread(target=_renew, args=(store, path, claim, over), daemon=True)
     keeper.start()
     try:
         yield Lock(store, path, what)
@@ -101,18 +115,18 @@ def locked(store: Store, folder: str, what: str, patience: float = 0.0) -> Itera
         store.put(path, _RELEASED)  # kept, so that numbers never begin anew
 
 
-def _acquire(store: Store, folder: str, what: str, patience: float) -> str:
+def _acquire(store: Store, folder: str, what: str, patience: float) -> tuple[str, _Claim]:
     deadline = time.monotonic() + patience
     while True:
-        claims = sorted(entry.path for entry in store.list(folder))
-        holder = _read(store, claims[-1]) if claims else None
+        claims = _claims(store, folder)
+        newest = max(claims, default=-1)
+        holder = _read(store, claims[newest]) if claims else None
         if holder is None or not holder.alive:
-            number = int(claims[-1].rpartition("/")[2].partition(".")[0]) + 1 if claims else 0
-            path = f"{folder}/{number:06d}.json"
-            if store.create(path, _ours()):
-                if path == max(entry.path for entry in store.list(folder)):
-                    store.delete(claims)
-                    return path
+            path, ours = f"{folder}/{newest + 1:06d}.json", _ours()
+            if store.create(path, ours.model_dump_json().encode()):
+                if max(_claims(store, folder), default=-1) == newest + 1:
+                    store.delete(entry.path for entry in claims.values())
+                    return path, ours
                 store.delete([path])  # what we looked at is long past
         elif time.monotonic() >= deadline:
             raise BusyError(
@@ -123,27 +137,59 @@ def _acquire(store: Store, folder: str, what: str, patience: float) -> str:
             time.sleep(_PAUSE)
 
 
-def _renew(store: Store, path: str, over: threading.Event) -> None:
+def _claims(store: Store, folder: str) -> dict[int, Entry]:
+    """Claims by number; a name that is no number is none of ours."""
+    found = {}
+    for entry in store.list(folder):
+        stem = entry.path.rpartition("/")[2].removesuffix(".json")
+        if stem.isascii() and stem.isdecimal():
+            found[int(stem)] = entry
+    return found
+
+
+def _renew(store: Store, path: str, claim: _Claim, over: threading.Event) -> None:
     while not over.wait(LEASE.total_seconds() / 3):
         with contextlib.suppress(StorageError):  # the lease outlives a passing failure
-            store.put(path, _ours(since=_read(store, path)))
+            renewed = claim.model_copy(update={"renewed": datetime.now(UTC)})
+            store.put(path, renewed.model_dump_json().encode())
 
 
-def _read(store: Store, path: str) -> _Claim | None:
-    """A claim; None for one that is gone, or that nobody can be meant by."""
+def _read(store: Store, entry: Entry) -> _Claim | None:
+    """A claim; None for one that is gone or released. A damaged one holds as long as a lease."""
     try:
-        return _Claim(**json.loads(store.get(path)))
-    except (FileNotFoundError, ValueError, TypeError):
+        data = store.get(entry.path)
+        return None if data == _RELEASED else _Claim.model_validate_json(data)
+    except FileNotFoundError:
         return None
+    except ValidationError:
+        since = f"{entry.modified:%Y-%m-%d %H:%M:%S} UTC"
+        return _Claim(host="?", pid=0, started="?", since=since, renewed=entry.modified)
 
 
-def _ours(since: _Claim | None = None) -> bytes:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+def _ours() -> _Claim:
+    now = datetime.now(UTC)
     pid = os.getpid()
-    began = since.since if since else now
-    return json.dumps(
-        asdict(_Claim(socket.gethostname(), pid, _start_of(pid) or "", began, now))
-    ).encode()
+    return _Claim(
+        host=socket.gethostname(),
+        machine=_machine(),
+        pid=pid,
+        started=_start_of(pid) or "",
+        since=f"{now:%Y-%m-%d %H:%M:%S} UTC",
+        renewed=now,
+    )
+
+
+@cache
+def _machine() -> str:
+    """What no other machine has since it was started, nor a container with processes of its own.
+
+    Where the system does not tell, the address of a network card, or a number at random.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return f"{uuid.getnode():x}"
 
 
 def _start_of(pid: int) -> str | None:

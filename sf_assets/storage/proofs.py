@@ -1,5 +1,7 @@
 """Coverage manifests: what was proven to hold nothing new, for many objects in one file."""
 
+import contextlib
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +12,8 @@ from sf_assets.errors import StorageError
 from sf_assets.storage.slices import CoverageManifest, new_slice_id
 from sf_assets.storage.store import Store
 from sf_assets.windows import Coverage, Window
+
+log = logging.getLogger(__name__)
 
 _MOST_FILES = 32
 """More than so many are made one."""
@@ -48,11 +52,7 @@ class Proofs:
         self._folder = f"{org_id}/coverage"
 
     def read(self) -> Proven:
-        """What is proven.
-
-        Raises:
-            StorageError: A manifest is not readable, or of a newer format.
-        """
+        """What is proven."""
         return self._read(self._files())
 
     def add(
@@ -112,14 +112,20 @@ class Proofs:
 
     def _one(self, path: str) -> CoverageManifest | None:
         try:
-            return CoverageManifest.model_validate_json(self._store.get(path))
+            proof = CoverageManifest.model_validate_json(self._store.get(path))
         except FileNotFoundError:  # made one with others since it was listed
             return None
-        except ValueError as error:
-            raise StorageError(
-                f"the manifest {self._store.uri(path)} cannot be read ({type(error).__name__}); "
-                "remove it: what it proved is found out again"
-            ) from None
+        except ValueError:
+            proof = None
+        if proof and proof.org_id == self._org_id:
+            return proof
+        log.warning(
+            "%s cannot be read and is removed: what it proved is found out again",
+            self._store.uri(path),
+        )
+        with contextlib.suppress(StorageError):  # a storage that is only read
+            self._store.delete([path])
+        return None
 
 
 def _spelt(windows: Iterable[Window]) -> tuple[tuple[datetime, datetime], ...]:

@@ -6,7 +6,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    model_validator,
+)
 
 from sf_assets.naming import Names
 from sf_assets.windows import BEGIN, Window, compact, parse_compact
@@ -153,6 +160,11 @@ class Slice(BaseModel):
     parts: tuple[Part, ...] = ()
     replaces: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _window_in_order(self) -> Self:
+        _in_order((self.start, self.end))
+        return self
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns in its files: `Id`, `Owner_Name`."""
@@ -175,7 +187,15 @@ class Slice(BaseModel):
         return SliceRef(self.object.lower(), self.window, self.kind, self.id)
 
 
-Windows = dict[str, tuple[tuple[_Moment, _Moment], ...]]
+def _in_order(edges: tuple[datetime, datetime]) -> tuple[datetime, datetime]:
+    start, end = edges
+    if end <= start:
+        raise ValueError("a window ends after it begins")
+    return edges
+
+
+_Edges = Annotated[tuple[_Moment, _Moment], AfterValidator(_in_order)]
+Windows = dict[str, tuple[_Edges, ...]]
 
 
 class CoverageManifest(BaseModel):

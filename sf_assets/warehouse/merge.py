@@ -35,15 +35,17 @@ _WINNERS = "(SELECT s.* FROM temp.staged s JOIN temp.verdicts USING (Id) WHERE w
 
 
 def merged_slices(
-    connection: duckdb.DuckDBPyConnection, org_id: str, slices: Iterable[str]
+    connection: duckdb.DuckDBPyConnection, org_id: str, slug: str, slices: Iterable[str]
 ) -> set[str]:
-    """Those of some slices, by Id, that silver has taken up.
+    """Those of some slices of an object, by Id, that silver has taken up.
 
-    It has taken up far more than raw still holds: a year of ticks leaves a row for each.
+    It has taken up far more than raw still holds: a year of ticks leaves a row for each. That
+    another object's table has taken one up says nothing: its manifest may have been copied.
     """
     rows = connection.execute(
-        "SELECT slice FROM ops.slices WHERE org_id = ? AND slice IN (SELECT unnest(?::VARCHAR[]))",
-        [org_id, list(slices)],
+        "SELECT slice FROM ops.slices WHERE org_id = ? AND object = ? "
+        "AND slice IN (SELECT unnest(?::VARCHAR[]))",
+        [org_id, slug, list(slices)],
     ).fetchall()
     return {slice_id for (slice_id,) in rows}
 
@@ -282,6 +284,7 @@ def _note_slices(
     connection.register("batch", pl.DataFrame(rows).to_arrow())
     # A patch may be merged again.
     connection.execute(
-        "INSERT INTO ops.slices BY NAME FROM batch ANTI JOIN ops.slices USING (org_id, slice)"
+        "INSERT INTO ops.slices BY NAME FROM batch "
+        "ANTI JOIN ops.slices USING (org_id, object, slice)"
     )
     connection.unregister("batch")

@@ -15,7 +15,7 @@ from sf_assets.describe import FieldInfo, ObjectInfo
 from sf_assets.errors import BusyError, StorageError, WrongOrgError
 from sf_assets.storage import proofs as proofs_module
 from sf_assets.storage.lake import Lake, open_lake, owner_of
-from sf_assets.storage.slices import Kind, Slice, new_slice_id
+from sf_assets.storage.slices import Kind, Part, Slice, new_slice_id
 from sf_assets.storage.store import Store
 from sf_assets.windows import BEGIN, Coverage, Window
 
@@ -144,12 +144,21 @@ def test_nothing_to_cover_leaves_no_file(lake: Lake) -> None:
         b"[]",
         b'{"version": 2, "windows": {}}',
         b'{"version": 1, "windows": {"a": [["x", "y"]]}}',
+        b'{"org_id": "00D1", "windows": {"a": [["20261121T120000Z", "20261121T110000Z"]]}}',
+        b'{"org_id": "00D2", "windows": {"a": [["20261121T110000Z", "20261121T120000Z"]]}}',
+        b"\xff" * 9,
+        b"[" * 9999,
     ],
 )
-def test_a_coverage_manifest_that_cannot_be_read_is_named(lake: Lake, data: bytes) -> None:
-    lake.store.put("00D1/coverage/20261121T120000Z-0a1b2c3d.json", data)
-    with pytest.raises(StorageError, match=r"coverage/20261121T120000Z-0a1b2c3d\.json"):
-        lake.coverage()
+def test_a_coverage_manifest_that_cannot_be_read_proves_nothing_and_is_removed(
+    lake: Lake, data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake.proofs.add({"lead": [window(0, 3)]}, {}, NOON)
+    path = "00D1/coverage/20261121T120000Z-0a1b2c3d.json"
+    lake.store.put(path, data)
+    for _ in range(2):
+        assert lake.coverage() == {"lead": Coverage([window(0, 3)])}
+    assert caplog.text.count(path) == 1
 
 
 coverings = st.lists(
@@ -224,10 +233,56 @@ def test_the_journal_remembers_what_was_at_work_until_it_is_done(lake: Lake) -> 
     assert lake.drafts("lead") == [other]
 
 
-def test_a_note_in_the_journal_that_cannot_be_read_is_named(lake: Lake) -> None:
-    lake.store.put("00D1/journal/account/x.json", b"{}")
-    with pytest.raises(StorageError, match=r"journal/account/x\.json cannot be read.*remove it"):
-        lake.drafts("account")
+@pytest.mark.parametrize("data", [b"", b"{}", b"\xff", b"[" * 9999])
+def test_a_note_in_the_journal_that_cannot_be_read_is_removed(
+    lake: Lake, data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    draft = piece()
+    lake.note(draft)
+    lake.store.put("00D1/journal/account/x.json", data)
+    for _ in range(2):
+        assert lake.drafts("account") == [draft]
+    assert caplog.text.count("journal/account/x.json cannot be read") == 1
+
+
+def test_a_manifest_that_was_copied_is_not_taken_for_one(lake: Lake) -> None:
+    """Wherever to: the rows would get into a table that they are not of, or cover too much."""
+    ours, other = piece(), piece("Contact")
+    lake.commit(ours)
+    data = lake.store.get(f"00D1/manifests/account/{ours.ref.file}")
+    for path in (
+        f"00D1/manifests/contact/{ours.ref.file}",
+        f"00D1/manifests/account/{other.ref.file}",
+        f"00D1/manifests/account/{piece(start=3, end=9).ref.file}",
+        f"00D1/manifests/account/{ours.ref.file.replace('export', 'snapshot')}",
+    ):
+        lake.store.put(path, data)
+        slug = path.split("/")[2]
+        with pytest.raises(StorageError, match=r"so it is a copy; .*remove it") as caught:
+            list(lake.read(lake.refs(slug)[slug]))
+        assert lake.store.uri(path) in str(caught.value)
+        lake.store.delete([path])
+    assert list(lake.read(lake.refs("account")["account"])) == [ours]
+    lake.store.put(f"00D2/manifests/account/{ours.ref.file}", data)
+    elsewhere = Lake(lake.store, "00D2")
+    with pytest.raises(StorageError, match="is of org 00D1, not of this one"):
+        list(elsewhere.read(elsewhere.refs()["account"]))
+
+
+@pytest.mark.parametrize("path", ["raw/contact/date=2026/{id}-p0.parquet", "raw/account/x.parquet"])
+def test_a_manifest_names_only_files_of_its_own(lake: Lake, path: str) -> None:
+    ours = piece()
+    part = Part(path=f"00D1/{path.format(id=ours.id)}", rows=1, bytes=1, sha256="", label="2026")
+    lake.commit(ours.model_copy(update={"parts": (part,)}))
+    with pytest.raises(StorageError, match="which is not a file of it"):
+        list(lake.read(lake.refs()["account"]))
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b'{"org_id": null}', b'{"org_id": ""}', b"\xff"])
+def test_a_storage_whose_owner_cannot_be_read_is_nobodys_to_guess(lake: Lake, data: bytes) -> None:
+    lake.store.put("org-default.json", data)
+    with pytest.raises(StorageError, match=r"org-default\.json.*restore it, or write"):
+        open_lake(lake.store.url, "00D1", "default")
 
 
 def test_a_storage_belongs_to_the_first_org_that_uses_it(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -88,9 +89,7 @@ def test_the_lock_of_a_killed_process_is_taken_over_at_once(store: Store) -> Non
 
 
 def test_another_process_of_the_same_number_is_not_the_holder(store: Store) -> None:
-    import socket
-
-    claim(store, 3, host=socket.gethostname(), pid=os.getpid(), started="long ago")
+    claim(store, 3, machine=locks._machine(), pid=os.getpid(), started="long ago")  # noqa: SLF001
     with held(store):
         pass
 
@@ -101,6 +100,43 @@ def test_a_foreign_claim_holds_until_its_lease_is_over(store: Store) -> None:
         pass
     late = datetime.now(UTC) - LEASE - timedelta(seconds=1)
     claim(store, 0, renewed=late.isoformat())
+    with held(store):
+        pass
+
+
+@pytest.mark.parametrize("newest", [999_999, 1_000_009])
+def test_numbers_of_any_length_are_in_order(store: Store, newest: int) -> None:
+    claim(store, newest)
+    with pytest.raises(BusyError, match="elsewhere"), held(store):
+        pass
+    store.put(f"{FOLDER}/{newest:06d}.json", b"{}")
+    for later in (newest + 1, newest + 2):
+        with held(store):
+            (entry,) = store.list(FOLDER)
+            assert entry.path == f"{FOLDER}/{later:06d}.json"
+            with pytest.raises(BusyError), held(store):
+                pass
+
+
+def test_two_machines_of_one_name_do_not_take_each_other_for_dead(store: Store) -> None:
+    """As two containers of one image: their processes have the same few numbers."""
+    claim(store, 0, host=socket.gethostname(), machine="another boot", pid=os.getpid())
+    with pytest.raises(BusyError), held(store):
+        pass
+    claim(store, 0, host=socket.gethostname(), pid=2**22 + 1)  # as an older release wrote it
+    with pytest.raises(BusyError), held(store):
+        pass
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"pid": "x"}', b"\xff\x00", b"[" * 9999])
+def test_a_damaged_claim_holds_as_long_as_a_lease(
+    store: Store, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put(f"{FOLDER}/000004.json", data)
+    store.put(f"{FOLDER}/notes.txt", b"somebody else's")
+    with pytest.raises(BusyError), held(store):
+        pass
+    monkeypatch.setattr(locks, "LEASE", timedelta(0))
     with held(store):
         pass
 
