@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from sf_assets.errors import PageBrokenError
 from sf_assets.pipeline.progress import report
+from sf_assets.pipeline.seen import Seen
 from sf_assets.salesforce.bulk import BulkApi, Job, Page
 from sf_assets.salesforce.csv import BLOCKS, RecordTooLongError, read_csv
 from sf_assets.salesforce.session import pauses
@@ -46,6 +47,7 @@ class Download:
         fields: Fields selected.
         columns: What to call them.
         unknown: Leaves out rows that raw has already; None to write all.
+        seen: The Ids that come.
         pause: Waits for some seconds; raises when the run is told to stop.
     """
 
@@ -57,6 +59,7 @@ class Download:
     fields: Sequence[str]
     columns: Sequence[str]
     unknown: Filter | None
+    seen: Seen
     pause: Callable[[float], None]
 
     def run(self, pool: Executor) -> list[PageRead]:
@@ -113,9 +116,14 @@ class Download:
                     if follow and page.following:
                         follow(page.following)
                         follow = _ignore
+                    ids = self.seen.page()
                     rows = self._live(read_csv(page.body, self.fields, self.columns, block))
-                    written = write_page(self.store, self.layout, number, rows, self.unknown)
-                    return self._whole(page, written)
+                    written = write_page(
+                        self.store, self.layout, number, rows, self.unknown, see=ids.see
+                    )
+                    read = self._whole(page, written)
+                    ids.close()
+                    return read
             except RecordTooLongError:
                 larger = next(blocks, None)
                 if larger is None:

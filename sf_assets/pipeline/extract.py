@@ -24,6 +24,8 @@ from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.download import Download, Filter, PageRead
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
+from sf_assets.pipeline.seen import Seen
+from sf_assets.salesforce.answers import understood
 from sf_assets.salesforce.budget import counted, counting
 from sf_assets.salesforce.bulk import Deadlines, Job
 from sf_assets.salesforce.records import to_batch
@@ -200,14 +202,20 @@ class Extractor:
         layout = self._layout(draft)
         columns, stamps = order.described.columns, order.described.stamps
         total, pages = 0, list[PageRead]()
-        for number, answer in enumerate(self._client.rest.pages(order.soql)):
-            self._check()
-            total = total or int(answer["totalSize"])
-            batch = to_batch(answer["records"], draft.fields, columns, stamps)
-            written = write_page(self._lake.store, layout, number, [batch], order.unknown)
-            pages.append(PageRead(batch.num_rows, written))
-            report(order.described.spec.slug, "reading", batch.num_rows, total)
-        return self._commit(draft, total, pages, order)
+        with Seen() as seen:
+            for number, answer in enumerate(self._client.rest.pages(order.soql)):
+                self._check()
+                with understood("a query"):
+                    total = total or int(answer["totalSize"])
+                    batch = to_batch(answer["records"], draft.fields, columns, stamps)
+                ids = seen.page()
+                written = write_page(
+                    self._lake.store, layout, number, [batch], order.unknown, see=ids.see
+                )
+                ids.close()
+                pages.append(PageRead(batch.num_rows, written))
+                report(order.described.spec.slug, "reading", batch.num_rows, total)
+            return self._commit(draft, total, pages, order, seen)
 
     def _finish(self, draft: Slice, job: Job, order: Order) -> Slice | None:
         """Wait for a job, read its pages, commit the slice, remove the job."""
@@ -217,8 +225,9 @@ class Extractor:
             job = bulk.wait(
                 job, self._deadlines, self._pause, lambda j: report(slug, "waiting", j.rows)
             )
-            pages = self._download(job, draft, order)
-            piece = self._commit(draft, job.rows, pages, order)
+            with Seen() as seen:
+                pages = self._download(job, draft, order, seen)
+                piece = self._commit(draft, job.rows, pages, order, seen)
         except _WORTH_RESUMING:
             raise
         except BaseException:
@@ -227,7 +236,7 @@ class Extractor:
         self._discard(draft, ended=True)
         return piece
 
-    def _download(self, job: Job, draft: Slice, order: Order) -> list[PageRead]:
+    def _download(self, job: Job, draft: Slice, order: Order, seen: Seen) -> list[PageRead]:
         download = Download(
             bulk=self._client.bulk,
             job=job,
@@ -237,6 +246,7 @@ class Extractor:
             fields=draft.fields,
             columns=draft.columns,
             unknown=order.unknown,
+            seen=seen,
             pause=self._pause,
         )
         return download.run(self._pages)
@@ -271,7 +281,7 @@ class Extractor:
         )
 
     def _commit(
-        self, draft: Slice, total: int, pages: Sequence[PageRead], order: Order
+        self, draft: Slice, total: int, pages: Sequence[PageRead], order: Order, seen: Seen
     ) -> Slice | None:
         """Hold the counts against each other and make the slice exist."""
         written = [page.written for page in pages]
@@ -287,13 +297,13 @@ class Extractor:
                 f"{draft.object}, {draft.window}: the counts do not agree ({counts}; job "
                 f"{draft.job_id or 'none, by REST'}); nothing is committed, run again"
             )
-        firsts = [w.first for w in written if w.first]
-        if len(set(firsts)) < len(firsts):  # the counts agree where pages are of one size
+        try:
+            seen.check()
+        except PageBrokenError as error:  # the counts agree all the same
             raise PageBrokenError(
-                f"{draft.object}, {draft.window}: two result pages begin with the same record, so "
-                f"one came in place of another (job {draft.job_id or 'none, by REST'}); nothing "
-                "is committed, run again"
-            )
+                f"{draft.object}, {draft.window}: {error}, so one came in place of another (job "
+                f"{draft.job_id or 'none, by REST'}); nothing is committed, run again"
+            ) from None
         seconds = max(0.0, (self._client.now() - draft.read_at).total_seconds())
         digest = None if draft.cursor else f"{sum(w.digest for w in written):x}"
         if digest is not None and digest == order.digest:

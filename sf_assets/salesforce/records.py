@@ -38,8 +38,20 @@ def to_batch(
         values = [_text(_dig(row, path)) for row in rows]
         if column in stamps:
             values = [v and _REST_STAMP.sub(r"\1Z", v) for v in values]
-        arrays.append(pa.array(values, pa.string()))
+        arrays.append(_array(values))
     return pa.RecordBatch.from_arrays(arrays, names=list(columns))
+
+
+def _array(values: Sequence[str | None]) -> pa.Array:
+    """A column. Half of a surrogate pair is no character, and nothing can hold it: U+FFFD does.
+
+    An org cuts texts by UTF-16 units, so that one may end in half an emoji.
+    """
+    try:
+        return pa.array(values, pa.string())
+    except UnicodeEncodeError:
+        whole = (v and v.encode("utf-16", "surrogatepass") for v in values)
+        return pa.array([v and v.decode("utf-16", "replace") for v in whole], pa.string())
 
 
 def _dig(record: Mapping[str, Any], path: Sequence[str]) -> Any:

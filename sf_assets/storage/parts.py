@@ -61,7 +61,6 @@ class Written:
         min_cursor: Smallest cursor written.
         max_cursor: Greatest.
         digest: Sum of the hashes of all rows parsed; only where there is no cursor.
-        first: Id of the first row parsed; None where there is no row.
     """
 
     rows: int = 0
@@ -70,7 +69,6 @@ class Written:
     min_cursor: str | None = None
     max_cursor: str | None = None
     digest: int = 0
-    first: str | None = None
 
 
 def unit_of(window: Window) -> int:
@@ -84,6 +82,8 @@ def write_page(
     page: int,
     batches: Iterable[pa.RecordBatch],
     unknown: Callable[[pa.Table], pa.Table] | None = None,
+    *,
+    see: Callable[[pa.Table], object] | None = None,
 ) -> Written:
     """Write the rows of one page.
 
@@ -95,14 +95,15 @@ def write_page(
         page: Number of the page within its slice.
         batches: The rows, all text.
         unknown: Leaves out the rows that need not be written.
+        see: Is shown all rows, a chunk at a time.
     """
     written = Written()
     for number, parsed in enumerate(_chunks(batches)):
         chunk = unknown(parsed) if unknown else parsed
         written.rows += parsed.num_rows
         written.known += parsed.num_rows - chunk.num_rows
-        if not number:
-            written.first = parsed["Id"][0].as_py()
+        if see:
+            see(parsed)
         if layout.cursor is None:
             written.digest += digest(parsed)
         if not chunk.num_rows:

@@ -18,6 +18,7 @@ from sf_assets.emulator.settings import Settings
 from sf_assets.errors import OrgUnreachableError, PageBrokenError, SalesforceError
 from sf_assets.pipeline import download
 from sf_assets.pipeline.download import Download, PageRead
+from sf_assets.pipeline.seen import Seen
 from sf_assets.salesforce import bulk, session
 from sf_assets.salesforce.bulk import Deadlines, Job
 from sf_assets.salesforce.client import Client, connect
@@ -79,6 +80,7 @@ def fetch(
     pause: Callable[[float], None] = lambda _: None,
 ) -> list[PageRead]:
     """All pages of a job, four at a time."""
+    seen = Seen()
     reading = Download(
         bulk=client.bulk,
         job=job,
@@ -88,9 +90,10 @@ def fetch(
         fields=fields,
         columns=fields,
         unknown=None,
+        seen=seen,
         pause=pause,
     )
-    with ThreadPoolExecutor(4) as pool:
+    with seen, ThreadPoolExecutor(4) as pool:
         return reading.run(pool)
 
 

@@ -127,6 +127,8 @@ CASES = {
     "page repeated, count right": Case(
         replace(ANY_PAGE, nth=2, page_shift=-1), PageBrokenError, ways=[SIDE_BY_SIDE]
     ),
+    "row in place of another": Case(page(repeat_row=3)),
+    "row in place of another for good": Case(page_for_good(repeat_row=3), PageBrokenError),
     "page missing": Case(replace(ANY_PAGE, nth=2, page_shift=1), CountMismatchError, ways=BOTH),
     "claimed last page": Case(
         replace(FIRST_PAGE, headers={"Sforce-Locator": "null"}),

@@ -47,6 +47,20 @@ def test_values_read_as_bulk_writes_them(value: Any, text: str | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("escaped", "text"),
+    [
+        (r"half \ud842", "half \ufffd"),
+        (r"\udfb7 at the beginning", "\ufffd at the beginning"),
+        (r"\ud842\udfb7 and \ud83d", "\U00020bb7 and \ufffd"),
+    ],
+)
+def test_half_a_character_is_told_by_the_one_that_stands_for_none(escaped: str, text: str) -> None:
+    records = [json.loads(f'{{"X": "{value}"}}') for value in (escaped, "whole \U0001f600")]
+    batch = to_batch([*records, {"X": None}], ["X"], ["X"], [])
+    assert batch["X"].to_pylist() == [text, "whole \U0001f600", None]
+
+
+@pytest.mark.parametrize(
     "number", ["100.0", "0.10", "9.12260031E8", "12345678901234567890.12", "-0.0"]
 )
 def test_numbers_keep_every_digit_of_the_answer(number: str) -> None:
