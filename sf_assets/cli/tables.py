@@ -67,10 +67,15 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
     is_flag=True,
     help="With --repair: believe that a large share of the records is gone.",
 )
+@click.option(
+    "--all-fields",
+    is_flag=True,
+    help="Compare all fields of all records, not of a sample: reads the objects whole.",
+)
 @object_option
 @json_option
 def reconcile(
-    objects: tuple[str, ...], as_json: bool, repair: bool, accept_deletions: bool
+    objects: tuple[str, ...], as_json: bool, repair: bool, accept_deletions: bool, all_fields: bool
 ) -> None:
     """Compare the org and silver, record by record; exit 1 when they differ."""
     from sf_assets.pipeline.org import load_orgs
@@ -78,16 +83,18 @@ def reconcile(
     rows, document = [], []
     for org in load_orgs():
         with watching(quiet=as_json):
-            for found in _compared(org, objects, repair=repair, accept=accept_deletions):
+            how = {"repair": repair, "accept": accept_deletions, "everything": all_fields}
+            for found in _compared(org, objects, **how):
                 rows.append((org.name, *_reconciled_row(found)))
                 facts = asdict(found) | {"error": found.error, "equal": found.equal}
+                del facts["gone"]
                 document.append({"org": org.name, **facts})
     ok = all(item["equal"] for item in document)
     if as_json:
         emit({"ok": ok, "objects": document})
     else:
-        columns = ("org", "object", "horizon (UTC)", "records there", "in silver", "outcome")
-        show("Reconciliation", columns, rows)
+        counts = ("records there", "in silver", "all fields of")
+        show("Reconciliation", ("org", "object", "horizon (UTC)", *counts, "outcome"), rows)
         days = [(i["org"], i["slug"], *d.values()) for i in document for d in i["differences"]]
         if days:
             columns = ("org", "object", "day", "records there", "in silver", "same digest")
@@ -95,7 +102,9 @@ def reconcile(
     sys.exit(0 if ok else 1)
 
 
-def _compared(org: Any, objects: tuple[str, ...], *, repair: bool, accept: bool) -> Iterator[Any]:
+def _compared(
+    org: Any, objects: tuple[str, ...], *, repair: bool, accept: bool, everything: bool
+) -> Iterator[Any]:
     """Each object as it stands, after the repair if there is one."""
     from sf_assets.pipeline.load import load
     from sf_assets.pipeline.reconcile import reconcile as compare
@@ -103,27 +112,41 @@ def _compared(org: Any, objects: tuple[str, ...], *, repair: bool, accept: bool)
 
     specs = org.catalog.select(objects)
     if not repair:
-        yield from compare(org, specs)
+        yield from compare(org, specs, everything=everything)
         return
-    for found in compare(org, specs, Repair(org, accept=accept)):
+    for found in compare(org, specs, Repair(org, accept=accept), everything=everything):
         spec = next(spec for spec in specs if spec.slug == found.slug)
         try:
             load(org, org.lake, spec.slug)
         except SfAssetsError as error:
             found.error = found.error or error
-        yield found if found.error or not found.kinds else next(iter(compare(org, [spec])))
+        again = bool(found.kinds) and not found.error
+        yield next(iter(compare(org, [spec], everything=everything))) if again else found
 
 
 def _reconciled_row(found: Any) -> tuple[Any, ...]:
-    outcome = "equal"
+    compared = found.compared.records if found.compared else None
+    return (found.slug, found.horizon, found.org, found.silver, compared, _outcome(found))
+
+
+def _outcome(found: Any) -> str:
     if found.error:
-        outcome = str(found.error)
-    elif not found.equal:
-        named = ", ".join(f"{count} {kind}" for kind, count in found.kinds.items())
-        outcome = f"{named}; such as {', '.join(found.examples)}" if found.examples else named
-        if found.replayed:
-            outcome += f"{found.replayed} are not what raw says; run `sf-assets rebuild`"
-    return (found.slug, found.horizon, found.org, found.silver, outcome)
+        return str(found.error)
+    told = []
+    if found.kinds and not found.equal:
+        told.append(", ".join(f"{count} {kind}" for kind, count in found.kinds.items()))
+    if found.unasked:
+        told.append(f"{found.unasked} of those gone since deletions were last asked for")
+    if found.examples:
+        told.append(f"such as {', '.join(found.examples)}")
+    for what, fields in (("differ", "changed"), ("derived, to be read again", "derived")):
+        if found.compared and (names := getattr(found.compared, fields)):
+            told.append(f"{what}: {', '.join(names)}")
+    if found.replayed:
+        told.append(f"{found.replayed} are not what raw says; run `sf-assets rebuild`")
+    if found.standing:
+        told.append(found.standing)
+    return "; ".join(told if not found.equal else ["equal", *told])
 
 
 @click.command()

@@ -7,12 +7,20 @@ for gone when the org no longer has it under its Id.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import polars as pl
 
 from sf_assets.errors import SfAssetsError
 from sf_assets.failures import Work, alone
+from sf_assets.pipeline.asked import (
+    ASKED_EVERY,
+    OVERLAP,
+    REACH,
+    SWEPT_EVERY,
+    known_until,
+    may_be_told,
+)
 from sf_assets.pipeline.census import ask_again
 from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.org import Org
@@ -20,20 +28,11 @@ from sf_assets.pipeline.reconcile import ASKED_SINGLY, compared, cut
 from sf_assets.pipeline.repair import Repair, commit_deletions, read_by_id, told_windows
 from sf_assets.pipeline.replay import newest_among
 from sf_assets.storage.lake import Inventory
-from sf_assets.storage.slices import Kind, Slice
+from sf_assets.storage.slices import Slice
 from sf_assets.warehouse.compare import RAW
 from sf_assets.windows import BEGIN, Coverage, Window
 
 log = logging.getLogger(__name__)
-
-ASKED_EVERY = timedelta(hours=1)
-SWEPT_EVERY = timedelta(days=1)
-"""Of an object for which `getDeleted` does not serve: it is not replicateable, say."""
-
-_REACH = timedelta(days=14)
-"""`getDeleted` forgets after 15 to 30 days (api.md §2.5, §6)."""
-
-_OVERLAP = timedelta(minutes=10)
 
 
 @dataclass(slots=True)
@@ -74,16 +73,16 @@ def look_for_deletions(
     overdue: set[str] = set()
     for slug, item in items.items():
         with alone(Work.ASK_DELETED, slug, found.failed):
-            since = _known_until(slug, inventory)
+            since = known_until(slug, inventory)
             if item.cursor is None or since is None:
                 continue
             age = end - since
             ahead = age < -ASKED_EVERY  # told by a clock that was ahead, so not known at all
             if age >= SWEPT_EVERY or ahead:
                 overdue.add(slug)
-            if item.info.replicateable and not item.query.where and age <= _REACH and not ahead:
+            if may_be_told(item) and age <= REACH and not ahead:
                 if age >= ASKED_EVERY:
-                    asked[slug] = Window(since - _OVERLAP, end)
+                    asked[slug] = Window(since - OVERLAP, end)
             else:
                 found.sweeps |= {slug} & overdue
     names = {items[slug].info.name: slug for slug in asked}
@@ -170,21 +169,7 @@ def _note_known(org: Org, item: Described, window: Window) -> None:
         org.lake.proofs.add({}, {slug: unknown}, org.client.now())
 
 
-def _known_until(slug: str, inventory: Inventory) -> datetime | None:
-    """Until when all deletions are known; None while nothing was extracted.
-
-    What was deleted before the first reading was never in silver.
-    """
-    known = inventory.deletions.get(slug, Coverage()).watermark
-    return known if known > BEGIN else _first_reading(slug, inventory)
-
-
 def _begin(slug: str, inventory: Inventory, asked: Window) -> datetime:
     """Where the window of an answer begins: the first one says of all the time before, too."""
     known = inventory.deletions.get(slug, Coverage())
     return asked.start if known.watermark > BEGIN else BEGIN
-
-
-def _first_reading(slug: str, inventory: Inventory) -> datetime | None:
-    refs = inventory.refs.get(slug, [])
-    return min((ref.made_at for ref in refs if ref.kind is Kind.EXPORT), default=None)

@@ -326,7 +326,8 @@ class Extractor:
         )
         self._check()
         self._lake.commit(piece)
-        log.info("%s: %d rows of %s are in raw", piece.object, counts.written, piece.window)
+        if self._lake is self._org.lake:  # others are thrown away
+            log.info("%s: %d rows of %s are in raw", piece.object, counts.written, piece.window)
         return piece
 
     def _discard(self, draft: Slice, *, ended: bool = False) -> None:

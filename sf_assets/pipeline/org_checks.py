@@ -24,10 +24,10 @@ def check_org(org: Org, specs: Collection[ObjectSpec], names: Collection[str]) -
             yield Finding(
                 found.slug,
                 "reconciled",
-                found.equal,
-                severe=found.error is None,
+                found.as_asked,
+                severe=not (found.error or found.standing),
                 facts=_facts(found),
-                reason=str(found.error) if found.error else "",
+                reason=str(found.error or found.standing),
             )
 
 
@@ -43,4 +43,11 @@ def _facts(found: Reconciled) -> Facts:
         "not what raw says": found.replayed,
     }
     facts |= found.kinds
+    if found.unasked:  # they are asked for hourly, or swept daily
+        facts["gone, not asked for yet"] = found.unasked
+    if found.compared:
+        facts["all fields compared of"] = found.compared.records
+        facts |= {f"{name} differs in": n for name, n in found.compared.changed.items()}
+    if found.standing:
+        facts["reason"] = found.standing
     return facts | ({"such as": ", ".join(found.examples)} if found.examples else {})

@@ -1,15 +1,16 @@
 """The org against silver, record by record, at one horizon; and what can be done where they differ.
 
-A census of Ids and cursors is compared with silver's keys. What differs is asked again before it is
-believed, because a live org moves between two questions.
+A census of Ids and cursors is compared with silver's keys; where those are the same, all fields of
+a sample, or of all records. What differs is asked again before it is believed, because a live org
+moves between two questions.
 """
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -17,14 +18,18 @@ import polars as pl
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import ConfigError, SfAssetsError
 from sf_assets.failures import Work, alone
+from sf_assets.pipeline.asked import not_asked_yet
 from sf_assets.pipeline.census import IDS_A_QUERY, ask_again, take_census
+from sf_assets.pipeline.content import compare_contents
 from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.extract import Extractor
 from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.pace import present_interval
 from sf_assets.pipeline.replay import copy_raw, replay
 from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.compare import (
     DIFFERENT,
+    GONE,
     SILVER,
     SUSPECT,
     Comparison,
@@ -33,7 +38,7 @@ from sf_assets.warehouse.compare import (
     copy_keys,
 )
 from sf_assets.warehouse.duckdb import quoted
-from sf_assets.windows import BEGIN
+from sf_assets.windows import BEGIN, Coverage
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +46,31 @@ ASKED_SINGLY = 4_000
 """More differences than these are asked again by another census: it costs fewer calls."""
 
 _EXAMPLES = 10
+_LATE = timedelta(hours=2)
+_SNAPSHOT_AGE = timedelta(days=1)
+"""An object without a cursor is read whole, the more rows it has the less often."""
+
+_NO_IDS = pl.DataFrame(schema={"Id": pl.String})
 _PATIENCE = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What of an object's content was compared.
+
+    Attributes:
+        records: Records of which all fields were compared.
+        of: Records there are; of the others Id, cursor and deletion were.
+        fields: Fields compared.
+        changed: How many records say something else, by field, under the same stamp.
+        derived: The same of fields that change without a stamp; that is no difference here.
+    """
+
+    records: int
+    of: int
+    fields: int
+    changed: Mapping[str, int]
+    derived: Mapping[str, int]
 
 
 @dataclass(slots=True)
@@ -56,9 +85,13 @@ class Reconciled:
         differences: Days that differ, also after asking again.
         kinds: Records by how they differ: `missing`, `outdated`, `ahead`, `back`, `gone`; and
             `purged`, deleted on both sides, which is no difference.
+        unasked: Of those `gone`, how many were deleted after deletions were last asked for.
         examples: Ids of some that differ.
         replayed: Records of which silver has not what is the newest version by raw alone.
+        compared: Of what all fields were compared; None where none were.
+        standing: Why the horizon is too far behind the org's present for this to say much; else "".
         error: Why it could not be compared.
+        gone: Ids of those `gone`, unless they are very many.
     """
 
     slug: str
@@ -69,12 +102,23 @@ class Reconciled:
     kinds: dict[str, int] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
     replayed: int = 0
+    compared: Compared | None = None
+    unasked: int = 0
+    standing: str = ""
     error: SfAssetsError | None = None
+    gone: pl.DataFrame = field(default_factory=_NO_IDS.clear, repr=False)
 
     @property
     def equal(self) -> bool:
-        """Whether both sides hold the same records in the same versions."""
-        return self.error is None and not self.replayed and DIFFERENT.isdisjoint(self.kinds)
+        """Whether both sides hold the same records in the same versions, up to the present."""
+        return self.as_asked and not self.kinds.get(GONE)
+
+    @property
+    def as_asked(self) -> bool:
+        """Whether nothing differs but what is gone since deletions were last asked for."""
+        wrong = DIFFERENT & self.kinds.keys() - {GONE}
+        late = self.kinds.get(GONE, 0) - self.unasked
+        return not (self.error or self.replayed or self.standing or wrong or late)
 
 
 Remedy = Callable[[Described, Comparison, datetime], object]
@@ -85,7 +129,11 @@ It is called with the object's lock held since before that, so that nothing was 
 
 
 def reconcile(
-    org: Org, specs: Iterable[ObjectSpec], remedy: Remedy | None = None
+    org: Org,
+    specs: Iterable[ObjectSpec],
+    remedy: Remedy | None = None,
+    *,
+    everything: bool = False,
 ) -> Iterator[Reconciled]:
     """Compare the org with silver, object by object.
 
@@ -96,13 +144,14 @@ def reconcile(
         org: The org.
         specs: Which objects.
         remedy: Called for each object in which records differ, purged ones included.
+        everything: Compare all fields of all records, not of a sample.
 
     Raises:
         SfAssetsError: The org or the storage cannot be reached at all.
     """
     specs = list(specs)
     found = describe_objects(org, specs)
-    coverage = org.lake.coverage()
+    inventory = org.lake.inventory()
     for spec in specs:
         item = found[spec.slug]
         result = Reconciled(spec.slug)
@@ -110,23 +159,51 @@ def reconcile(
         with alone(Work.RECONCILE, spec.slug, failed):
             if isinstance(item, SfAssetsError):
                 raise item
+            watermark = inventory.coverage.get(spec.slug, Coverage()).watermark
             if item.cursor:
-                watermark = coverage[spec.slug].watermark if spec.slug in coverage else BEGIN
                 if watermark == BEGIN:
                     raise ConfigError(
                         f"{item.info.name} is not extracted to the end; run `sf-assets refresh`"
                     )
                 result.horizon = watermark
-            _reconcile_object(org, item, result, remedy)
+            result.standing = _standing(org, item, watermark)
+            _reconcile_object(org, item, result, remedy, everything=everything)
+            if result.kinds.get(GONE):
+                result.unasked = not_asked_yet(org, item, inventory, result.gone)
         result.error = failed.get(spec.slug)
         yield result
 
 
-def _reconcile_object(org: Org, item: Described, result: Reconciled, remedy: Remedy | None) -> None:
+def _standing(org: Org, item: Described, watermark: datetime) -> str:
+    """Why an object's watermark is too far behind; empty where it is not.
+
+    As far as the schedule lets it, and an hour or two for a run that was late, is not too far.
+    """
+    objects = len(org.catalog.objects)
+    pace = present_interval(org.lake, org.settings, objects)
+    allowed = org.settings.lag + max(_LATE, 3 * pace)
+    if item.cursor is None:
+        allowed += _SNAPSHOT_AGE
+    now = org.client.now()
+    if now - watermark <= allowed:
+        return ""
+    since = "never" if watermark == BEGIN else f"only up to {watermark:%Y-%m-%d %H:%M:%S} UTC"
+    return (
+        f"{item.info.name} was read {since}, and it is {now:%Y-%m-%d %H:%M:%S} UTC there: what "
+        "came since was not compared; run `sf-assets refresh`, and see why it was not read"
+    )
+
+
+def _reconcile_object(
+    org: Org, item: Described, result: Reconciled, remedy: Remedy | None, *, everything: bool
+) -> None:
     with (
         _turn(org, item) if remedy else nullcontext(),
         compared(org, item, result.horizon) as (judged, began, folder),
     ):
+        content = None
+        if item.cursor:
+            content = compare_contents(org, item, judged, folder, everything=everything)
         days = judged.days()
         result.org = sum(day.org for day in days)
         result.silver = sum(day.silver for day in days)
@@ -135,6 +212,13 @@ def _reconcile_object(org: Org, item: Described, result: Reconciled, remedy: Rem
         result.kinds = {kind: n for kind, n in counts.items() if kind in SUSPECT}
         first = next(judged.ids(DIFFERENT), None)
         result.examples = [] if first is None else first["Id"].to_list()[:_EXAMPLES]
+        if result.kinds.get(GONE, 0) <= ASKED_SINGLY:
+            result.gone = pl.concat([_NO_IDS, *(f.select("Id") for f in judged.ids((GONE,)))])
+        if content:
+            fields = len(item.query.fields)
+            result.compared = Compared(
+                content.records, result.org, fields, content.changed, content.derived
+            )
         result.replayed = replay(org, org.lake, item, folder)
         if remedy and result.kinds:
             remedy(item, judged, began)

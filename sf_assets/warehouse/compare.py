@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from sf_assets.warehouse.duckdb import text_literal
 from sf_assets.warehouse.stage import insert
@@ -214,9 +215,30 @@ class Comparison:
             params={"kinds": list(kinds)},
         ).to_arrow_reader(1000)
         for batch in reader:
-            frame = pl.from_arrow(batch)
-            assert isinstance(frame, pl.DataFrame)  # noqa: S101 (for the type checker)
-            yield frame
+            yield _frame(batch)
+
+    def sample(self, count: int) -> pl.DataFrame:
+        """Id and `org_cursor` of so many records that are equal, half of them the newest."""
+        equal = "SELECT Id, org_cursor FROM judged WHERE what = 'equal'"
+        return frame_of(
+            self._database,
+            f"FROM ({equal} ORDER BY org_cursor DESC LIMIT {count // 2}) UNION "
+            f"FROM (FROM ({equal}) USING SAMPLE {count // 2} ROWS)",
+        )
+
+    def stamped(self, ids: pl.DataFrame) -> pl.DataFrame:
+        """Id and `org_cursor` of some records."""
+        self._database.register("chosen", ids)
+        query = "SELECT Id, org_cursor FROM judged SEMI JOIN chosen USING (Id)"
+        return frame_of(self._database, query)
+
+    def mark_changed(self, ids: pl.DataFrame) -> None:
+        """Judge of some records that they say something else in the org, under the same stamp."""
+        self._database.register("chosen", ids)
+        self._run(
+            f"UPDATE judged SET what = '{CHANGED}' "
+            "WHERE what = 'equal' AND Id IN (SELECT Id FROM chosen)"
+        )
 
     def days(self) -> list[Day]:
         """Both sides by day of the cursor, as they were judged."""
@@ -238,6 +260,17 @@ class Comparison:
             {"dated": self._horizon is not None},
         ).fetchall()
         return [Day(*row) for row in rows]
+
+
+def frame_of(database: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:
+    """All rows of a query."""
+    return _frame(database.sql(query).to_arrow_table())
+
+
+def _frame(rows: pa.Table | pa.RecordBatch) -> pl.DataFrame:
+    frame = pl.from_arrow(rows)
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 (for the type checker)
+    return frame
 
 
 @contextmanager

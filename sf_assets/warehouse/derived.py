@@ -44,7 +44,7 @@ class Aside:
 
     def ids(self) -> list[str]:
         """Ids of all rows; to be asked of a sample."""
-        with _engine(self.path.parent) as run:
+        with engine(self.path.parent) as run:
             return [row[0] for row in run.execute(f"SELECT Id FROM {self._held}").fetchall()]
 
     def drift(self, texts: pl.DataFrame) -> tuple[int, dict[str, int]]:
@@ -74,16 +74,21 @@ class Aside:
     @contextmanager
     def _against(self, texts: pl.DataFrame) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
         """An engine, and what to select from: rows that both sides have, as `told` and `held`."""
-        with _engine(self.path.parent) as run:
-            run.register("batch", self._typed(texts))
+        with engine(self.path.parent) as run:
+            run.register("batch", self.typed(texts))
             run.execute("CREATE TEMP TABLE told AS FROM batch")  # of known size: the smaller side
             yield run, (f"told JOIN {self._held} USING (Id, _cursor)")
 
     @property
-    def _held(self) -> str:
-        return f"read_parquet({text_literal(str(self.path))}) AS held"
+    def source(self) -> str:
+        """The copy, as SQL reads it."""
+        return f"read_parquet({text_literal(str(self.path))})"
 
-    def _typed(self, texts: pl.DataFrame) -> pl.DataFrame:
+    @property
+    def _held(self) -> str:
+        return f"{self.source} AS held"
+
+    def typed(self, texts: pl.DataFrame) -> pl.DataFrame:
         """The rows as silver would hold them, and their numbers `n`."""
         texts = texts.select(pl.col(self.columns).str.replace_all("\x00", "", literal=True))
         columns = dict(self.columns)
@@ -98,7 +103,13 @@ class Aside:
 
 
 def set_aside(
-    table: Table, columns: Mapping[str, Column], cursor: str, path: Path, sample: int | None = None
+    table: Table,
+    columns: Mapping[str, Column],
+    cursor: str,
+    path: Path,
+    sample: int | None = None,
+    *,
+    only: pl.DataFrame | None = None,
 ) -> Aside:
     """Copy columns of a silver table.
 
@@ -110,6 +121,7 @@ def set_aside(
         cursor: Name of the cursor.
         path: The file to write.
         sample: So many live rows taken at random; None for all rows.
+        only: Ids of the rows to copy; None for all.
     """
     types, conflicts = table.types(), table.conflicts(columns.values())
     there = {name for name in columns if name in types} - set(conflicts)
@@ -119,6 +131,9 @@ def set_aside(
         if name not in {"Id", cursor}
     )
     query = f"SELECT Id, _cursor, {chosen} FROM {table.name} WHERE NOT _deleted"
+    if only is not None:
+        table.connection.register("wanted", only)
+        query += " AND Id IN (SELECT Id FROM wanted)"
     if sample is not None:
         live = quoted(table.schema, f"{table.slug}_live")
         query = f"FROM (SELECT Id, _cursor, {chosen} FROM {live}) USING SAMPLE {sample} ROWS"
@@ -133,7 +148,8 @@ def _differs(name: str) -> str:
 
 
 @contextmanager
-def _engine(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def engine(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in memory that spills into a folder."""
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": _MEMORY_LIMIT,
         "temp_directory": str(folder),
