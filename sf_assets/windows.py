@@ -81,6 +81,9 @@ class Window:
         return Window(BEGIN if self.start - BEGIN <= back else self.start - back, self.end)
 
 
+OLDEST = datetime(1999, 1, 1, tzinfo=UTC)
+"""When Salesforce was founded: no stamp of its own is older."""
+
 ALWAYS = Window(BEGIN, datetime.max.replace(tzinfo=UTC))
 """All of time; a plan cuts it at the org's present."""
 

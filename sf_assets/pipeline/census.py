@@ -60,7 +60,7 @@ def take_census(org: Org, item: Described, folder: Path) -> Census:
     window = ALWAYS if item.cursor else None
     extractor = Extractor(org, lake=lake)
     try:
-        piece = extractor.extract(Order(_keys_of(item), window, rows))
+        piece = extractor.extract(Order(_keys_of(item), window, rows, whole=True))
     finally:
         extractor.close()
     if piece is None:

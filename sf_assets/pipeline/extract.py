@@ -1,11 +1,12 @@
 """One extraction: a window of one object becomes one slice, by Bulk or by REST."""
 
+import itertools
 import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Event
 from urllib.parse import quote
 
@@ -25,15 +26,15 @@ from sf_assets.pipeline.download import Download, Filter, PageRead
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
 from sf_assets.pipeline.seen import Seen
-from sf_assets.salesforce.answers import understood
+from sf_assets.salesforce.answers import is_cursor_lost, is_too_large, understood
 from sf_assets.salesforce.budget import counted, counting
 from sf_assets.salesforce.bulk import Deadlines, Job
 from sf_assets.salesforce.records import to_batch
-from sf_assets.salesforce.rest import SOQL_BYTES
+from sf_assets.salesforce.rest import ROWS_A_PAGE, SOQL_BYTES
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.parts import Layout, unit_of, write_page
 from sf_assets.storage.slices import Counts, Kind, Slice, new_slice_id
-from sf_assets.windows import BEGIN, Window
+from sf_assets.windows import BEGIN, OLDEST, Window
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,15 @@ REST_ROWS = 10_000
 
 PAGES_AT_ONCE = max(2, min(4, os.cpu_count() or 2))
 """Result pages read at the same time, for all objects together: what bounds the memory."""
+
+_BEGINNINGS = 3
+"""So often a query is begun whose place in the result the org forgets."""
+
+_SHORTEST = timedelta(hours=1)
+"""Windows that an org finds too large are halved down to this; then cut by Id."""
+
+_SAMPLES = (ROWS_A_PAGE, 200, 20, 2)
+"""Ids to look at when a range of them is cut; fewer where those are too many."""
 
 _WORTH_RESUMING = (OrgUnreachableError, LoginError, LimitExceededError)
 
@@ -62,6 +72,7 @@ class Order:
         digest: Of the last snapshot: one that is the same need not be kept; None to keep any.
         kind: What the slice will hold, where it is of a window.
         ids: Only these records, whatever their cursor; empty for all of the window.
+        whole: Whether it has to be one slice.
     """
 
     described: Described
@@ -71,6 +82,7 @@ class Order:
     digest: str | None = None
     kind: Kind = Kind.EXPORT
     ids: tuple[str, ...] = ()
+    whole: bool = False
 
     @property
     def soql(self) -> str:
@@ -84,6 +96,18 @@ class Order:
         """Whether it is few rows, and the query short enough, for REST."""
         few = self.rows is not None and self.rows <= REST_ROWS
         return few and len(quote(self.soql)) <= SOQL_BYTES
+
+    @property
+    def halves(self) -> tuple["Order", ...]:
+        """Orders that ask for less, the newer first; none where it cannot be cut by time."""
+        if self.whole or self.window is None or self.kind is not Kind.EXPORT:
+            return ()
+        start, end = max(self.window.start, OLDEST), self.window.end
+        if end - start <= _SHORTEST:
+            return ()
+        middle = (start + (end - start) / 2).replace(microsecond=0)
+        windows = (Window(middle, end), Window(self.window.start, middle))
+        return tuple(replace(self, window=window) for window in windows)
 
 
 class Extractor:
@@ -128,14 +152,26 @@ class Extractor:
             CancelledError: `stop` was called.
         """
         with counting():
-            if order.by_rest:
-                return self._by_rest(order)
-            try:
-                draft, job = self._begin(order)
-            except BulkRefusedError as refusal:
-                log.info("%s goes by REST: %s", order.described.spec.name, refusal)
-                return self._by_rest(order)
-            return self._finish(draft, job, order)
+            for beginnings in itertools.count(1):
+                try:
+                    return self._attempt(order)
+                except SalesforceError as error:
+                    if is_too_large(error) and not order.halves and not order.ids:
+                        return self._by_id(order, error)
+                    if not is_cursor_lost(error) or beginnings == _BEGINNINGS:
+                        raise
+                    log.info("%s: the query begins again: %s", order.described.spec.name, error)
+        raise AssertionError  # the loop has no other end
+
+    def _attempt(self, order: Order) -> Slice | None:
+        if order.by_rest:
+            return self._by_rest(order)
+        try:
+            draft, job = self._begin(order)
+        except BulkRefusedError as refusal:
+            log.info("%s goes by REST: %s", order.described.spec.name, refusal)
+            return self._by_rest(order)
+        return self._finish(draft, job, order)
 
     def _begin(self, order: Order) -> tuple[Slice, Job]:
         """Start a Bulk job, and note in the journal that it is ours."""
@@ -199,23 +235,76 @@ class Extractor:
 
     def _by_rest(self, order: Order) -> Slice | None:
         draft = self._draft(order, self._reading(order), "rest")
+        with Seen() as seen:
+            total, pages = self._pages_of(order.soql, draft, order, seen)
+            return self._commit(draft, total, pages, order, seen)
+
+    def _pages_of(
+        self, soql: str, draft: Slice, order: Order, seen: Seen, first: int = 0
+    ) -> tuple[int, list[PageRead]]:
+        """Read a query by REST: the rows that are announced, and the pages, numbered on."""
         layout = self._layout(draft)
         columns, stamps = order.described.columns, order.described.stamps
         total, pages = 0, list[PageRead]()
+        for number, answer in enumerate(self._client.rest.pages(soql), first):
+            self._check()
+            with understood("a query"):
+                total = total or int(answer["totalSize"])
+                batch = to_batch(answer["records"], draft.fields, columns, stamps)
+            ids = seen.page()
+            written = write_page(
+                self._lake.store, layout, number, [batch], order.unknown, see=ids.see
+            )
+            ids.close()
+            pages.append(PageRead(batch.num_rows, written))
+            report(order.described.spec.slug, "reading", batch.num_rows, total)
+        return total, pages
+
+    def _by_id(self, order: Order, refusal: SalesforceError) -> Slice | None:
+        """Read an order that cannot be cut by time in ranges of Ids, each as small as is needed."""
+        query, cursor = order.described.query, order.described.cursor
+        draft = self._draft(order, self._reading(order), "rest")
+        total, pages = 0, list[PageRead]()
+        ranges = self._split(order, "", "", refusal)
         with Seen() as seen:
-            for number, answer in enumerate(self._client.rest.pages(order.soql)):
-                self._check()
-                with understood("a query"):
-                    total = total or int(answer["totalSize"])
-                    batch = to_batch(answer["records"], draft.fields, columns, stamps)
-                ids = seen.page()
-                written = write_page(
-                    self._lake.store, layout, number, [batch], order.unknown, see=ids.see
-                )
-                ids.close()
-                pages.append(PageRead(batch.num_rows, written))
-                report(order.described.spec.slug, "reading", batch.num_rows, total)
+            while ranges:
+                low, high = ranges.pop()
+                before = seen.pages
+                soql = query.within(low, high).over(cursor, order.window)
+                try:
+                    rows, read = self._pages_of(soql, draft, order, seen, len(pages))
+                except SalesforceError as error:
+                    if not is_too_large(error):
+                        raise
+                    seen.forget(before)
+                    ranges += self._split(order, low, high, error)
+                else:
+                    total, pages = total + rows, pages + read
             return self._commit(draft, total, pages, order, seen)
+
+    def _split(
+        self, order: Order, low: str, high: str, refusal: SalesforceError
+    ) -> list[tuple[str, str]]:
+        """Two ranges in place of one, cut at the middle of some Ids in it.
+
+        Raises:
+            SalesforceError: That which says that the range is too large, where it holds one row, or
+                the org does not even tell some of its Ids.
+        """
+        query = order.described.query.only(("Id",)).within(low, high)
+        soql = query.over(order.described.cursor, order.window)
+        for limit in _SAMPLES:
+            try:
+                answer = next(self._client.rest.pages(f"{soql} LIMIT {limit}"))
+            except SalesforceError as error:
+                if not is_too_large(error):
+                    raise
+                continue
+            ids = sorted({str(row["Id"]) for row in answer["records"]})
+            if len(ids) > 1:
+                middle = ids[len(ids) // 2]
+                return [(middle, high), (low, middle)]
+        raise refusal
 
     def _finish(self, draft: Slice, job: Job, order: Order) -> Slice | None:
         """Wait for a job, read its pages, commit the slice, remove the job."""

@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
-from sf_assets.errors import LimitExceededError, SfAssetsError
+from sf_assets.errors import LimitExceededError, ObjectUnavailableError, SfAssetsError
 from sf_assets.failures import Work, alone
 from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.extract import Order
 from sf_assets.pipeline.org import Org
-from sf_assets.salesforce.rest import ROWS_A_PAGE
-from sf_assets.windows import Window, utc_day
+from sf_assets.salesforce.answers import NOT_OF_THE_QUESTION
+from sf_assets.salesforce.rest import ROWS_A_PAGE, Answer
+from sf_assets.windows import OLDEST, Window, utc_day
 
 _PIECES_A_DAY = 4
 """A piece takes at most this part of a day's calls. It is reckoned by the page size of REST, which
 an object may turn out to need; by Bulk a piece is a few calls more than it would have to be."""
 
 _MOST_GROUPS = timedelta(days=1900)  # an aggregate query answers with at most 2,000 groups
-_OLDEST = datetime(1999, 1, 1, tzinfo=UTC)  # when Salesforce was founded
 
 
 def orders_anew(
@@ -36,13 +36,20 @@ def orders_anew(
     for key, answer in org.client.rest.query_each(counts):
         item, window = asked[int(key)]
         slug = item.spec.slug
-        if answer.error and answer.error.code != "QUERY_TIMEOUT":
+        if isinstance(answer.error, (*NOT_OF_THE_QUESTION, ObjectUnavailableError)):
             yield slug, answer.error
             continue
         with alone(Work.COUNT, slug, failed, org.ends_all):
-            rows = None if answer.error else int(answer.body["totalSize"])
-            yield slug, cut(org, Order(item, window, rows))
+            yield slug, cut(org, Order(item, window, _counted(answer)))
     yield from failed.items()
+
+
+def _counted(answer: Answer) -> int | None:
+    """How many rows there are; None where the org does not count them, and they are just read."""
+    try:
+        return None if answer.error else int(answer.body["totalSize"])
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def cut(org: Org, order: Order) -> list[Order]:
@@ -71,8 +78,8 @@ def _by_day(org: Org, order: Order, window: Window) -> dict[date, int] | None:
     item, cursor = order.described, order.described.cursor or ""
     parts: dict[str, str] = {}
     end = window.end
-    while end > max(window.start, _OLDEST):
-        start = max(window.start, _OLDEST, end - _MOST_GROUPS)
+    while end > max(window.start, OLDEST):
+        start = max(window.start, OLDEST, end - _MOST_GROUPS)
         parts[f"{len(parts)}"] = item.query.per_day(cursor, Window(start, end))
         end = start
     days: dict[date, int] = {}

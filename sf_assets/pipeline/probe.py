@@ -16,7 +16,7 @@ from sf_assets.pipeline.extract import Order
 from sf_assets.pipeline.known import Known
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema import is_drift
-from sf_assets.salesforce.answers import NOT_OF_THE_QUESTION, is_too_large
+from sf_assets.salesforce.answers import is_too_large
 from sf_assets.salesforce.records import to_batch
 from sf_assets.salesforce.rest import ROWS_A_PAGE, SOQL_BYTES, Answer
 from sf_assets.windows import Window
@@ -79,7 +79,7 @@ def ask(org: Org, gaps: Sequence[Gap]) -> Iterator[tuple[Gap, Told | SalesforceE
     probes = {str(n): gap.probe for n, gap in enumerate(gaps)}
     for key, answer in org.client.rest.query_each(probes):
         gap, error = gaps[int(key)], answer.error
-        if error and (is_drift(error) or isinstance(error, NOT_OF_THE_QUESTION)):
+        if error and (is_drift(error) or org.ends_all(error)):
             yield gap, error
         elif error and is_too_large(error):  # the other question would be no smaller
             yield gap, Told()
@@ -116,7 +116,7 @@ def says_otherwise(org: Org, order: Order) -> bool:
             if unknown(pa.Table.from_batches([batch])).num_rows:
                 return True
     except SalesforceError as error:
-        if is_drift(error) or isinstance(error, NOT_OF_THE_QUESTION):
+        if is_drift(error) or org.ends_all(error):
             raise
         return True
     return False

@@ -57,6 +57,16 @@ class Seen:
             self._file.write(hashes.tobytes())
             self._pages.append((begin, np.concatenate(([0], edges, [len(hashes)]))))
 
+    @property
+    def pages(self) -> int:
+        """Pages that brought anything so far."""
+        return len(self._pages)
+
+    def forget(self, first: int) -> None:
+        """Leave out all pages but the first ones: the others will be read again."""
+        with self._lock:
+            del self._pages[first:]
+
     def check(self) -> None:
         """Make sure that no two pages brought the same Id.
 

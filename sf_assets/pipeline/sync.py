@@ -19,6 +19,7 @@ from sf_assets.pipeline.progress import report
 from sf_assets.pipeline.schema import back_fill, without_lost_fields
 from sf_assets.pipeline.told import keep_told
 from sf_assets.pipeline.waiting import note_waiting
+from sf_assets.salesforce.answers import is_too_large
 from sf_assets.storage.compaction import compact_slices
 from sf_assets.storage.slices import Slice
 from sf_assets.windows import Coverage, Window
@@ -161,20 +162,31 @@ def _pieces(
         yield settled
     refs = org.lake.refs(item.spec.slug).get(item.spec.slug, [])
     back = back_fill(org.lake, item, refs)
-    if back and (piece := _extract(org, extractor, back)):
-        yield piece
+    if back:
+        yield from _extract(org, extractor, back)
     for order in orders:
         for rest in _rest(order, taken_up, org.settings.overlap):
-            if piece := _extract(org, extractor, rest):
-                yield piece
+            yield from _extract(org, extractor, rest)
 
 
-def _extract(org: Org, extractor: Extractor, order: Order) -> Slice | None:
-    """Extract an order; without the fields that are gone since the object was described."""
+def _extract(org: Org, extractor: Extractor, order: Order) -> Iterator[Slice]:
+    """Extract an order: in smaller ones where the org finds it too large.
+
+    Fields that are gone since the object was described are left out.
+    """
     try:
-        return extractor.extract(order)
+        piece = extractor.extract(order)
     except SalesforceError as error:
-        return extractor.extract(without_lost_fields(org, order, error))
+        if is_too_large(error) and order.halves:
+            log.info("%s is read in halves: %s", order.described.spec.name, error)
+            others = order.halves
+        else:
+            others = (without_lost_fields(org, order, error),)
+        for other in others:
+            yield from _extract(org, extractor, other)
+    else:
+        if piece:
+            yield piece
 
 
 def _deletions(org: Org, item: Described, deletions: Deletions) -> Iterator[Slice]:

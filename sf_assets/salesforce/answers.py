@@ -13,7 +13,6 @@ from sf_assets.errors import (
     OrgRefusedError,
     OrgUnreachableError,
     SalesforceError,
-    SfAssetsError,
 )
 from sf_assets.salesforce.auth import BUSY
 from sf_assets.salesforce.refusals import advice_for
@@ -69,9 +68,14 @@ def understood(what: str) -> Iterator[None]:
         ) from error
 
 
-def is_too_large(error: SfAssetsError) -> bool:
+def is_too_large(error: SalesforceError) -> bool:
     """Whether a smaller question might be answered."""
-    return isinstance(error, SalesforceError) and error.code in _TOO_LARGE
+    return error.code in _TOO_LARGE
+
+
+def is_cursor_lost(error: SalesforceError) -> bool:
+    """Whether the place in a result is gone: its session has ended, or it has expired."""
+    return error.code == "INVALID_QUERY_LOCATOR"
 
 
 def path_of(url: str | None) -> str:

@@ -1,5 +1,6 @@
 """Bulk API 2.0 query jobs: create, wait, read the result pages, clean up (api.md §3)."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _PAGES_LISTED = 5
 _CHAIN_ROWS = 100_000  # page size where we choose it; much larger pages were seen to hang
 _FIRST_POLL, _LONGEST_POLL = 0.5, 20.0
 _REFUSALS = {"INVALIDENTITY", "API_ERROR", "FUNCTIONALITY_NOT_ENABLED", "FEATURENOTENABLED"}
+_CODE = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
 _HOUR = 3600.0
 
 
@@ -165,10 +167,12 @@ class BulkApi:
                 since = time.monotonic()
             job = latest
             report(job)
+        if job.state != "JobComplete" and not job.error:
+            job = self.get(job.id)  # as it was created, it does not tell
         if job.state != "JobComplete":
             raise JobFailedError(
                 f"Bulk job {job.id} ended {job.state}: {job.error or 'the org gave no reason'}",
-                code=job.error.partition(":")[0].strip(),
+                code=_code_in(job.error),
             )
         return job
 
@@ -256,6 +260,12 @@ def calls_of_job(rows: int) -> int:
     while left > 0:
         left, pause, polls = left - pause, min(pause * 1.5, _LONGEST_POLL), polls + 1
     return 2 + polls + lists + pages
+
+
+def _code_in(reason: str) -> str:
+    """The error code in a reason, as in `InvalidBatch : Failed to process query: QUERY_TIMEOUT`."""
+    found = _CODE.search(reason)
+    return found.group() if found else reason.partition(":")[0].strip()
 
 
 def _job(answer: Mapping[str, Any]) -> Job:

@@ -261,8 +261,8 @@ class RestApi:
 
 
 def _was_cut_short(cause: BaseException | None) -> bool:
-    """Whether an answer that is no JSON began as some: a page for people does not."""
-    return isinstance(cause, requests.JSONDecodeError) and cause.doc.lstrip()[:1] in {"{", "["}
+    """Whether an answer that is no JSON began as some, or not at all: a page for people does."""
+    return isinstance(cause, requests.JSONDecodeError) and cause.doc.lstrip()[:1] in {"", "{", "["}
 
 
 def _fits(path: str) -> bool:

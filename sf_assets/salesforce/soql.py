@@ -99,6 +99,13 @@ class Query:
         """The same query with just these fields."""
         return replace(self, fields=tuple(names))
 
+    def within(self, low: str, high: str) -> "Query":
+        """The same query of those records whose Ids lie in `[low, high)`; an empty edge is none."""
+        edges = [f"Id >= '{low}'"] if low else []
+        edges += [f"Id < '{high}'"] if high else []
+        conditions = [f"({self.where})", *edges] if self.where else edges
+        return replace(self, where=" AND ".join(conditions))
+
     def _soql(self, select: str, cursor: str | None, window: Window | None) -> str:
         conditions = [f"({self.where})"] if self.where else []
         if cursor and window:

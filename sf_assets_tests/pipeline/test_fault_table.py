@@ -139,6 +139,10 @@ CASES = {
     ),
     "locator expired": Case(
         replace(ANY_PAGE, nth=2, status=400, code="INVALID_QUERY_LOCATOR", message="invalid"),
+        ways=BOTH,
+    ),
+    "locator expired for good": Case(
+        replace(FIRST_PAGE, times=3, status=400, code="INVALID_QUERY_LOCATOR", message="invalid"),
         SalesforceError,
         ways=BOTH,
     ),
