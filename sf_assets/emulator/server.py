@@ -25,7 +25,7 @@ from sf_assets.emulator.org import Org
 from sf_assets.emulator.records import Records
 from sf_assets.emulator.schema import Schema
 from sf_assets.emulator.settings import Settings
-from sf_assets.emulator.store import Store
+from sf_assets.emulator.store import Store, quoted
 
 _STOP_SECONDS = 2
 _WORTH_COMPRESSING = 100_000
@@ -223,9 +223,20 @@ class Emulator:
         for object_name, rows in self._world.tables(schema, self.clock.stamp()):
             self.store.load(object_name, rows)
             loaded += rows.num_rows
+        if self._world.load is not None:
+            self._check_ids(schema)
         self.store.keep("seed", str(self._world.seed))
         if loaded > _WORTH_COMPRESSING:
             self.store.checkpoint()
+
+    def _check_ids(self, schema: Schema) -> None:
+        """Refuse records that were loaded and could not be told apart."""
+        for name in (o.name for o in schema if o.generated is None):
+            found = self.store.rows(
+                f'SELECT "Id" FROM {quoted(name)} GROUP BY 1 HAVING count(*) > 1 LIMIT 1'
+            )
+            if found:
+                raise ValueError(f"{self._world.load}: the Id {found[0][0]} of {name} comes twice")
 
     def _serve(self, listener: socket.socket) -> None:
         """Answer in a thread; returns once the server accepts connections."""

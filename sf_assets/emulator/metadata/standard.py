@@ -43,7 +43,7 @@ OBJECTS = (
 )
 
 # A describe's keys in its order; what an object can do unless its file says otherwise.
-_DEFAULTS: Mapping[str, Any] = {
+DEFAULTS: Mapping[str, Any] = {
     "actionOverrides": [],
     "activateable": False,
     "associateEntityType": None,
@@ -182,10 +182,10 @@ def _expand(
     children: list[dict[str, Any]],
     record_types: Mapping[tuple[str, str], str],
 ) -> SObject:
-    unknown = set(short) - set(_DEFAULTS) - {"recordTypes"}
+    unknown = set(short) - set(DEFAULTS) - {"recordTypes"}
     if unknown:
         raise ValueError(f"{name}: no such key of a describe: {', '.join(sorted(unknown))}")
-    document = {**_DEFAULTS, "name": name, "custom": name.endswith("__c"), **short}
+    document = {**DEFAULTS, "name": name, "custom": name.endswith("__c"), **short}
     document.pop("recordTypes", None)
     document["fields"] = [
         describe_field(field, spec, common["picklists"])

@@ -162,7 +162,12 @@ class Cohort(ABC):
         return np.where(there > 0, picked, ADMIN)
 
     def ended(self, name: str, index: Ints) -> Floats:
-        """When records of an object were deleted; NEVER for those alive and for negative rows."""
+        """When records of an object were deleted; NEVER for those alive and for negative rows.
+
+        Users are there even where the org shows no such object; nobody deletes them.
+        """
+        if name not in self.company.kinds:
+            return np.full(len(index), NEVER)
         records = self.company.cohort(name, np.maximum(index, 0))
         return np.where(index < 0, NEVER, records.deleted_at)
 

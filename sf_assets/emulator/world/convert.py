@@ -59,6 +59,7 @@ def converted(
             continue
         try:
             parsed.append(_record_id(value, references) if field.type in _IDS else parse(value))
+            _check_characters(parsed[-1])
         except (ValueError, TypeError, OverflowError, InvalidOperation) as error:
             shown = f"{value!r:.60} is no {field.type}"
             raise BadValueError(shown, position) from error
@@ -96,6 +97,16 @@ def _check_length(field: Field, value: Any, position: int) -> None:
         raise BadValueError(f"{len(value)} characters, {_most(field)} is the most", position)
 
 
+def _check_characters(value: Any) -> None:
+    """Refuse half a character, which no database keeps.
+
+    Raises:
+        UnicodeEncodeError: There is one.
+    """
+    if isinstance(value, str) and not value.isascii():
+        value.encode()
+
+
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
@@ -105,6 +116,8 @@ def _text(value: Any) -> str:
 
 
 def _record_id(value: Any, references: Mapping[str, str]) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
     if value.startswith("@"):
         if value[1:] not in references:
             raise ValueError("no such reference")

@@ -1,4 +1,4 @@
-"""Records from files: one CSV or JSON file an object."""
+"""Records from files: one CSV or JSON file an object, or what `sf data export tree` makes."""
 
 import csv
 import json
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from sf_assets.emulator.ids import HISTORY_PREFIX, id_at, ids
+from sf_assets.emulator.metadata.recorded import unwrapped
 from sf_assets.emulator.schema import Schema, SObject
 from sf_assets.emulator.world import columns as col
 from sf_assets.emulator.world.convert import BadValueError, converted
@@ -20,6 +21,7 @@ from sf_assets.emulator.world.convert import BadValueError, converted
 _BLOCK_BYTES = 16 << 20
 _READ_FIRST = "User"
 _NUMBER_DIGITS = 8
+_PLAN = "-plan.json"
 # Each stamp, and those that stand in for it, the best first.
 _STAMPS = {
     "CreatedDate": ("LastModifiedDate", "SystemModstamp"),
@@ -40,8 +42,10 @@ def load_folder(
         schema: The org's objects.
         folder: With `<Object>.csv` files, whose headers are API names in any case and whose empty
             cells are null, or `<Object>.json` files: a list of records, or an object with the list
-            as `records`. `attributes` are ignored, but `@reference` finds the record of any JSON
-            file with that `referenceId`, and children may be nested below their relationship name.
+            as `records`. `@reference` finds the record of any JSON file with that `referenceId`,
+            and children may be nested below their relationship name. A file of another name is of
+            the object that a plan in the folder (`…-plan.json`) says, or that the `attributes` of
+            its first record name.
         now: Stamp of records that have none; None for the time of day.
 
     Yields:
@@ -55,29 +59,60 @@ def load_folder(
     """
     stamp = now or datetime.now(UTC)
     files = sorted(folder.iterdir()) if folder.is_dir() else []
-    files = [path for path in files if path.suffix in {".csv", ".json"}]
+    files = [p for p in files if p.suffix.lower() in {".csv", ".json"} and _is_meant(p)]
     if not files:
         raise ValueError(f"{folder}: no .csv or .json file there")
-    files.sort(key=lambda path: path.stem != _READ_FIRST)
+    plans = [path for path in files if path.name.lower().endswith(_PLAN)]
+    planned = {path: name for plan in plans for path, name in _planned(plan)}
+    files = sorted({*files} - {*plans} | {*planned}, key=lambda p: (p.stem != _READ_FIRST, p))
     trees = _Trees(schema)
     for path in files:
-        if path.suffix == ".json":
-            trees.add(path, _object(schema, path))
+        if path.suffix.lower() != ".csv":
+            trees.add(path, planned.get(path))
     rows = _Rows(stamp, trees.references)
     for path in files:
-        if path.suffix == ".csv":
-            sobject = _object(schema, path)
+        if path.suffix.lower() == ".csv":
+            sobject = _object(schema, path, path.stem)
             for first, batch in _csv_batches(path, sobject):
                 yield sobject.name, rows.table(sobject, path, first, batch)
     for sobject, path, records in trees.found.values():
         yield sobject.name, rows.table(sobject, path, 1, _columns(records))
 
 
-def _object(schema: Schema, path: Path) -> SObject:
-    sobject = schema.get(path.stem)
+def _is_meant(path: Path) -> bool:
+    """Whether it is a file that somebody put there, not one that a system keeps beside it."""
+    return path.is_file() and not path.name.startswith(".")
+
+
+def _object(schema: Schema, path: Path, name: str) -> SObject:
+    sobject = schema.get(name)
     if sobject is None:
-        raise ValueError(f"{path}: the org has no object {path.stem}")
+        raise ValueError(f"{path}: the org has no object {name}")
+    if sobject.generated is not None:
+        raise ValueError(f"{path}: the rows of {sobject.name} are computed")
     return sobject
+
+
+def _json(path: Path) -> Any:
+    try:
+        return unwrapped(json.loads(path.read_bytes()))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: no JSON in UTF-8: {error}") from error
+
+
+def _planned(plan: Path) -> Iterator[tuple[Path, str]]:
+    """The files of a plan and the objects whose records they hold."""
+    document = _json(plan)
+    steps = document if isinstance(document, list) else [document]
+    for step in steps:
+        if not _is_step(step):
+            raise ValueError(f"{plan}: no plan: each step must have `sobject` and `files`")
+        name, files = step["sobject"], step["files"]
+        for file in files:
+            path = plan.parent / str(file)
+            if not path.is_file():
+                raise ValueError(f"{plan}: there is no file {file}")
+            yield path, name
 
 
 def _csv_batches(path: Path, sobject: SObject) -> Iterator[tuple[int, dict[str, pa.Array]]]:
@@ -104,8 +139,16 @@ def _csv_batches(path: Path, sobject: SObject) -> Iterator[tuple[int, dict[str, 
         for batch in reader:
             yield first, dict(zip(names, batch.columns, strict=True))
             first += len(batch)
-    except (UnicodeDecodeError, pa.ArrowInvalid) as error:
+    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
         raise ValueError(f"{path}: no CSV of {sobject.name} in UTF-8: {error}") from error
+
+
+def _is_step(step: Any) -> bool:
+    return (
+        isinstance(step, Mapping)
+        and isinstance(step.get("sobject"), str)
+        and isinstance(step.get("files"), list)
+    )
 
 
 class _Trees:
@@ -124,47 +167,93 @@ class _Trees:
         self.found: dict[str, tuple[SObject, Path, list[dict[str, Any]]]] = {}
         self.references: dict[str, str] = {}
 
-    def add(self, path: Path, sobject: SObject) -> None:
-        """Reads a file."""
+    def add(self, path: Path, name: str | None) -> None:
+        """Reads a file.
+
+        Args:
+            path: Which one.
+            name: The object that a plan gives it; None for the one that it is named after.
+        """
+        document = _json(path)
+        if name is None and self._schema.get(path.stem) is None:
+            name = _first_type(document)
+        sobject = _object(self._schema, path, name or path.stem)
         try:
-            document = json.loads(path.read_bytes())
-        except ValueError as error:
-            raise ValueError(f"{path}: no JSON in UTF-8: {error}") from error
-        self._add(path, sobject, document, {})
+            self._add(path, sobject, document, {})
+        except RecursionError:
+            raise ValueError(f"{path}: records are nested too deeply") from None
 
     def _add(self, path: Path, sobject: SObject, document: Any, more: Record) -> None:
         records = document.get("records") if isinstance(document, Mapping) else document
         if not isinstance(records, list) or not all(isinstance(r, Mapping) for r in records):
             raise ValueError(f"{path}: no list of {sobject.name} records")
-        _, _, known = self.found.setdefault(sobject.name, (sobject, path, []))
+        self.found.setdefault(sobject.name, (sobject, path, []))
         for record in records:
-            attributes = record.get("attributes") or {}
-            prefix = sobject.key_prefix or HISTORY_PREFIX
-            given = {name.lower(): value for name, value in record.items()}.get("id")
-            own: dict[str, Any] = {"Id": given or id_at(prefix, len(known) + 1), **more}
-            known.append(own)
-            if "referenceId" in attributes:
-                self.references[attributes["referenceId"]] = own["Id"]
-            for name, value in record.items():
-                if isinstance(value, Mapping) and "records" in value:
-                    self._add_children(path, sobject, name, value, own["Id"])
-                elif name.lower() not in {"attributes", "id"}:
-                    own[name] = value
+            self._add_record(path, sobject, record, more)
+
+    def _add_record(self, path: Path, sobject: SObject, record: Record, more: Record) -> None:
+        """Takes one record on, and those nested in it."""
+        _, _, known = self.found.setdefault(sobject.name, (sobject, path, []))
+        attributes = record.get("attributes") or {}
+        _check_record(path, sobject, record, attributes)
+        given = {name.lower(): value for name, value in record.items()}.get("id")
+        own: dict[str, Any] = {
+            "Id": given or id_at(sobject.key_prefix or HISTORY_PREFIX, len(known) + 1),
+            **more,
+        }
+        known.append(own)
+        if "referenceId" in attributes:
+            reference = str(attributes["referenceId"])
+            if reference in self.references:
+                raise ValueError(f"{path}: the referenceId {reference} comes twice")
+            self.references[reference] = own["Id"]
+        for name, value in record.items():
+            if isinstance(value, Mapping) and "records" in value:
+                self._add_children(path, sobject, name, value, own["Id"])
+            elif name.lower() not in {"attributes", "id"}:
+                own[name] = value
 
     def _add_children(
         self, path: Path, sobject: SObject, relationship: str, document: Any, parent_id: str
     ) -> None:
         for child in sobject.document["childRelationships"]:
             owner = self._schema.get(child["childSObject"])
-            if child["relationshipName"] == relationship and owner is not None:
+            named = (child["relationshipName"] or "").lower() == relationship.lower()
+            if named and owner is not None:
                 self._add(path, owner, document, {child["field"]: parent_id})
                 return
         raise ValueError(f"{path}: {sobject.name} has no children called {relationship}")
 
 
+def _check_record(path: Path, sobject: SObject, record: Record, attributes: Any) -> None:
+    """Refuse a record of another object, or one that cannot be read in one way only."""
+    problem = None
+    if not isinstance(attributes, Mapping):
+        problem = f"attributes of {sobject.name} must be an object"
+    elif str(attributes.get("type", sobject.name)).lower() != sobject.name.lower():
+        problem = f"a record of {attributes['type']} among those of {sobject.name}"
+    elif len({name.lower() for name in record}) < len(record):
+        problem = f"a record of {sobject.name} has a field twice"
+    if problem is not None:
+        raise ValueError(f"{path}: {problem}")
+
+
+def _first_type(document: Any) -> str | None:
+    """The object that the first record of a file says it is of."""
+    records = document.get("records") if isinstance(document, Mapping) else document
+    first = records[0] if isinstance(records, list) and records else None
+    attributes = first.get("attributes") if isinstance(first, Mapping) else None
+    kind = attributes.get("type") if isinstance(attributes, Mapping) else None
+    return kind if isinstance(kind, str) else None
+
+
 def _columns(records: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    names = dict.fromkeys(name for record in records for name in record)
-    return {name: [record.get(name) for record in records] for name in names}
+    """Values by the name of their field, in whichever case each record has it."""
+    names: dict[str, str] = {}
+    for name in (name for record in records for name in record):
+        names.setdefault(name.lower(), name)
+    rows = [{name.lower(): value for name, value in record.items()} for record in records]
+    return {name: [row.get(lowered) for row in rows] for lowered, name in names.items()}
 
 
 class _Rows:

@@ -18,6 +18,10 @@ _DOUBLE_DIGITS = 15
 # Days since the epoch of 1 January 1700 and 31 December 4000, the limits of a date.
 _FIRST_DAY, _LAST_DAY = -98_615, 741_807
 _LONG = 32_000
+# The longest text of any field.
+_LONGEST = 131_072
+# What an int holds whatever its value, and a long.
+_INT_DIGITS, _LONG_DIGITS = 9, 18
 _LONGEST_ROW = 3
 # One value of so many is at a limit, in the first so many rows.
 _OFTEN, _EARLY = 13, 1000
@@ -54,7 +58,7 @@ def value(cohort: Cohort, field: Field) -> pa.Array:
 
 
 def _length(field: Field) -> int:
-    return int(field.document["length"]) or 255
+    return min(int(field.document["length"]) or 255, _LONGEST)
 
 
 def _auto_number(cohort: Cohort) -> pa.Array:
@@ -169,7 +173,8 @@ def _boolean(cohort: Cohort, field: Field) -> pa.Array:
 
 
 def _int(cohort: Cohort, field: Field) -> pa.Array:
-    digits = int(field.document["digits"]) or 8
+    held = _INT_DIGITS if field.type == "int" else _LONG_DIGITS
+    digits = min(int(field.document["digits"]) or 8, held)
     most = 10**digits - 1
     small = np.minimum(10 ** (cohort.dice.share(f"{field.name} size") * digits), most)
     values = (small * cohort.dice.share(field.name)).astype(np.int64)
