@@ -13,8 +13,8 @@ from sf_assets.naming import Names, folded, same_name
 from sf_assets.pipeline.org import Org
 from sf_assets.salesforce.rest import PARTS_A_CALL
 from sf_assets.salesforce.soql import Query, generate, misnamed, read_soql
-from sf_assets.storage.describes import Kept
-from sf_assets.storage.lake import Lake
+from sf_assets.storage.describes import Describes, Kept
+from sf_assets.storage.lake import Lake, owner_of
 from sf_assets.storage.slices import Slice, column_name
 from sf_assets.warehouse.columns import Column, column_of
 
@@ -106,7 +106,7 @@ def _described(
             answer = answers[spec.slug]
             if isinstance(answer, SfAssetsError):
                 raise answer
-            found[spec.slug] = Described(spec, answer, _query(spec, answer))
+            found[spec.slug] = Described(spec, answer, _query(org, spec, answer))
     return {spec.slug: failed.get(spec.slug) or found[spec.slug] for spec in specs}
 
 
@@ -303,12 +303,30 @@ def _untold(item: Described, step: Walked, refused: Mapping[str, str]) -> str:
     )
 
 
-def _query(spec: ObjectSpec, info: ObjectInfo) -> Query:
+def _query(org: Org, spec: ObjectSpec, info: ObjectInfo) -> Query:
     if spec.soql:
         return read_soql(spec.soql, info)
-    for setting, number, problem in misnamed(info, only=spec.fields, exclude=spec.exclude):
-        raise ConfigError(f"{spec.place(setting, number)}: {problem}; correct it, or take it out")
-    return generate(info, only=spec.fields, exclude=spec.exclude)
+    only, exclude = spec.fields, spec.exclude
+    named = {"fields": only or (), "exclude": exclude}
+    for setting, number, problem in misnamed(info, only=only, exclude=exclude):
+        name = named[setting][number]
+        if info.field(name) or not _of_another_org(org, spec, name):
+            place = spec.place(setting, number)
+            raise ConfigError(f"{place}: {problem}; correct it, or take it out")
+    here = Names((field.name, field) for field in info.fields)
+    only = None if only is None else tuple(name for name in only if name in here)
+    return generate(info, only=only, exclude=[name for name in exclude if name in here])
+
+
+def _of_another_org(org: Org, spec: ObjectSpec, name: str) -> bool:
+    """Whether another org of the catalogue has a field that this one has not, as far as we know."""
+    for other in org.catalog.orgs:
+        org_id = owner_of(org.lake.store, other)
+        if org_id and other != org.name:
+            kept = Describes(org.lake.store, org_id).last([spec.slug])
+            if spec.slug in kept and kept[spec.slug].info.field(name):
+                return True
+    return False
 
 
 def _ask(org: Org, names: Collection[str], *, anew: bool) -> dict[str, ObjectInfo | SfAssetsError]:

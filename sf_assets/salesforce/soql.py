@@ -161,11 +161,8 @@ def misnamed(
         if folded(name) in needed:
             yield "exclude", number, f"no export of {info.name} can do without {name}"
         elif info.field(name) is None:
-            yield (
-                "exclude",
-                number,
-                (f"{info.name} has no field {name}, so what it was to keep out would be exported"),
-            )
+            problem = f"{info.name} has no field {name}, so what it was to keep out is not"
+            yield "exclude", number, problem
 
 
 def _parts(info: ObjectInfo, field: FieldInfo | None) -> tuple[str, ...]:
@@ -243,7 +240,7 @@ def _bare(text: str, path: Path) -> str:
 
 def _problem(name: str, seen: Collection[str], info: ObjectInfo) -> str | None:
     """Why an export cannot select this; None where it can, or where only the org can tell."""
-    if name.split(maxsplit=1)[:1] in (["TYPEOF"], ["typeof"]):
+    if folded(name).startswith("typeof "):
         return (
             "TYPEOF is refused: its columns depend on the row; select the fields that all parents "
             "share, such as What.Name and What.Type"

@@ -13,11 +13,12 @@ the version that was read.
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sf_assets.describe import ObjectInfo
 from sf_assets.storage.slices import new_slice_id
@@ -26,10 +27,13 @@ from sf_assets.windows import parse_compact
 
 log = logging.getLogger(__name__)
 
+_Done = TypeVar("_Done")
+
 Revise = Callable[[str, ObjectInfo | None], ObjectInfo | None]
 """What is known of an object by its lower-cased name, given what was before; None for nothing."""
 
-_READERS = 8
+_AT_ONCE = 8
+_FILE = re.compile(r"[A-Za-z][A-Za-z0-9_]*|\d{8}T\d{6}Z-[0-9a-f]{8}")  # others' files are not ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +71,15 @@ class Describes:
 
     def names(self) -> set[str]:
         """Lower-cased names of the objects that were ever described."""
-        named = {name for path in self._files() if not _is_history(name := _name(path))}
-        return named | self._elsewhere(None).keys()
+        files = self._files()
+        named = {name for path in files if not _is_history(name := _name(path))}
+        once = {slug for path in files if _is_history(_name(path)) for slug in self._load(path)}
+        return named | once | {slug for slug, _ in self._of_older_releases()}
 
     def last(self, slugs: Iterable[str]) -> dict[str, Kept]:
         """The last describe of each object, as far as there is one."""
         slugs = list(slugs)
-        with ThreadPoolExecutor(_READERS) as pool:
-            found = dict(zip(slugs, pool.map(self._read, slugs), strict=True))
+        found = dict(zip(slugs, _side_by_side(self._read, slugs), strict=True))
         there = {slug: kept for slug, kept in found.items() if kept}
         lost = found.keys() - there.keys()
         return there | (self._elsewhere(lost) if lost else {})
@@ -97,18 +102,19 @@ class Describes:
         revised = {slug: revise(slug, _info(before.get(slug))) for slug in slugs}
         known = {slug: info for slug, info in revised.items() if info}
         self._remember(asked_at, before, known)
-        for slug, info in known.items():
-            ours, tag = info, _tag(before.get(slug))
+
+        def write(slug: str) -> ObjectInfo:
+            ours, tag = known[slug], _tag(before.get(slug))
             while not self._put(slug, Kept(asked_at, ours, tag)):
                 theirs = self.last([slug])
                 if slug in theirs and theirs[slug].asked_at >= asked_at:
-                    ours = theirs[slug].info
-                    break
-                ours = revise(slug, _info(theirs.get(slug))) or info
+                    return theirs[slug].info
+                ours = revise(slug, _info(theirs.get(slug))) or ours
                 tag = _tag(theirs.get(slug))
                 self._remember(asked_at, theirs, {slug: ours})
-            known[slug] = ours
-        return known
+            return ours
+
+        return dict(zip(known, _side_by_side(write, list(known)), strict=True))
 
     def history(
         self, only: Collection[str] | None = None
@@ -119,15 +125,11 @@ class Describes:
             only: Lower-cased names of the objects that matter; None for all.
         """
         for path in sorted(path for path in self._files() if _is_history(_name(path))):
-            try:
-                document = json.loads(self._store.get(path))
+            if document := self._load(path):
                 wanted = document.keys() if only is None else document.keys() & only
                 found = {slug: _parsed(slug, document[slug]) for slug in wanted}
                 asked_at = parse_compact(_name(path).partition("-")[0])
-            except (FileNotFoundError, ValueError, AttributeError):
-                log.warning("%s is damaged, and passed over", self._store.uri(path))
-                continue
-            yield asked_at, {slug: info for slug, info in found.items() if info}
+                yield asked_at, {slug: info for slug, info in found.items() if info}
 
     def newest_change(self) -> str | None:
         """Path of the newest of the history; None when there is none."""
@@ -135,7 +137,15 @@ class Describes:
 
     def _files(self) -> list[str]:
         paths = [entry.path for entry in self._store.list(self._folder)]
-        return [path for path in paths if path.endswith(".json")]
+        return [path for path in paths if _FILE.fullmatch(_name(path)) and path.endswith(".json")]
+
+    def _load(self, path: str) -> dict[str, Any]:
+        """The describes of a file by object; none where it is lost or damaged, which is said."""
+        try:
+            return dict(json.loads(self._store.get(path)))
+        except (FileNotFoundError, ValueError, TypeError):
+            log.warning("%s is damaged, and passed over", self._store.uri(path))
+            return {}
 
     def _path(self, slug: str) -> str:
         return f"{self._folder}/{slug}.json"
@@ -166,10 +176,10 @@ class Describes:
 
     def _of_older_releases(self) -> Iterator[tuple[str, Kept]]:
         try:
-            documents = json.loads(self._store.get(self._old)).items()
-        except (FileNotFoundError, ValueError, AttributeError):
+            documents = dict(json.loads(self._store.get(self._old)))
+        except (FileNotFoundError, ValueError, TypeError):
             return
-        for slug, document in documents:
+        for slug, document in documents.items():
             with contextlib.suppress(ValueError):
                 yield slug, _kept(slug, document, None)
 
@@ -197,6 +207,14 @@ class Describes:
             return False
         self._store.put(path, data)  # over what is damaged, or where the storage tags nothing
         return True
+
+
+def _side_by_side(work: Callable[[str], _Done], slugs: Sequence[str]) -> list[_Done]:
+    """Do what waits for the storage for several objects at once."""
+    if len(slugs) < 2:  # noqa: PLR2004
+        return [work(slug) for slug in slugs]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(work, slugs))
 
 
 def _name(path: str) -> str:

@@ -11,6 +11,7 @@ from sf_assets.changes import diff
 from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.load import rebuild
+from sf_assets.pipeline.org import load_orgs
 from sf_assets.pipeline.plan import plan_backfill
 from sf_assets.windows import Window
 from sf_assets_tests.conftest import Workspace
@@ -187,6 +188,25 @@ def test_a_field_to_leave_out_that_is_not_there_is_told_with_its_line(
     assert isinstance(found["account"], Described)
     place = f"{workspace.folder}/catalog.yaml:5: objects.Contact.exclude: Contact has no field Birt"
     assert str(found["contact"]).startswith(place)
+
+
+def test_a_field_that_only_another_org_of_the_catalogue_has_is_no_typo(
+    tmp_path: Path, org: Emulator, company: Emulator
+) -> None:
+    org.admin.add_field("Account", "Secret__c", TEXT)
+    workspace = Workspace(tmp_path, {})
+    for name, emulator in (("EMEA", org), ("US", company)):
+        workspace.env |= {
+            key.replace("SALESFORCE_", f"SALESFORCE_{name}_"): value
+            for key, value in emulator.environment.items()
+        }
+    exclude = {"exclude": ["secret__c"]}
+    workspace.catalogue({"Account": exclude, "Lead": exclude}, orgs=["emea", "us"])
+    emea, us = load_orgs(workspace.env)
+    for here in (emea, us):
+        found = describe_objects(here, here.catalog.select([]))
+        assert isinstance(found["account"], Described), found["account"]
+        assert "Lead has no field secret__c" in str(found["lead"])
 
 
 def test_a_field_that_is_younger_than_its_describe_may_be_named(

@@ -153,7 +153,7 @@ def test_what_would_make_an_export_less_than_whole_is_refused(tmp_path: Path, wo
         (f"SELECT {NEEDED}\n,Nmae FROM Account", ":2: Account has no field Nmae"),
         (f"SELECT {NEEDED}, Name,\n name FROM Account", ":2: name is selected twice"),
         (
-            f"SELECT {NEEDED}, TYPEOF What WHEN Account THEN Id END FROM Account",
+            f"SELECT {NEEDED}, typeOf What WHEN Account THEN Id END FROM Account",
             "TYPEOF is refused",
         ),
         (
