@@ -1,12 +1,17 @@
 """`sf-assets catalog`."""
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sf_assets.cli.output import emit, json_option, messages
 from sf_assets.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sf_assets.pipeline.discover import Discovery
 
 
 @click.command()
@@ -35,18 +40,42 @@ def catalog(
     path = load_settings().catalog
     now = datetime.now(UTC)
     first = start.date() if start else now.date().replace(year=now.year - 1, day=1)
-    text = catalog_from_org(connect(load_credentials()), include, exclude, first)
-    written = path is not None and _write(path, text)
+    found = catalog_from_org(connect(load_credentials()), include, exclude, first)
+    written = path is not None and _write(path, found.text)
+    asked = {name.lower() for name in include}
+    missed = [*found.unknown, *(name for name in found.left_out if name.lower() in asked)]
     if as_json:
-        emit({"ok": True, "path": path if written else None, "catalog": text})
-        return
-    click.echo(text, nl=False)
+        emit(
+            {
+                "ok": not missed,
+                "path": path if written else None,
+                "catalog": found.text,
+                "left_out": found.left_out,
+                "unknown": found.unknown,
+            }
+        )
+    else:
+        click.echo(found.text, nl=False)
+        _tell(found, path, written=written)
+    sys.exit(1 if missed else 0)
+
+
+def _tell(found: "Discovery", path: Path | None, *, written: bool) -> None:
+    """Say where the catalogue is, and what is not in it."""
     if written:
         messages.print(f"written to {path}", markup=False, soft_wrap=True)
     elif path:
         messages.print(
             f"{path} holds a catalogue already and is left as it is", markup=False, soft_wrap=True
         )
+    for name, reason in found.left_out.items():
+        messages.print(f"left out: {name}: {reason}", markup=False, soft_wrap=True)
+    for name, reason in found.unknown.items():
+        messages.print(
+            f"not known: {name}: {reason}; it is not in the catalogue: add it there, or remove the "
+            "file and run again",
+            style="red", markup=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def _write(path: Path, text: str) -> bool:

@@ -1,32 +1,26 @@
 """`sf-assets doctor`."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from sf_assets.cli.output import emit, json_option, show
+from sf_assets.errors import ConfigError, SfAssetsError
+
+if TYPE_CHECKING:
+    from sf_assets.pipeline.doctor import Diagnosis
+    from sf_assets.pipeline.org import Org
 
 
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
     """Test every connection and permission, and say what to do."""
-    from sf_assets.assets.gold import gold_tables
-    from sf_assets.pipeline.doctor import Diagnosis, examine
-    from sf_assets.pipeline.org import load_orgs
+    from sf_assets.pipeline.doctor import examine
 
-    orgs = load_orgs()
-    catalog = orgs[0].catalog
-    found = {
-        "": [
-            Diagnosis(
-                "catalogue", ok=True, detail=f"{catalog.path}, {len(catalog.objects)} objects"
-            ),
-            Diagnosis(
-                "gold", ok=True, detail=f"{len(gold_tables(catalog))} tables in {catalog.gold}"
-            ),
-        ]
-    } | {org.name: list(examine(org)) for org in orgs}
+    general, orgs, whole = _catalogue()
+    found = {"": general} | {org.name: list(examine(org, objects=whole)) for org in orgs}
     rows = [(org, d.what, d.ok, d.detail) for org, some in found.items() for d in some]
     ok = all(row[2] for row in rows)
     if as_json:
@@ -35,3 +29,35 @@ def doctor(as_json: bool) -> None:
     else:
         show("Doctor", ("org", "what", "ok", "detail"), rows)
     sys.exit(0 if ok else 1)
+
+
+def _catalogue() -> tuple[list["Diagnosis"], list["Org"], bool]:
+    """What is to be said of the catalogue, its orgs, and whether there is one at all.
+
+    Without one, the org of the environment can be examined all the same.
+    """
+    from sf_assets.assets.gold import gold_tables
+    from sf_assets.catalog import load_catalog
+    from sf_assets.naming import ONLY
+    from sf_assets.pipeline.doctor import Diagnosis
+    from sf_assets.pipeline.org import Org, load_orgs
+    from sf_assets.settings import environment, load_settings
+
+    settings = load_settings()
+    try:
+        orgs = load_orgs()
+        catalog = orgs[0].catalog
+    except ConfigError as error:
+        missing = settings.catalog is not None and not settings.catalog.exists()
+        advice = "; write one with `sf-assets catalog --from-org`" if missing else ""
+        org = Org(ONLY, load_catalog(), settings, environment())
+        return [Diagnosis("catalogue", ok=False, detail=f"{error}{advice}")], [org], False
+    diagnoses = [
+        Diagnosis("catalogue", ok=True, detail=f"{catalog.path}, {len(catalog.objects)} objects")
+    ]
+    try:
+        detail = f"{len(gold_tables(catalog))} tables in {catalog.gold}"
+        diagnoses.append(Diagnosis("gold", ok=True, detail=detail))
+    except SfAssetsError as error:
+        diagnoses.append(Diagnosis("gold", ok=False, detail=str(error)))
+    return diagnoses, orgs, True

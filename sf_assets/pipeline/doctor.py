@@ -1,14 +1,17 @@
 """Is everything there that a run needs? Each question is asked for itself and says what to do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from sf_assets.addresses import shown
 from sf_assets.catalog import Catalog
-from sf_assets.errors import SfAssetsError
+from sf_assets.errors import SalesforceError, SfAssetsError
 from sf_assets.failures import Work, alone
 from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.status import budget
+from sf_assets.pipeline.trial import is_passing, refusals
+from sf_assets.storage.store import Store
 from sf_assets.windows import Grain
 
 _PROBE = "doctor.txt"
@@ -29,15 +32,20 @@ class Diagnosis:
     detail: str
 
 
-def examine(org: Org) -> Iterator[Diagnosis]:
-    """Test the connections and permissions of one org. Nothing that fails stops the rest."""
+def examine(org: Org, *, objects: bool = True) -> Iterator[Diagnosis]:
+    """Test the connections and permissions of one org. Nothing that fails stops the rest.
+
+    Args:
+        org: The org.
+        objects: Whether to look at the objects of its catalogue as well.
+    """
     login = _ask("login", lambda: _login(org))
     yield login
     if login.ok:
         yield _ask("API budget", lambda: _budget(org))
     yield _ask("storage", lambda: _storage(org, connected=login.ok))
     yield _ask("warehouse", lambda: _warehouse(org, connected=login.ok))
-    if login.ok:
+    if login.ok and objects:
         yield from _objects(org, org.catalog)
 
 
@@ -50,9 +58,7 @@ def _ask(what: str, question: Callable[[], str]) -> Diagnosis:
 
 def _login(org: Org) -> str:
     client = org.client
-    user = client.rest.user()
-    name = user.get("preferred_username", "unknown")
-    return f"org {client.org_id} as {name}, API {client.version}"
+    return f"org {client.org_id} as {org.user}, API {client.version}"
 
 
 def _budget(org: Org) -> str:
@@ -66,11 +72,11 @@ def _budget(org: Org) -> str:
 
 
 def _storage(org: Org, *, connected: bool) -> str:
-    lake = org.lake if connected else org.kept_lake
-    lake.store.put(_PROBE, b"written by sf-assets doctor")
-    lake.store.get(_PROBE)
-    lake.store.delete([_PROBE])
-    return f"{lake.store.url} can be written, read and deleted from"
+    store = org.lake.store if connected else Store(org.settings.storage_url)
+    store.put(_PROBE, b"written by sf-assets doctor")
+    store.get(_PROBE)
+    store.delete([_PROBE])
+    return f"{shown(store.url)} can be written, read and deleted from"
 
 
 def _warehouse(org: Org, *, connected: bool) -> str:
@@ -89,12 +95,38 @@ def _objects(org: Org, catalog: Catalog) -> Iterator[Diagnosis]:
     except SfAssetsError as error:
         yield Diagnosis("objects", ok=False, detail=str(error))
         return
+    refused = _refused(org, found)
     for spec in catalog.objects.values():
         failed: dict[str, SfAssetsError] = {}
         with alone(Work.EXAMINE, spec.slug, failed):
-            yield _object(found[spec.slug])
+            yield _object(refused.get(spec.slug) or found[spec.slug])
         if spec.slug in failed:
             yield Diagnosis(spec.name, ok=False, detail=str(failed[spec.slug]))
+
+
+def _refused(
+    org: Org, found: Mapping[str, Described | SfAssetsError]
+) -> Mapping[str, SfAssetsError]:
+    """Objects that the describe lets be queried, and the org does not, with what it says."""
+    described = {slug: item for slug, item in found.items() if isinstance(item, Described)}
+    asked = {slug: (i.info, i.query) for slug, i in described.items() if i.info.queryable}
+    try:
+        said = refusals(org.client.rest, asked)
+    except SfAssetsError as error:  # it would meet them all
+        return dict.fromkeys(asked, error)
+    return {
+        slug: error if is_passing(error) else _told(described[slug].info.name, error)
+        for slug, error in said.items()
+    }
+
+
+def _told(name: str, error: SalesforceError) -> SalesforceError:
+    return SalesforceError(
+        f"the org lists it and refuses to have it read, so a refresh cannot read it: {error}; take "
+        f"{name} out of the catalogue, or give it a .soql file with the filter that it wants",
+        status=error.status,
+        code=error.code,
+    )
 
 
 def _object(item: Described | SfAssetsError) -> Diagnosis:

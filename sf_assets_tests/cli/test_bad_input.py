@@ -248,3 +248,20 @@ def test_a_disk_that_fills_while_silver_is_merged(shell: Shell, workspace: Works
     assert workspace.rows("FROM silver.product2") == before
     assert shell("refresh", env=workspace.env).code == 0
     assert workspace.rows("SELECT count(*) > 0 FROM silver.contact") == [(True,)]
+
+
+def test_the_doctor_examines_the_rest_where_there_is_no_catalogue_yet(
+    shell: Shell, workspace: Workspace
+) -> None:
+    (workspace.folder / "catalog.yaml").unlink(missing_ok=True)
+    done = shell("doctor", "--json", env=workspace.env)
+    said = {one["what"]: one for one in done.document["diagnoses"]}
+    assert done.code == 1
+    assert "sf-assets catalog --from-org" in said["catalogue"]["detail"]
+    assert {what: one["ok"] for what, one in said.items()} == {
+        "catalogue": False,
+        "login": True,
+        "API budget": True,
+        "storage": True,
+        "warehouse": True,
+    }
