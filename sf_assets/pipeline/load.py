@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from sf_assets.errors import SfAssetsError, WarehouseDamagedError
+from sf_assets.errors import SfAssetsError, WarehouseDamagedError, WarehouseLockedError
 from sf_assets.failures import Work, named
 from sf_assets.pipeline.describes import as_described
 from sf_assets.pipeline.org import Org
@@ -150,6 +150,8 @@ def record_failures(org: Org, org_id: str, errors: Mapping[str, SfAssetsError]) 
                 "VALUES (?, ?, now(), ?)",
                 rows,
             )
+    except WarehouseLockedError as error:  # which those that wait for it have said
+        log.debug("the failures are not in ops.sync_log: %s", error)
     except SfAssetsError as error:
         log.warning("the failures are not in ops.sync_log: %s", error)
 

@@ -164,7 +164,8 @@ class Warehouse:
                 if _LOCKED not in str(error):
                     raise self._unusable(error) from None
                 if time.monotonic() > deadline:
-                    _given_up.add(mode)
+                    # What cannot be read is being written, so it cannot be written, either.
+                    _given_up.update({mode, (self.path, False)})
                     raise WarehouseLockedError(
                         f"the warehouse {self.path} is held by another program "
                         f"({_holder(str(error))}); close it there and run again, raw is kept"
