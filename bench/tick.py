@@ -142,15 +142,22 @@ def tick() -> None:
     from sf_assets.assets.objects import group_objects
     from sf_assets.assets.running import runner
     from sf_assets.catalog import load_catalog
+    from sf_assets.pipeline.tick import due
 
     catalog = load_catalog(Path(os.environ["SF_ASSETS_CATALOG"]))
     (group,) = group_objects(catalog)
     watch = Stopwatch()
-    request = tick_request(group, list(group.specs))
+    found = due(group.org, group.specs.values())
+    request = tick_request(group, found.slugs) if found.slugs else None
     planned, events = watch.seconds, 0
     if request:
         with runner() as run:
-            run.run(request.asset_selection or (), request.tags, request.partition_key)
+            run.run(
+                request.asset_selection or (),
+                request.tags,
+                request.partition_key,
+                checks=request.asset_check_keys,
+            )
             assert not run.report.errors, run.report.errors
             events = len(run.report.materialized)
     say(plan_seconds=planned, run_seconds=watch.seconds - planned, events=events, peak_mb=peak_mb())

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
-from sf_assets.assets.automation import daily_checks, derived, rebuild_gold, tick
+from sf_assets.assets.automation import daily_checks, derived, fresh, rebuild_gold, tick
 from sf_assets.assets.gold import gold_asset, gold_tables
 from sf_assets.assets.objects import group_objects, object_assets
 from sf_assets.assets.quality import quality
@@ -38,7 +38,12 @@ def _definitions() -> dg.Definitions:
     parts = [daily_checks()]
     for group in group_objects(catalog):
         assets = object_assets(group, warehouse_kind)
-        parts += [dg.Definitions(assets=[assets]), tick(group, assets), derived(group, assets)]
+        parts += [
+            dg.Definitions(assets=[assets]),
+            tick(group, assets),
+            fresh(group, assets),
+            derived(group, assets),
+        ]
     parts += [schema_changes(org) for org in orgs]
     for org in orgs if tables else ():
         parts += [

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from sf_assets.assets.objects import DERIVED_TAG, TICK_TAG, Group
+from sf_assets.assets.objects import DERIVED_TAG, FRESH_TAG, TICK_TAG, Group
 from sf_assets.assets.partitions import open_key
-from sf_assets.errors import ConfigError, LimitExceededError
+from sf_assets.errors import ConfigError, LimitExceededError, SfAssetsError
 from sf_assets.naming import gold_name
 
 _ACTIVE = [
@@ -47,10 +47,13 @@ def tick(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
         if reason := _not_due(group):
             return dg.SkipReason(reason)
         try:
-            request = tick_request(group, list(group.specs))
+            return _ask(group)
         except LimitExceededError as error:
             return dg.SkipReason(f"waits for the budget: {error}")
-        return request or dg.SkipReason("nothing has changed; all objects are covered")
+        except SfAssetsError as error:
+            if _told(group):
+                return dg.SkipReason(f"was told, and is tried by each tick: {error}")
+            return failing_request(group)
 
     return dg.Definitions(jobs=[job], schedules=[every_5_minutes])
 
@@ -71,21 +74,78 @@ def _not_due(group: Group) -> str | None:
     return reason_to_wait(lake, org.settings, objects, group.specs.keys(), datetime.now(UTC))
 
 
-def tick_request(group: Group, slugs: Sequence[str]) -> dg.RunRequest | None:
-    """Plan a tick of a group: a run for the objects that have work, or None.
-
-    The run asks for the open partition; its step finds the windows from the coverage, and reports
-    the partitions that they touch. What is found idle is recorded as covered here and now.
-
-    Raises:
-        BudgetExhaustedError: There is work, and the budget carries none of it.
-        SfAssetsError: The org or the storage cannot be reached.
-    """
+def _ask(group: Group) -> dg.RunRequest | dg.SkipReason:
+    """What a tick of a group comes to: a run for the objects that have work, if there are any."""
     from sf_assets.pipeline.tick import due
 
-    asked = due(group.org, [group.specs[slug] for slug in slugs])
-    if not asked:
-        return None
+    found = due(group.org, group.specs.values())
+    if found.slugs:
+        return tick_request(group, found.slugs)
+    left = "".join(f"; {slug} is {note}" for slug, note in found.aside.items())
+    return dg.SkipReason(
+        f"nothing has changed; all other objects are covered{left}"
+        if left
+        else "nothing has changed; all objects are covered"
+    )
+
+
+def _told(group: Group) -> bool:
+    """Whether a run has told that the org cannot be reached."""
+    from sf_assets.pipeline import aside
+    from sf_assets.pipeline.org import load_org
+
+    try:
+        return aside.ORG in aside.kept(load_org(group.org).kept_lake)
+    except SfAssetsError:
+        return False
+
+
+def failing_request(group: Group) -> dg.RunRequest:
+    """A run that fails, red, because the org cannot be reached; its checks say how old all is."""
+    return dg.RunRequest(
+        asset_selection=group.keys(group.specs),
+        asset_check_keys=group.raw_checks(group.specs),
+        partition_key=open_key(group.grain),
+        tags={TICK_TAG: "true"},
+    )
+
+
+def fresh(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
+    """Once an hour, without a call: what is idle is up to date, or overdue if the org is away."""
+    checks = [key for key in group.raw_checks(group.specs) if key.name != "ledger"]
+    job = dg.define_asset_job(
+        f"fresh_{group.name}",
+        selection=dg.AssetSelection.assets(assets).without_checks()
+        | dg.AssetSelection.checks(*checks),
+        tags={FRESH_TAG: "true"},
+        description="Say of idle assets that they are up to date; nothing is read.",
+    )
+
+    @dg.schedule(
+        name=f"fresh_every_hour_{group.name}",
+        cron_schedule="25 * * * *",
+        execution_timezone="UTC",
+        job=job,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def fresh_every_hour() -> dg.RunRequest | dg.SkipReason:
+        from sf_assets.pipeline.org import load_org
+
+        try:
+            _ = load_org(group.org).kept_lake
+        except ConfigError as error:
+            return dg.SkipReason(str(error))
+        return dg.RunRequest(partition_key=open_key(group.grain))
+
+    return dg.Definitions(jobs=[job], schedules=[fresh_every_hour])
+
+
+def tick_request(group: Group, asked: Sequence[str]) -> dg.RunRequest:
+    """A run for the objects of a group that have work.
+
+    It asks for the open partition; its step finds the windows from the coverage, and reports the
+    partitions that they touch.
+    """
     return dg.RunRequest(
         asset_selection=group.keys(asked),
         asset_check_keys=group.checks(asked),

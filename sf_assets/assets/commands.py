@@ -1,6 +1,6 @@
 """What `refresh` and `backfill` do: the runs that schedules and the UI would launch, in order."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -11,7 +11,7 @@ from sf_assets.assets.objects import DERIVED_TAG, WINDOW_TAG, Group, group_objec
 from sf_assets.assets.partitions import open_key
 from sf_assets.assets.quality import quality_key
 from sf_assets.assets.running import Runner
-from sf_assets.catalog import PACKAGED_GOLD, Catalog
+from sf_assets.catalog import Catalog
 from sf_assets.errors import ConfigError, LimitExceededError, WarehouseLockedError
 from sf_assets.naming import ONLY, gold_name, raw_name, silver_name
 from sf_assets.pipeline.estimate import Estimate
@@ -19,6 +19,7 @@ from sf_assets.pipeline.gold import missing_days, tables_there
 from sf_assets.pipeline.org import Org, load_org
 from sf_assets.pipeline.plan import Plan, plan_backfill
 from sf_assets.pipeline.quality import closed_gates, late_tables, mark_late
+from sf_assets.pipeline.tick import due
 from sf_assets.quality import References
 from sf_assets.warehouse.gold import GoldTable
 from sf_assets.windows import ALWAYS, BEGIN, Grain, Window, compact, parse_compact, utc_day
@@ -27,13 +28,14 @@ _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
 
 
-def refresh(runner: Runner, catalog: Catalog, names: Iterable[str]) -> None:
+def refresh(runner: Runner, catalog: Catalog, names: Collection[str]) -> None:
     """One incremental tick, then the gold tables whose sources changed.
 
     Args:
         runner: Where the runs go.
         catalog: The catalogue.
-        names: Which objects; all of them when none is named.
+        names: Which objects; all of them when none is named. Those named are tried even if they
+            have been set aside.
 
     Raises:
         SfAssetsError: The org or the storage cannot be reached at all.
@@ -41,12 +43,18 @@ def refresh(runner: Runner, catalog: Catalog, names: Iterable[str]) -> None:
     slugs = {spec.slug for spec in catalog.select(names)}
     for group in group_objects(catalog):
         wanted = [slug for slug in group.specs if slug in slugs]
+        if not wanted:
+            continue
         try:
-            request = tick_request(group, wanted) if wanted else None
+            found = due(group.org, [group.specs[slug] for slug in wanted], anyway=bool(names))
         except LimitExceededError as error:
             runner.report.waiting |= dict.fromkeys(wanted, str(error))
             continue
-        if request:
+        for slug, note in found.aside.items():
+            name = group.specs[slug].name
+            runner.report.errors[slug] = f"{note}; `sf-assets refresh --object {name}` tries it now"
+        if found.slugs:
+            request = tick_request(group, found.slugs)
             runner.run(
                 request.asset_selection or (),
                 request.tags,
@@ -209,13 +217,11 @@ def _build_gold(runner: Runner, org: Org, held: Mapping[str, Sequence[str]]) -> 
             continue
         key = dg.AssetKey([gold_name(org.name), table.name])
         if lacking := sorted(reads - silver):
+            # Why they are not there has been said, if they were asked for.
             absent = ", ".join(f"{silver_name(org.name)}.{slug}" for slug in lacking)
-            if table.path.parent == PACKAGED_GOLD:
-                runner.report.left_out[tuple(key.path)] = (
-                    f"gold.{table.name} is left out: there is no {absent}"
-                )
-            else:
-                runner.report.errors[key.to_user_string()] = f"not built: there is no {absent}"
+            runner.report.left_out[tuple(key.path)] = (
+                f"{gold_name(org.name)}.{table.name} is left out: there is no {absent}"
+            )
             continue
         if closed := sorted(f"{s}: {', '.join(held[s])}" for s in reads & held.keys()):
             runner.report.errors[key.to_user_string()] = (

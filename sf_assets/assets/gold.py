@@ -6,13 +6,23 @@ from typing import Any
 
 import dagster as dg
 
+from sf_assets.assets.objects import FRESH_TAG
 from sf_assets.catalog import PACKAGED_GOLD, Catalog
 from sf_assets.errors import ConfigError, LeftOutError
 from sf_assets.naming import gold_name, raw_name, silver_name
 from sf_assets.warehouse.gold import GoldTable, read_gold
 
+_NEWS = (
+    dg.AutomationCondition.newly_updated()
+    & ~dg.AutomationCondition.executed_with_root_target()
+    & ~dg.AutomationCondition.all_new_updates_have_run_tags(tag_keys={FRESH_TAG})
+)
+"""An update, but for those which say that nothing has changed."""
+
 REBUILT_WHEN_READ_CHANGES = (
-    dg.AutomationCondition.any_deps_updated().since_last_handled()
+    dg.AutomationCondition.any_deps_match(
+        _NEWS | dg.AutomationCondition.will_be_requested()
+    ).since_last_handled()
     & dg.AutomationCondition.all_deps_blocking_checks_passed()
     & ~dg.AutomationCondition.in_progress()
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -23,8 +23,23 @@ DERIVED_TAG = "sf_assets/derived"
 """Tag of runs that read only the fields which change without a stamp: `drifted` for the objects
 where a sample shows drift or whose turn it is, `all` for every one selected."""
 
+FRESH_TAG = "sf_assets/fresh"
+"""Tag of runs that read nothing, and say of idle assets that they are up to date."""
+
+FAILS = "fails"
+"""Name of the fact, in an observation of a raw asset, that tells why a tick could not read it, of
+which a run has been red before."""
+
+LEFT = "left to another run"
+"""Name of the fact that tells who is at work on the object."""
+
 WAITS = "waits for the budget"
 """Name of the fact, in an observation of a raw asset, that tells why its rest is not read yet."""
+
+_FRESH = dg.FreshnessPolicy.time_window(
+    warn_window=timedelta(hours=2), fail_window=timedelta(hours=3)
+)
+"""What is idle is said to be fresh once an hour, for as long as its coverage is; see `fresh`."""
 
 Events = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 
@@ -110,6 +125,7 @@ def object_assets(group: Group, warehouse_kind: str) -> dg.AssetsDefinition:
     for slug, spec in group.specs.items():
         common: dict[str, Any] = {
             "skippable": True,
+            "freshness_policy": _FRESH,
             "owners": list(spec.owners),
             "tags": {"salesforce/object": spec.name, **spec.tags},
         }

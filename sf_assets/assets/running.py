@@ -9,7 +9,7 @@ import dagster as dg
 
 from sf_assets import errors
 from sf_assets.assets.gold import LEFT_OUT
-from sf_assets.assets.objects import WAITS
+from sf_assets.assets.objects import FAILS, LEFT, WAITS
 from sf_assets.definitions import defs
 from sf_assets.stopping import check
 
@@ -23,8 +23,9 @@ class Report:
     Attributes:
         materialized: Metadata of the assets, by key; of a range of partitions the newest one's.
         checks: Latest outcome of the checks: asset key, name, passed, severity, metadata.
-        left_out: By asset key, why a packaged gold table is not built; nothing is wrong.
+        left_out: By asset key, why a gold table is not built, though nothing is wrong.
         waiting: By object or table, what keeps it waiting: the budget, or who holds the warehouse.
+        left: By object, which other run is at work on it.
         errors: Messages by object, or by step where no object is to blame.
     """
 
@@ -32,6 +33,7 @@ class Report:
     checks: list[dict[str, Any]] = field(default_factory=list)
     left_out: dict[tuple[str, ...], str] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
     def add_check(self, evaluation: dg.AssetCheckEvaluation) -> None:
@@ -104,18 +106,23 @@ class Runner:
             self.report.add_check(event.asset_check_evaluation_data)
         elif event.event_type is dg.DagsterEventType.ASSET_OBSERVATION:
             observed = event.asset_observation_data.asset_observation
+            report, key = self.report, tuple(observed.asset_key.path)
             if LEFT_OUT in observed.metadata:
-                key = tuple(observed.asset_key.path)
-                self.report.left_out[key] = str(observed.metadata[LEFT_OUT].value)
-            if WAITS in observed.metadata:
-                slug = observed.asset_key.path[-1]
-                self.report.waiting[slug] = str(observed.metadata[WAITS].value)
+                report.left_out[key] = str(observed.metadata[LEFT_OUT].value)
+            for name, place in (
+                (WAITS, report.waiting),
+                (LEFT, report.left),
+                (FAILS, report.errors),
+            ):
+                if name in observed.metadata:
+                    place[key[-1]] = str(observed.metadata[name].value)
         elif event.is_step_failure and not _is_check_failure(event):
             errors = _errors(event)
             waiting = self.report.waiting
             if _is_held(event):
                 waiting |= errors
-            self.report.errors |= {n: e for n, e in errors.items() if waiting.get(n) != e}
+            said = self.report.left | waiting
+            self.report.errors |= {n: e for n, e in errors.items() if said.get(n) != e}
 
 
 def _is_check_failure(event: dg.DagsterEvent) -> bool:

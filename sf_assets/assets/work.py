@@ -4,15 +4,33 @@ from collections import defaultdict
 from collections.abc import Collection, Container, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
-from sf_assets.assets.objects import DERIVED_TAG, TICK_TAG, WAITS, WINDOW_TAG, Events, Group
+from sf_assets.assets.fresh import still_fresh
+from sf_assets.assets.objects import (
+    DERIVED_TAG,
+    FAILS,
+    FRESH_TAG,
+    LEFT,
+    TICK_TAG,
+    WAITS,
+    WINDOW_TAG,
+    Events,
+    Group,
+)
 from sf_assets.assets.partitions import keys_touched, window_of
-from sf_assets.errors import SfAssetsError, WarehouseLockedError
+from sf_assets.errors import (
+    BusyError,
+    LimitExceededError,
+    SfAssetsError,
+    WarehouseLockedError,
+)
 from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.failures import Work, alone
+from sf_assets.pipeline.aside import ORG, note
 from sf_assets.pipeline.checks import Finding, check_raw, check_silver
 from sf_assets.pipeline.derived import plan_derived
 from sf_assets.pipeline.estimate import Estimate
@@ -34,9 +52,14 @@ def work(context: dg.AssetExecutionContext, group: Group) -> Events:
         dg.Failure: At the end, when any object failed; the others are done by then.
     """
     step = _Step(context, group, load_org(group.org))
-    if step.raw:
-        yield from step.extract()
-    yield from step.load_others()
+    if FRESH_TAG in context.run.tags:
+        yield from still_fresh(context, group, load_org(group.org), step.errors)
+    else:
+        if step.raw:
+            yield from step.extract()
+        if not step.away:
+            yield from step.load_others()
+        step.note_failures()
     yield from step.check()
     if step.failures:
         step.record_failures()
@@ -55,7 +78,7 @@ class _Step:
         self._group = group
         self._org = org
         keys = context.selected_asset_keys
-        self.raw = [slug for slug in group.specs if group.raw_key(slug) in keys]
+        self.raw = dict.fromkeys(s for s in group.specs if group.raw_key(s) in keys).keys()
         self.silver = [slug for slug in group.specs if group.silver_key(slug) in keys]
         self.errors: dict[str, SfAssetsError] = {}
         self.waiting: dict[str, SfAssetsError] = {}
@@ -65,21 +88,53 @@ class _Step:
         partitioned = context.has_partition_key or context.has_partition_key_range
         self._asked_keys = list(context.partition_keys) if partitioned else []
         self._touched: set[str] = set()
+        self._idle = FRESH_TAG in context.run.tags
+        self._told: set[str] = set()  # failures that an earlier run has told
         self._held: set[str] = set()  # objects whose silver waits for the warehouse
 
     @property
     def failures(self) -> dict[str, SfAssetsError]:
-        """What makes the run fail: what a backfill did not read, too; a tick goes on by itself."""
-        return self.errors if self._tick else self.errors | self.waiting
+        """What makes the run fail: what a backfill did not read, too; a tick goes on by itself.
+
+        Of what keeps failing, a tick has told.
+        """
+        if not self._tick:
+            return self.errors | self.waiting
+        return {slug: error for slug, error in self.errors.items() if slug not in self._told}
+
+    @property
+    def away(self) -> bool:
+        """Whether the org cannot be reached."""
+        return ORG in self.errors
 
     @property
     def _lake(self) -> Lake:
-        return self._org.lake if self.raw else self._org.kept_lake
+        asks = self.raw and not self.away and not self._idle
+        return self._org.lake if asks else self._org.kept_lake
 
     def extract(self) -> Events:
         """Extract the raw assets; an object's silver follows as soon as its raw is there."""
-        with self._planned() as plan:
+        try:
+            planned = self._planned()
+        except LimitExceededError:
+            raise
+        except SfAssetsError as error:
+            if not self._tick:
+                raise
+            self.errors[ORG] = error
+            return
+        with planned as plan:
             yield from self._carry_out(plan)
+
+    def note_failures(self) -> None:
+        """Keep which objects fail, for the ticks to come; say so where that is not news."""
+        failed = {s: e for s, e in self.errors.items() if s == ORG or s in self._group.specs}
+        well = set() if self._derived else self.raw - failed.keys() - self.waiting.keys()
+        with suppress(SfAssetsError):  # there may be no storage to note it in
+            new = note(self._lake, failed if self._tick else {}, well, datetime.now(UTC))
+            self._told = failed.keys() - new if self._tick else set()
+        for slug in sorted(self._told - {ORG}):
+            self._observe(self._group.raw_key(slug), FAILS, failed[slug])
 
     def _carry_out(self, plan: Plan) -> Events:
         unknown: dict[str, SfAssetsError] = {}
@@ -107,7 +162,10 @@ class _Step:
 
     def _wait(self, key: dg.AssetKey, error: SfAssetsError) -> None:
         self.waiting[key.path[-1]] = error
-        self._context.log_event(dg.AssetObservation(key, metadata={WAITS: str(error)}))
+        self._observe(key, LEFT if isinstance(error, BusyError) else WAITS, error)
+
+    def _observe(self, key: dg.AssetKey, name: str, error: SfAssetsError) -> None:
+        self._context.log_event(dg.AssetObservation(key, metadata={name: str(error)}))
 
     def _planned(self) -> AbstractContextManager[Plan]:
         if self._derived is None:
@@ -175,7 +233,8 @@ class _Step:
             if not self._held:  # else it has been said
                 self.errors["checks"] = error
         except SfAssetsError as error:
-            self.errors["checks"] = error
+            if not self.away:  # for the first time, perhaps: there is nothing to check
+                self.errors["checks"] = error
         yield from map(self._result, findings)
 
     def _findings(self, wanted: Mapping[str, Collection[str]]) -> Iterator[Finding]:
@@ -183,7 +242,8 @@ class _Step:
             return [slug for slug, some in wanted.items() if any(name in names for name in some)]
 
         if slugs := asked(RAW_CHECKS):
-            yield from check_raw(self._lake, slugs, self._org.now(), self.errors)
+            names = {name for some in wanted.values() for name in some}
+            yield from check_raw(self._lake, slugs, self._org.now(), self.errors, names)
         # Silver that waits is older than raw.
         wanted = {slug: some for slug, some in wanted.items() if slug not in self._held}
         if slugs := asked(SILVER_CHECKS):

@@ -36,7 +36,11 @@ def refresh(derived: bool, objects: tuple[str, ...], as_json: bool) -> None:
     from sf_assets.assets import commands
 
     command = commands.refresh_derived if derived else commands.refresh
-    _run(lambda runner, catalog: command(runner, catalog, objects), as_json=as_json)
+    _run(
+        lambda runner, catalog: command(runner, catalog, objects),
+        as_json=as_json,
+        insists=derived or bool(objects),
+    )
 
 
 @click.command()
@@ -62,6 +66,7 @@ def backfill(
             runner, catalog, objects, first.date(), last.date()
         ),
         as_json=as_json,
+        insists=True,
     )
 
 
@@ -106,8 +111,14 @@ def _tell_plan(document: dict[str, Any], days: int | None) -> None:
     click.echo(f"about {calls:,} calls: {fit.get(days, f'takes about {days} days')}")
 
 
-def _run(command: Callable[[Any, Any], None], *, as_json: bool) -> None:
-    """Run assets, tell what became of them, and exit with 1 when any failed."""
+def _run(command: Callable[[Any, Any], None], *, as_json: bool, insists: bool) -> None:
+    """Run assets, tell what became of them, and exit with 1 when not all was done.
+
+    Args:
+        command: Runs them.
+        as_json: Whether to print a document.
+        insists: Whether it is not enough that another run is at work on an object.
+    """
     from sf_assets.assets.running import runner
     from sf_assets.catalog import load_catalog
     from sf_assets.settings import load_settings
@@ -117,7 +128,7 @@ def _run(command: Callable[[Any, Any], None], *, as_json: bool) -> None:
         command(run, catalog)
     report = run.report
     severe = [c for c in report.checks if not c["passed"] and c["severity"] == "ERROR"]
-    ok = not report.errors and not report.waiting and not severe
+    ok = not (report.errors or report.waiting or severe or (insists and report.left))
     if as_json:
         emit({"ok": ok, **_document(report)})
     else:
@@ -133,6 +144,7 @@ def _document(report: Any) -> dict[str, Any]:
         "checks": report.checks,
         "left_out": {"/".join(key): reason for key, reason in report.left_out.items()},
         "waiting": report.waiting,
+        "left": report.left,
         "errors": report.errors,
     }
 
@@ -158,10 +170,16 @@ def _tell(report: Any) -> None:
         if "score" in facts:
             messages.print(f"quality {facts['score']:.2f} of 100; to fix: {facts['to fix']}")
     _tell_checks(report)
-    if not report.materialized and not report.errors and not report.waiting:
+    if not (report.materialized or report.errors or report.waiting or report.left):
         messages.print("nothing has changed; all objects are covered")
+    _tell_what_is_not_done(report)
+
+
+def _tell_what_is_not_done(report: Any) -> None:
     for reason in report.left_out.values():
         messages.print(reason, style="yellow", markup=False, soft_wrap=True)
+    for left, reason in report.left.items():
+        messages.print(f"{left} is left to another run: {reason}", markup=False, soft_wrap=True)
     for waiting, reason in _once(report.waiting):
         verb = "wait" if ", " in waiting else "waits"
         messages.print(f"{waiting} {verb}: {reason}", markup=False, soft_wrap=True)

@@ -47,7 +47,8 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
         if as_json:
             continue
         columns = (
-            "object", "watermark (UTC)", "behind (s)", "slices", "unmerged", "live rows", "error",
+            "object", "watermark (UTC)", "behind (s)", "slices", "unmerged", "live rows", "failing",
+            "error",
         )  # fmt: skip
         show(f"Org {org.name}", columns, [tuple(asdict(item).values()) for item in found])
         if isinstance(left, SfAssetsError):

@@ -1,13 +1,15 @@
 """The checks of every object's tables, asked of raw and of the warehouse."""
 
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Container, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sf_assets.describe import ObjectInfo
 from sf_assets.errors import SfAssetsError
-from sf_assets.expectations import SILVER_CHECKS
+from sf_assets.expectations import RAW_CHECKS, SILVER_CHECKS
 from sf_assets.failures import Work, alone
+from sf_assets.pipeline import aside
+from sf_assets.pipeline.aside import Aside
 from sf_assets.pipeline.describes import KeptDescribes
 from sf_assets.pipeline.org import Org
 from sf_assets.storage.lake import Lake
@@ -57,7 +59,11 @@ Failures = MutableMapping[str, SfAssetsError]
 
 
 def check_raw(
-    lake: Lake, slugs: Iterable[str], now: datetime, failures: Failures
+    lake: Lake,
+    slugs: Iterable[str],
+    now: datetime,
+    failures: Failures,
+    names: Container[str] = RAW_CHECKS,
 ) -> Iterator[Finding]:
     """Check the raw layer of objects.
 
@@ -66,26 +72,33 @@ def check_raw(
         slugs: Which objects.
         now: The org's present, or ours when the org is not asked.
         failures: Gets those that could not be checked.
+        names: Which checks.
     """
     found = lake.inventory()
+    failing = aside.kept(lake)
     for slug in slugs:
         with alone(Work.CHECK_RAW, slug, failures):
             refs, covered = found.refs.get(slug, []), found.coverage.get(slug, Coverage())
-            yield from _check_slices(lake, slug, refs, covered, now)
+            mine = sorted(refs, key=lambda ref: ref.id)
+            if "ledger" in names:
+                yield _ledger(slug, list(lake.read(mine[-_LATEST:])), len(mine))
+            yield from _coverage(slug, covered)
+            fault = failing.get(slug) or failing.get(aside.ORG)
+            yield _freshness(slug, mine, covered.watermark, now, fault)
 
 
-def _check_slices(
-    lake: Lake, slug: str, refs: Sequence[SliceRef], covered: Coverage, now: datetime
-) -> Iterator[Finding]:
-    mine = sorted(refs, key=lambda ref: ref.id)
-    yield _ledger(slug, list(lake.read(mine[-_LATEST:])), len(mine))
-    yield from _coverage(slug, covered)
-    whole = bool(mine) and mine[-1].kind is Kind.SNAPSHOT
-    watermark = covered.watermark
+def _freshness(
+    slug: str, refs: Sequence[SliceRef], watermark: datetime, now: datetime, fault: Aside | None
+) -> Finding:
+    """Whether the coverage is recent, and nothing keeps it from going on."""
+    whole = bool(refs) and refs[-1].kind is Kind.SNAPSHOT
     minutes = round((now - watermark).total_seconds() / 60) if watermark > BEGIN else -1
     fresh = watermark > BEGIN and now - watermark <= (SNAPSHOT_FRESH if whole else FRESH)
     facts: Facts = {"watermark": _spelt(watermark), "minutes behind": minutes}
-    yield Finding(slug, "freshness", fresh, severe=False, facts=facts)
+    if fault:
+        facts |= {"fails since": _spelt(fault.since), "next try": _spelt(fault.next_try)}
+        facts["error"] = fault.error
+    return Finding(slug, "freshness", fresh and not fault, severe=False, facts=facts)
 
 
 def _ledger(slug: str, latest: list[Slice], slices: int) -> Finding:

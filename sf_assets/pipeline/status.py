@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -10,6 +10,7 @@ import duckdb
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import SfAssetsError
 from sf_assets.failures import Work, alone
+from sf_assets.pipeline import aside
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.pace import present_interval
 from sf_assets.pipeline.told import keep_told
@@ -31,6 +32,7 @@ class ObjectStatus:
         slices: Slices in raw.
         unmerged: Those that silver has not taken up.
         rows: Live rows of silver; None when there is no table.
+        failing: Since when and why it cannot be read, and when that is tried again; else None.
         error: Why it cannot be said; None when it can.
     """
 
@@ -40,6 +42,7 @@ class ObjectStatus:
     slices: int = 0
     unmerged: int = 0
     rows: int | None = None
+    failing: str | None = None
     error: SfAssetsError | None = None
 
 
@@ -51,13 +54,16 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
     """
     lake = org.kept_lake
     inventory = lake.inventory()
+    failing = aside.kept(lake)
     found: list[ObjectStatus] = []
     failed: dict[str, SfAssetsError] = {}
     there = org.warehouse.path.exists()
     with org.warehouse.connect(read_only=True) if there else nullcontext() as connection:
         for spec in specs:
             with alone(Work.STATUS, spec.slug, failed):
-                found.append(_status(org, inventory, spec.slug, connection))
+                one = _status(org, inventory, spec.slug, connection)
+                fault = failing.get(spec.slug) or failing.get(aside.ORG)
+                found.append(replace(one, failing=str(fault)) if fault else one)
             if error := failed.get(spec.slug):
                 found.append(ObjectStatus(spec.slug, error=error))
     return found

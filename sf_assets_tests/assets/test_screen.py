@@ -1,5 +1,6 @@
 """The screen tells the truth: results stay until they are asked again, and what stops is seen."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,11 +9,19 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from dagster._core.definitions import freshness_evaluator
+from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from sf_assets.assets import commands
+from sf_assets.assets import fresh as assets_fresh
+from sf_assets.assets.running import Runner
+from sf_assets.catalog import load_catalog
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
 from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
+from sf_assets.pipeline.aside import Aside
+from sf_assets.pipeline.status import status
 from sf_assets.salesforce.session import OrgSession
 from sf_assets_tests.assets.shared import run_checks
 from sf_assets_tests.conftest import Workspace
@@ -21,6 +30,7 @@ PASSED = AssetCheckExecutionRecordStatus.SUCCEEDED
 FAILED = AssetCheckExecutionRecordStatus.FAILED
 START = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"  # few partitions, few events
 TICK = f"every_5_minutes_objects_daily_{START.replace('-', '')}"
+HOURLY = TICK.replace("every_5_minutes", "fresh_every_hour")
 
 
 class Screen:
@@ -158,3 +168,135 @@ def test_a_check_costs_what_it_asks_about(screen: Screen, sent: Counter[str]) ->
     assert any("FROM+Account" in url or "FROM%20Account" in url for url in sent)
     assert not [url for url in sent if "Lead" in url]
     assert screen.check("silver/lead", "reconciled") is None
+
+
+def age_notes(workspace: Workspace, hours: float) -> None:
+    """As if what fails had been failing for hours, and had just been tried."""
+    for path in (workspace.folder / "lake").rglob("aside/*.json"):
+        note = Aside.model_validate_json(path.read_text())
+        since = note.since - timedelta(hours=hours)
+        path.write_text(note.model_copy(update={"since": since}).model_dump_json())
+
+
+def asked(screen: Screen) -> set[str]:
+    """Objects that the next tick would run for."""
+    requests = screen.ask(TICK).run_requests or ()
+    return {key.path[-1] for request in requests for key in request.asset_selection or ()}
+
+
+def test_an_object_that_keeps_failing_is_set_aside_and_told_once(
+    screen: Screen, living_org: Emulator
+) -> None:
+    screen.tick()
+    living_org.admin.hide_object("Lead")
+    living_org.advance(1)
+    (first,) = screen.tick()
+    assert not first.success, "it is news"
+    assert screen.check("raw/lead", "freshness").status == FAILED
+    assert screen.check("raw/account", "freshness").status == PASSED
+    (second,) = screen.tick()
+    assert second.success, "it was told; what fails in passing is tried at each tick"
+    facts = screen.check("raw/lead", "freshness").evaluation.metadata
+    assert "Lead" in str(facts["error"].value)
+    age_notes(screen.workspace, hours=2)
+    assert asked(screen) == set(), "set aside for an hour"
+    living_org.org.records.insert("Account", {"Name": "new"})
+    living_org.advance(2)
+    assert asked(screen) == {"account"}
+    (third,) = screen.tick()
+    assert third.success, "the ticks of the others are green"
+    home = screen.workspace.org()
+    (account, lead) = status(home, home.catalog.select([]))
+    assert account.failing is None
+    assert lead.failing is not None
+    assert "set aside until" in lead.failing
+    with dg.DagsterInstance.ephemeral() as instance:
+        catalog = load_catalog(screen.workspace.folder / "catalog.yaml")
+        runner = Runner(instance)
+        commands.refresh(runner, catalog, [])
+        assert "--object Lead" in runner.report.errors["lead"]
+        living_org.admin.show_object("Lead")
+        living_org.advance(1)
+        named = Runner(instance)
+        commands.refresh(named, catalog, ["Lead"])
+        assert named.report.errors == {}, "what is named is tried now"
+    assert not list((screen.workspace.folder / "lake").rglob("aside/*.json"))
+    run_checks(screen.instance, ("raw/lead", "freshness"))
+    assert screen.check("raw/lead", "freshness").status == PASSED
+
+
+@pytest.mark.parametrize(
+    ("failing", "pause"), [(0, 0), (9, 0), (10, 5), (60, 30), (600, 300), (6000, 360)]
+)
+def test_pauses_grow(failing: int, pause: int) -> None:
+    now = datetime.now(UTC)
+    note = Aside(since=now - timedelta(minutes=failing), tried=now, error="no")
+    assert note.next_try - now == timedelta(minutes=pause)
+
+
+def state(screen: Screen, name: str, later: timedelta, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What Dagster's daemon says of an asset's freshness policy, some time from now."""
+    node = defs().resolve_asset_graph().get(dg.AssetKey(name.split("/")))
+    moment = (datetime.now(UTC) + later).timestamp()
+    monkeypatch.setattr(freshness_evaluator, "get_current_timestamp", lambda: moment)
+    evaluator = freshness_evaluator.TimeWindowFreshnessPolicyEvaluator()
+    context = LoadingContextForTest(screen.instance)
+    return asyncio.run(evaluator.evaluate_freshness(context, node)).value
+
+
+def rows(screen: Screen, name: str) -> Any:
+    """Rows of a table as its asset's latest event says."""
+    event = screen.instance.get_latest_materialization_event(dg.AssetKey(name.split("/")))
+    assert event is not None
+    assert event.asset_materialization is not None
+    return event.asset_materialization.metadata["dagster/row_count"].value
+
+
+def test_what_is_idle_is_fresh_and_costs_an_event_an_hour(
+    screen: Screen, living_org: Emulator, monkeypatch: pytest.MonkeyPatch, sent: Counter[str]
+) -> None:
+    screen.tick()
+    living_org.advance(1)
+    assert not screen.tick()
+    sent.clear()
+    (soon,) = screen.launch(HOURLY)
+    assert not soon.get_asset_materialization_events(), "these have events of their own"
+    monkeypatch.setattr(assets_fresh, "_EVERY", timedelta(0))
+    before = rows(screen, "silver/lead")
+    gold = dg.evaluate_automation_conditions(defs(), screen.instance)
+    (run,) = screen.launch(HOURLY)
+    assert run.success
+    assert not sent, "nothing is asked of the org"
+    events = run.get_asset_materialization_events()
+    again = {event.asset_key.to_user_string() for event in events if event.asset_key}
+    assert again == {"raw/account", "silver/account", "raw/lead", "silver/lead"}
+    assert rows(screen, "silver/lead") == before
+    assert state(screen, "silver/lead", timedelta(minutes=90), monkeypatch) == "PASS"
+    assert state(screen, "raw/lead", timedelta(minutes=130), monkeypatch) == "WARN"
+    then = dg.evaluate_automation_conditions(defs(), screen.instance, cursor=gold.cursor)
+    assert then.total_requested == 0, "nothing has changed"
+
+
+def test_an_org_that_is_away_turns_the_screen_red(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen.tick()
+    url = screen.workspace.env["SALESFORCE_LOGIN_URL"]
+    monkeypatch.setenv("SALESFORCE_LOGIN_URL", "http://127.0.0.1:9")
+    (red,) = screen.tick()
+    assert not red.success
+    for name in ("account", "lead"):
+        found = screen.check(f"raw/{name}", "freshness")
+        assert found.status == FAILED, "whether or not a run touches the object"
+        assert "nothing answers" in str(found.evaluation.metadata["error"].value)
+        assert screen.check(f"silver/{name}", "ids").status == PASSED, "not asked, not hidden"
+    assert screen.tick() == [], "it was told"
+    monkeypatch.setattr(assets_fresh, "_EVERY", timedelta(0))
+    (hour,) = screen.launch(HOURLY)
+    assert not hour.get_asset_materialization_events(), "nothing is said to be up to date"
+    assert state(screen, "raw/lead", timedelta(hours=3), monkeypatch) == "FAIL"
+    assert state(screen, "silver/lead", timedelta(hours=3), monkeypatch) == "FAIL"
+    monkeypatch.setenv("SALESFORCE_LOGIN_URL", url)
+    assert screen.tick() == [], "idle, and well"
+    (hour,) = screen.launch(HOURLY)
+    assert screen.check("raw/lead", "freshness").status == PASSED

@@ -1,0 +1,55 @@
+"""Idle assets that are up to date: said once an hour, so that Dagster sees what is overdue."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from sf_assets.assets.objects import Group
+from sf_assets.errors import SfAssetsError, WarehouseError
+from sf_assets.pipeline.checks import check_raw
+from sf_assets.pipeline.load import behind
+from sf_assets.pipeline.org import Org
+
+_EVERY = timedelta(hours=1)
+_KEPT = frozenset({"dagster/row_count", "dagster/table_name", "dagster/column_schema"})
+
+
+def still_fresh(
+    context: dg.AssetExecutionContext, group: Group, org: Org, failures: dict[str, SfAssetsError]
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Materialize again, by what they are, the assets in which nothing has changed for an hour.
+
+    Raw is fresh while its coverage is, silver while it lacks nothing of raw. Nothing is read, the
+    org is not asked, and gold is not built for it.
+
+    Args:
+        context: The run.
+        group: The objects.
+        org: The org.
+        failures: Gets objects that could not be looked at.
+    """
+    lake = org.kept_lake
+    found = check_raw(lake, group.specs, org.now(), failures, {"freshness"})
+    fresh = {f.slug: f.facts for f in found if f.name == "freshness" and f.passed}
+    lacking = _lacking(org, group)
+    for slug, facts in fresh.items():
+        for key in (group.raw_key(slug), group.silver_key(slug)):
+            if slug in lacking and key == group.silver_key(slug):
+                continue
+            event = context.instance.get_latest_materialization_event(key)
+            known = event.asset_materialization if event else None
+            if event is None or known is None:
+                continue
+            if datetime.now(UTC) - datetime.fromtimestamp(event.timestamp, UTC) >= _EVERY:
+                kept = {n: v for n, v in known.metadata.items() if n in _KEPT}
+                yield dg.MaterializeResult(asset_key=key, metadata=facts | kept)
+
+
+def _lacking(org: Org, group: Group) -> set[str]:
+    """Objects of which silver lacks something; all, where it cannot be looked at now."""
+    try:
+        return behind(org, org.kept_lake)
+    except WarehouseError:
+        return set(group.specs)

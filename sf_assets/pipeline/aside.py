@@ -1,0 +1,92 @@
+"""What keeps failing is set aside: tried again after pauses that grow for as long as it fails.
+
+An object that fails has a note in the storage, `<org id>/aside/<object>.json`, until it is well
+again; so has the org itself while it cannot be reached. The scheduled ticks tell of a failure once,
+when it is new, and leave the object alone until its next try is due.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from sf_assets.errors import SfAssetsError
+from sf_assets.storage.lake import Lake
+
+ORG = "_org"
+"""Stands for the org itself; no object is called so."""
+
+SHORTEST = timedelta(minutes=5)
+"""Pauses below the interval of ticks are none: what fails in passing is tried at each tick."""
+
+LONGEST = timedelta(hours=6)
+
+
+class Aside(BaseModel):
+    """A failure that lasts.
+
+    Attributes:
+        since: When it was seen first, by our time.
+        tried: When it was seen last.
+        error: What was said then.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    since: AwareDatetime
+    tried: AwareDatetime
+    error: str
+
+    @property
+    def next_try(self) -> datetime:
+        """After half as long as it has been failing."""
+        pause = (self.tried - self.since) / 2
+        return self.tried if pause < SHORTEST else self.tried + min(pause, LONGEST)
+
+    def __str__(self) -> str:
+        """Since when, until when, and why."""
+        until = f"{self.next_try:%Y-%m-%d %H:%M} UTC"
+        return f"set aside until {until}, fails since {self.since:%Y-%m-%d %H:%M}: {self.error}"
+
+
+def kept(lake: Lake) -> dict[str, Aside]:
+    """What fails, by lower-cased object name; a note that cannot be read is none."""
+    found = {}
+    for entry in lake.store.list(_folder(lake)):
+        try:
+            note = Aside.model_validate_json(lake.store.get(entry.path))
+        except (FileNotFoundError, ValidationError):
+            continue
+        found[entry.path.rpartition("/")[2].removesuffix(".json")] = note
+    return found
+
+
+def note(
+    lake: Lake, failed: Mapping[str, SfAssetsError], well: Iterable[str], now: datetime
+) -> set[str]:
+    """Note what failed, and forget of what is well that it ever did.
+
+    Args:
+        lake: The raw layer.
+        failed: By lower-cased object name.
+        well: Objects that have been read and loaded.
+        now: Our present.
+
+    Returns:
+        What fails for the first time since it was well.
+    """
+    before = kept(lake)
+    for slug, error in failed.items():
+        since = before[slug].since if slug in before else now
+        text = Aside(since=since, tried=now, error=str(error)).model_dump_json()
+        lake.store.put(_path(lake, slug), text.encode())
+    lake.store.delete(_path(lake, slug) for slug in before.keys() & set(well) - failed.keys())
+    return failed.keys() - before.keys()
+
+
+def _path(lake: Lake, slug: str) -> str:
+    return f"{_folder(lake)}/{slug}.json"
+
+
+def _folder(lake: Lake) -> str:
+    return f"{lake.org_id}/aside"
