@@ -1,5 +1,6 @@
 """What a user expects of an object's rows, as the catalogue declares it: word, fields, bound."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -23,6 +24,11 @@ from sf_assets.naming import ApiName
 
 Bound = Decimal | date | datetime | None
 """One end of a range; None where it is open."""
+
+
+def spelt_score(score: float) -> str:
+    """A score for people, cut off rather than rounded: 100.00 says that nothing is to fix."""
+    return f"{math.floor(score * 100) / 100:.2f}"
 
 
 class Severity(StrEnum):

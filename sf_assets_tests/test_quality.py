@@ -9,7 +9,16 @@ import pytest
 from sf_assets.catalog import load_catalog
 from sf_assets.errors import ConfigError
 from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, REMEDIES, SILVER_CHECKS
-from sf_assets.quality import WORDS, Between, Expectation, Fresh, Matches, RowCount, Severity
+from sf_assets.quality import (
+    WORDS,
+    Between,
+    Expectation,
+    Fresh,
+    Matches,
+    RowCount,
+    Severity,
+    spelt_score,
+)
 
 
 def declared(folder: Path, checks: str) -> tuple[Expectation, ...]:
@@ -128,3 +137,11 @@ def test_no_declared_check_can_have_the_name_of_a_built_in_one() -> None:
 
 def test_there_is_something_to_do_about_each_built_in_check() -> None:
     assert REMEDIES.keys() == (SILVER_CHECKS | ORG_CHECKS).keys()
+
+
+@pytest.mark.parametrize(
+    ("score", "spelt"),
+    [(100.0, "100.00"), (99.9999, "99.99"), (99.995, "99.99"), (92.5, "92.50"), (0.0, "0.00")],
+)
+def test_a_score_is_never_rounded_up_to_100(score: float, spelt: str) -> None:
+    assert spelt_score(score) == spelt

@@ -19,6 +19,7 @@ from sf_assets.cli.output import (
     show_budget,
     watching,
 )
+from sf_assets.quality import spelt_score
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -168,7 +169,8 @@ def _tell(report: Any) -> None:
         show("Gold", ("table", "rows"), built)
     for facts in layers["ops"].values():
         if "score" in facts:
-            messages.print(f"quality {facts['score']:.2f} of 100; to fix: {facts['to fix']}")
+            score = spelt_score(facts["score"])
+            messages.print(f"quality {score} of 100; to fix: {facts['to fix']}")
     _tell_checks(report)
     if not (report.materialized or report.errors or report.waiting or report.left):
         messages.print("nothing has changed; all objects are covered")

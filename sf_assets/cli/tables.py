@@ -24,14 +24,16 @@ from sf_assets.errors import SfAssetsError
 @object_option
 @json_option
 def status(objects: tuple[str, ...], as_json: bool) -> None:
-    """Where every object stands: watermark, lag, rows; and what is left of the API budget."""
+    """Where every object and gold table stands, and what is left of the API budget."""
+    from sf_assets.assets.gold import gold_tables
     from sf_assets.pipeline.org import load_orgs
-    from sf_assets.pipeline.status import budget, tick_minutes
+    from sf_assets.pipeline.status import budget, gold_status, tick_minutes
     from sf_assets.pipeline.status import status as ask
 
     document: dict[str, Any] = {"ok": True, "orgs": []}
     for org in load_orgs():
         found = ask(org, org.catalog.select(objects))
+        gold = gold_status(org, gold_tables(org.catalog))
         left = budget(org)
         told = str(left) if isinstance(left, SfAssetsError) else limits_told(left)
         minutes = tick_minutes(org)
@@ -39,6 +41,7 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
             {
                 "org": org.name,
                 "objects": list(map(asdict, found)),
+                "gold": list(map(asdict, gold)),
                 "budget": told,
                 "tick_minutes": minutes,
             }
@@ -51,6 +54,9 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
             "error",
         )  # fmt: skip
         show(f"Org {org.name}", columns, [tuple(asdict(item).values()) for item in found])
+        if gold:
+            names = ("table", "state", "built (UTC)", "rows")
+            show("Gold", names, [tuple(asdict(table).values()) for table in gold])
         if isinstance(left, SfAssetsError):
             click.echo(f"API budget: not known, {left}")
         else:

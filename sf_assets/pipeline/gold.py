@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from hashlib import sha256
 
 import duckdb
@@ -16,6 +16,7 @@ from sf_assets.pipeline.describes import as_described
 from sf_assets.pipeline.org import Org
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.scan import scan
+from sf_assets.warehouse.builds import note_build
 from sf_assets.warehouse.duckdb import known_names, quoted, text_literal, transaction
 from sf_assets.warehouse.gold import CURRENCY, DAY, GoldTable, raw_relation
 from sf_assets.warehouse.refusals import refusal
@@ -64,11 +65,13 @@ def build_gold(org: Org, lake: Lake, table: GoldTable, days: Sequence[date] = ()
                     _make_daily(connection, table, name, query, days[0])
                     by_day = {day: _build_day(connection, name, query, day) for day in days}
                 run(f"COMMENT ON TABLE {name} IS {text_literal(_built_by(table))}")
+                counted = run(f"SELECT count(*) FROM {name}").fetchone()
+                rows = int(counted[0]) if counted else 0
+                note_build(connection, lake.org_id, table.name, rows, datetime.now(UTC))
         except duckdb.Error as error:
             raise _refused(table, error, known_names(connection)) from None
         columns = {row[0]: row[1] for row in run(f"DESCRIBE {name}").fetchall()}
-        count = run(f"SELECT count(*) FROM {name}").fetchone()
-        return Built(int(count[0]) if count else 0, columns, by_day)
+        return Built(rows, columns, by_day)
 
 
 def _refused(table: GoldTable, error: duckdb.Error, names: Collection[str]) -> SfAssetsError:

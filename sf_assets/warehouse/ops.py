@@ -54,6 +54,9 @@ CREATE TABLE IF NOT EXISTS ops.to_fix (
     first_seen TIMESTAMPTZ, checked_at TIMESTAMPTZ, what_to_do VARCHAR
 );
 CREATE TABLE IF NOT EXISTS ops.gold_late (org_id VARCHAR, name VARCHAR);
+CREATE TABLE IF NOT EXISTS ops.gold_builds (
+    org_id VARCHAR, name VARCHAR, built_at TIMESTAMPTZ, rows BIGINT
+);
 """
 
 _VIEWS = """

@@ -154,7 +154,7 @@ def score(
 _LATEST = """
 CREATE OR REPLACE TEMP TABLE latest AS
 SELECT q.*, c.remedy,
-    CASE WHEN passed THEN 0.0 WHEN offenders IS NULL OR rows = 0 THEN 1.0
+    CASE WHEN passed THEN 0.0 WHEN coalesce(offenders, 0) = 0 OR rows = 0 THEN 1.0
          ELSE least(offenders / rows, 1.0) END AS share
 FROM ops.quality q JOIN counting c USING (object, "check")
 WHERE org_id = $org

@@ -20,6 +20,16 @@ def test_gold_that_needs_objects_nobody_asked_for_is_no_error(
         "gold/leads": "gold.leads is left out: there is no silver.lead"
     }
     assert workspace.rows("SELECT n > 0 FROM gold.accounts") == [(True,)]
+    (org,) = shell("status", "--json", env=workspace.env).document["orgs"]
+    accounts, leads = org["gold"]
+    assert (accounts["name"], accounts["state"], leads["state"]) == (
+        "accounts", "built", "not built",
+    )  # fmt: skip
+    assert accounts["rows"] == 1
+    assert accounts["built_at"] is not None
+    (gold / "accounts.sql").write_text("SELECT count(*) AS m FROM silver.account\n")
+    (org,) = shell("status", "--json", env=workspace.env).document["orgs"]
+    assert org["gold"][0]["state"] == "due", "the file has changed since"
 
 
 def test_an_object_that_another_run_is_at_work_on_is_left_to_it(
