@@ -109,7 +109,8 @@ def _ledger(slug: str, latest: list[Slice], slices: int) -> Finding:
     }
     if latest:
         facts |= {f"last slice, {k}": v for k, v in latest[-1].counts.model_dump().items()}
-    return Finding(slug, "ledger", bool(latest) and not unequal, severe=True, facts=facts)
+    passed = bool(latest) and not unequal
+    return Finding(slug, "ledger", passed, severe=bool(latest), facts=facts)
 
 
 def _coverage(slug: str, covered: Coverage) -> Iterator[Finding]:
