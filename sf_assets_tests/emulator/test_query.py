@@ -213,3 +213,18 @@ def test_unfinished_request_bodies_do_no_harm(api: Api) -> None:
     )
     assert form.status_code == 415
     assert json.loads(form.text)[0]["errorCode"] == "UNSUPPORTED_MEDIA_TYPE"
+
+
+def test_roles_and_profiles_of_owners_that_may_be_queues(demo_api: Api) -> None:
+    users = {u["Id"]: u for u in demo_api.query("SELECT Id, UserRole.Name, Profile.Name FROM User")}
+    soql = (
+        "SELECT OwnerId, Owner.UserRole.Name, Owner.Profile.Name FROM Lead WHERE Owner.Profile.Name"
+    )
+    found = demo_api.query(f"{soql} != null")
+    assert found
+    for lead in found:
+        owner: Any = lead["Owner"]
+        user: Any = users[lead["OwnerId"]]
+        for parent in ("UserRole", "Profile"):
+            ours, theirs = owner[parent] or {}, user[parent] or {}
+            assert ours.get("Name") == theirs.get("Name")

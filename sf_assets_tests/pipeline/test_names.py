@@ -163,6 +163,21 @@ def test_fields_of_parents_of_several_objects_are_known(
     assert found.query.fields[-1] == kind
 
 
+def test_roles_of_owners_arrive_in_silver(workspace: Workspace) -> None:
+    soql(workspace, "SELECT Id, SystemModstamp, IsDeleted, OwnerId, Owner.UserRole.Name FROM Case")
+    workspace.catalogue(
+        {"Case": {"soql": "case.soql"}, "User": None, "UserRole": {"grain": "none"}}
+    )
+    assert {slug: e.error for slug, e in workspace.tick().items() if e.error} == {}
+    (there, different) = workspace.rows(
+        "SELECT count(c.Owner_UserRole_Name), count(*) FILTER (c.Owner_UserRole_Name IS DISTINCT "
+        "FROM r.Name) FROM silver.case c LEFT JOIN silver.user u ON u.Id = c.OwnerId "
+        "LEFT JOIN silver.userrole r ON r.Id = u.UserRoleId"
+    )[0]
+    assert there > 0
+    assert different == 0
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [

@@ -208,7 +208,9 @@ class Scope:
     def _parent(self, table: Table, name: str, *, system: bool = False) -> Table:
         child = table.targets[0].whole if system else table.targets[0]
         schema = self.schema.whole if system else self.schema
-        reference = None if table.polymorphic else child.parents.get(name.lower())
+        reference = (
+            _shared_parent(table, name) if table.polymorphic else child.parents.get(name.lower())
+        )
         targets = [t for n in reference.reference_to if (t := schema.get(n))] if reference else []
         if reference is None or not targets:
             raise LookupError(_NO_PARENT.format(name=name))
@@ -225,6 +227,8 @@ class Scope:
             f"{table.alias}.{quoted(reference.name)}",
         )
         table.parents[key] = parent
+        if table.polymorphic:
+            table.used[reference.name] = None
         return parent
 
     def _union(self, table: Table) -> str:
@@ -261,6 +265,12 @@ class Scope:
             return match[0]
 
         return f"({_FORMULA_NAMES.sub(replace, formula)})"
+
+
+def _shared_parent(table: Table, name: str) -> Field | None:
+    """The reference to a parent, such as a user's role, that the object called Name has, too."""
+    found = (target.parents.get(name.lower()) for target in table.targets)
+    return next((f for f in found if f and f.name.lower() in _NAME_FIELDS), None)
 
 
 def compound_parts(sobject: SObject, compound: Field) -> list[tuple[str, Field]]:
