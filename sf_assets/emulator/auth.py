@@ -258,7 +258,7 @@ def _check_assertion(credentials: Credentials, clock: Clock, assertion: str) -> 
             assertion, credentials.jwt_key or "", algorithms=["RS256"], options=options
         )
         expires = float(claims["exp"])
-    except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
+    except (jwt.PyJWTError, KeyError, TypeError, ValueError):
         raise OAuthError("invalid_grant", "invalid assertion") from None
     if claims.get("iss") != credentials.client_id:
         raise OAuthError("invalid_client_id", "client identifier invalid")

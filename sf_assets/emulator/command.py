@@ -148,8 +148,8 @@ def emulator_command(env_file: Path | None, clock_skew: float, **options: Any) -
         signal.signal(number, lambda *_: stopped.set())
     if env_file is not None:
         _refuse_anothers(env_file)
-    emulator = Emulator(clock=Clock(skew=clock_skew), settings=_settings(options), **options)
     try:
+        emulator = Emulator(clock=Clock(skew=clock_skew), settings=_settings(options), **options)
         emulator.start()
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
@@ -186,13 +186,39 @@ def _write(path: Path, lines: str) -> None:
     new.replace(path)
 
 
+def _public_key(path: Path) -> str:
+    """The public key in a file, by itself or in a certificate, as PEM.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It holds neither.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        PublicFormat,
+        load_pem_public_key,
+    )
+    from cryptography.x509 import load_pem_x509_certificate
+
+    pem = path.read_bytes()
+    try:
+        if b"BEGIN CERTIFICATE" in pem:
+            key = load_pem_x509_certificate(pem).public_key()
+            pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        load_pem_public_key(pem)
+        return pem.decode()
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError(f"{path}: neither a certificate nor a public key, as PEM") from None
+
+
 def _settings(options: dict[str, Any]) -> Settings:
     """Take the options that say how the org behaves out of the others."""
     key = options.pop("jwt_key")
     names = ("username", "password", "security_token", "client_id", "client_secret")
     credentials = Credentials(
         **{name: options.pop(name) for name in names},
-        jwt_key=key.read_text(encoding="utf-8") if key else None,
+        jwt_key=_public_key(key) if key else None,
     )
     behaviour = (
         "token_seconds", "daily_api_requests", "daily_query_jobs", "daily_query_kb",

@@ -12,8 +12,8 @@ class Credentials:
 
     Attributes:
         refresh_token: The token that the web server flow grants.
-        jwt_key: PEM of the app's certificate or public key; without it, signatures of JWT
-            assertions are not checked.
+        jwt_key: PEM of the app's public key; without it, signatures of JWT assertions are not
+            checked.
     """
 
     username: str = "admin@example.com"

@@ -9,9 +9,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sf_assets.emulator import command
 from sf_assets.emulator.command import emulator_command
 from sf_assets.emulator.metadata import load_describes, standard_schema
 from sf_assets.emulator.schema import Schema
@@ -239,6 +244,30 @@ def test_an_odd_file_of_records_is_one_line_with_its_name(tmp_path: Path, what: 
     text = document if isinstance(document, bytes) else json.dumps(document).encode()
     (tmp_path / name).write_bytes(text)
     refused(["--load", str(tmp_path)], str(tmp_path))
+
+
+def test_a_key_that_is_none_is_one_line_with_its_file(tmp_path: Path) -> None:
+    odd = [b"", b"\xff", b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
+           b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"]  # fmt: skip
+    for number, content in enumerate(odd):
+        path = tmp_path / f"key{number}.pem"
+        path.write_bytes(content)
+        refused(["--jwt-key", str(path)], path.name)
+
+
+def test_the_key_of_jwt_logins_may_be_a_certificate(tmp_path: Path) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "app")])
+    made_out = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW)
+    (tmp_path / "cert.pem").write_bytes(
+        made_out.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    )
+    pem = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    (tmp_path / "key.pem").write_bytes(pem)
+    keys = {command._public_key(tmp_path / file) for file in ("cert.pem", "key.pem")}  # noqa: SLF001
+    assert keys == {pem.decode()}
 
 
 def refused(options: list[str], name: str) -> None:

@@ -262,7 +262,7 @@ def records(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
         "Name": "x", "LastName": "x", "StageName": "Prospecting", "CloseDate": "2026-01-31",
         "Required_Text__c": "x", "Subject": "Call", "Status": "Completed", "Priority": "Normal",
     }  # fmt: skip
-    row = {f.name: right[f.name] for f in needed if f.name in right}
+    row: dict[str, Any] = {f.name: right[f.name] for f in needed if f.name in right}
     for field in draw(st.lists(st.sampled_from(own), max_size=4)):
         texts = anything | st.sampled_from(field.picklist or ("x",))
         row[field.name] = draw(VALUES.get(field.type, texts) | st.none() | documents)
