@@ -55,8 +55,8 @@ class Settings(BaseModel):
     lag_seconds: NonNegativeInt = 300
     overlap_seconds: NonNegativeInt = 600
     api_reserve_percent: int = Field(20, ge=0, lt=100)
-    storage_url: str = ""
-    warehouse_url: str = ""
+    storage_url: str = Field("", repr=False)  # either may hold a password
+    warehouse_url: str = Field("", repr=False)
 
     @property
     def lag(self) -> timedelta:

@@ -87,8 +87,8 @@ def _base_url(credentials: Credentials) -> str:
         valid = False
     if not valid:
         raise ConfigError(
-            f"SALESFORCE_LOGIN_URL is {credentials.login_url!r}; it must be an address such as "
-            "https://example.my.salesforce.com"
+            f"SALESFORCE_LOGIN_URL is {shown(credentials.login_url)!r}; it must be an address "
+            "such as https://example.my.salesforce.com"
         )
     if not is_private(credentials.login_url):
         raise ConfigError(

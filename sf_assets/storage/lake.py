@@ -306,8 +306,8 @@ def open_lake(url: str, org_id: str, name: str) -> Lake:
         owner = owner_of(store, name)
         if owner != org_id:
             raise WrongOrgError(
-                f"the storage {url} holds the data of org {owner}, and the credentials lead to "
-                f"org {org_id}; set another SF_ASSETS_STORAGE_URL or the other org's credentials"
+                f"the storage {store.url} holds the data of org {owner}, and the credentials lead "
+                f"to org {org_id}; set another SF_ASSETS_STORAGE_URL or the other org's credentials"
             )
     return Lake(store, org_id)
 

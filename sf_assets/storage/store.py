@@ -1,6 +1,7 @@
 """An object storage behind one small door: a local folder, S3, GCS or Azure by its URL."""
 
 import fcntl
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,13 +10,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from sf_assets.addresses import shown
 from sf_assets.errors import ConfigError, StorageError
 from sf_assets.private import private_folder
 
 _LIST_CHUNK = 1000
+_BRIEF = 300
+_TAG = r"<%s>([^<]*)</"
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
+_NO_CREDENTIALS = ("169.254.169.254", "metadata.google", "token request", "Account must be")
 _LOCK = ".lock"  # in a local folder, of the objects in it that are replaced
 
 
@@ -40,14 +52,19 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self.url = shown(url)
         parts = urlsplit(url)
         if parts.scheme not in {"file", "s3", "gs", "az"}:
             raise ConfigError(
-                f"SF_ASSETS_STORAGE_URL is {url!r}; it must begin with file:///, s3://, gs:// "
+                f"SF_ASSETS_STORAGE_URL is {self.url!r}; it must begin with file:///, s3://, gs:// "
                 "or az://"
             )
         self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
+        if self._folder and (parts.netloc not in {"", "localhost"} or not parts.path[:1] == "/"):
+            raise ConfigError(
+                f"SF_ASSETS_STORAGE_URL is {self.url!r}; a folder is named from the root on, with "
+                f"three slashes: file://{Path.cwd() / parts.netloc / parts.path.lstrip('/')}"
+            )
         with self._explained():
             if self._folder:
                 private_folder(self._folder)
@@ -106,7 +123,7 @@ class Store:
         Raises:
             FileNotFoundError: There is none of that path.
         """
-        with self._explained():
+        with self._explained(reading=True):
             found = self._store.get(path)
             return bytes(found.bytes()), found.meta["e_tag"]
 
@@ -116,7 +133,7 @@ class Store:
         Raises:
             FileNotFoundError: There is none of that path.
         """
-        with self._explained():
+        with self._explained(reading=True):
             return bytes(self._store.get(path).bytes())
 
     def list(self, prefix: str) -> Iterator[Entry]:
@@ -132,23 +149,54 @@ class Store:
             for path in paths:
                 try:
                     self._store.delete(path)
-                except FileNotFoundError:
-                    continue
+                except FileNotFoundError as error:
+                    if _lacks_bucket(error):
+                        raise
 
     def uri(self, path: str) -> str:
         """The address of an object, for people."""
         return f"{self.url.rstrip('/')}/{path}"
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what the storage says into our error, without its pages of debug output."""
+    def _explained(self, *, reading: bool = False) -> Iterator[None]:
+        """Turn what the storage says into our error, in one line, without its debug output.
+
+        Args:
+            reading: Whether an object that is not there is an answer like another.
+        """
         try:
             yield
-        except FileNotFoundError:
-            raise
         except (BaseError, OSError) as error:
-            brief = str(error).partition("\n\nDebug source")[0].strip()
+            if reading and isinstance(error, FileNotFoundError) and not _lacks_bucket(error):
+                raise
             raise StorageError(
-                f"the storage {self.url} refused: {brief}; check SF_ASSETS_STORAGE_URL, its "
-                "permissions and the space left"
+                f"the storage {self.url} refused: {_brief(error)}; {_advice(error)}"
             ) from None
+
+
+def _brief(error: Exception) -> str:
+    """What a storage said: its code and message where it answered with XML, else its first line."""
+    text = str(error).partition("\n\nDebug source")[0]
+    told = [
+        found[1].strip() for tag in ("Code", "Message") if (found := re.search(_TAG % tag, text))
+    ]
+    return " ".join((": ".join(told) or shown(text)).split())[:_BRIEF]
+
+
+def _lacks_bucket(error: Exception) -> bool:
+    return any(code in str(error) for code in _NO_BUCKET)
+
+
+def _advice(error: Exception) -> str:
+    text = str(error)
+    if _lacks_bucket(error):
+        return "create the bucket, or correct SF_ASSETS_STORAGE_URL"
+    if any(sign in text for sign in _NO_CREDENTIALS):
+        return (
+            "no credentials for it are set: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3, "
+            "GOOGLE_APPLICATION_CREDENTIALS for gs, AZURE_STORAGE_ACCOUNT_NAME and "
+            "AZURE_STORAGE_ACCOUNT_KEY for az"
+        )
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or " 403 " in text:
+        return "let its credentials list, read, write and delete there"
+    return "check SF_ASSETS_STORAGE_URL, its permissions and the space left"

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import duckdb
 
+from sf_assets.addresses import shown
 from sf_assets.errors import (
     ConfigError,
     WarehouseDamagedError,
@@ -60,9 +61,9 @@ class Warehouse:
         path = unquote(parts.path).lstrip("/")
         if parts.scheme != "duckdb" or parts.netloc or not path:
             raise ConfigError(
-                f"SF_ASSETS_WAREHOUSE_URL is {url!r}; it must be like duckdb:////path/to/file"
+                f"SF_ASSETS_WAREHOUSE_URL is {shown(url)!r}; it must be like duckdb:////path/to/file"
             )
-        self.url = url
+        self.url = shown(url)
         self.path = Path("/" + path) if "/" in path else Path.cwd() / path
         self._config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY_LIMIT,

@@ -2,13 +2,18 @@
 
 import os
 import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from sf_assets.addresses import shown
 from sf_assets.errors import ConfigError, StorageError
+from sf_assets.settings import Settings
 from sf_assets.storage.store import Store
+from sf_assets.warehouse.duckdb import Warehouse
+from sf_assets_tests.salesforce.scripted import Reply, ScriptedServer
 
 
 @pytest.fixture
@@ -104,3 +109,104 @@ def test_a_folder_that_may_not_be_written_to_is_told(tmp_path: Path, store: Stor
             store.put("x/y", b"")
     finally:
         (tmp_path / "lake").chmod(0o700)
+
+
+SECRETS = ("u:pa55word", "pa55word", "s3cr3t")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:pa55word@host/db",
+        "https://u:pa55word@host/bucket",
+        "abs://u:pa55word@host/x?sas_token=s3cr3t&other=1",
+        "duckdb://u:pa55word@host",
+    ],
+)
+def test_an_address_is_shown_without_the_password_in_it(url: str) -> None:
+    for opened in (Store, Warehouse):
+        with pytest.raises(ConfigError) as refused:
+            opened(url)
+        assert "host" in str(refused.value)
+        for secret in SECRETS:
+            assert secret not in str(refused.value)
+    for secret in SECRETS:
+        assert secret not in shown(url)
+        assert secret not in repr(
+            Settings.model_validate({"storage_url": url, "warehouse_url": url})
+        )
+
+
+@pytest.mark.parametrize("url", ["file://data/lake", "file:data/lake", "file://./lake"])
+def test_a_folder_that_is_not_named_from_the_root_is_refused(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`file://data/lake` once wrote to `/lake`."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=f"file://{tmp_path}/") as refused:
+        Store(url)
+    assert "lake" in str(refused.value)
+    assert not list(tmp_path.iterdir())
+
+
+NO_BUCKET = "<Error><Code>NoSuchBucket</Code><Message>The bucket does not exist</Message></Error>"
+DENIED = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+NO_KEY = "<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>"
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    """What s3://bucket leads to."""
+    with ScriptedServer() as server:
+        for name, value in {
+            "AWS_ENDPOINT_URL": server.url,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": "s3cr3t",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (404, NO_BUCKET, "NoSuchBucket: The bucket does not exist; create the bucket"),
+        (403, DENIED, "AccessDenied: Access Denied; let its credentials"),
+    ],
+)
+def test_a_bucket_that_refuses_is_one_line(
+    bucket: ScriptedServer, status: int, body: str, says: str
+) -> None:
+    """A bucket that does not exist was 132 lines of traceback."""
+    for method in ("GET", "PUT", "POST", "DELETE"):
+        bucket.on(method, ".*", Reply(status, body.encode()))
+    store = Store("s3://bucket/prefix")
+    asks: tuple[Callable[[], object], ...] = (
+        lambda: store.put("a/b", b"x"),
+        lambda: store.create("a/b", b"x"),
+        lambda: store.get("a/b"),
+        lambda: list(store.list("a")),
+        lambda: store.delete(["a/b"]),
+    )
+    for ask in asks:
+        with pytest.raises(StorageError) as refused:
+            ask()
+        assert says in str(refused.value)
+        assert "\n" not in str(refused.value)
+        assert len(str(refused.value)) < 500
+
+
+def test_an_object_that_is_not_in_a_bucket_is_an_answer(bucket: ScriptedServer) -> None:
+    for method in ("GET", "POST"):
+        bucket.on(method, ".*", Reply(404, NO_KEY.encode()))
+    store = Store("s3://bucket/prefix")
+    with pytest.raises(FileNotFoundError):
+        store.get("a/b")
+
+
+def test_a_storage_that_names_no_account_says_what_to_set() -> None:
+    with pytest.raises(StorageError, match="AZURE_STORAGE_ACCOUNT_NAME") as refused:
+        Store("az://container/x")
+    assert "\n" not in str(refused.value)
