@@ -107,19 +107,27 @@ def record_told(
 ) -> Iterator[Slice]:
     """Find out which of the records that the org lists as deleted are gone for good.
 
-    The org is asked for all of them, whatever any table says: a table may lack what raw has. If
-    they are many, all Ids are looked at, which costs fewer calls. Those that the org still has are
+    The org is asked for all of them, whatever any table says: a table may lack what raw has. Of
+    many only those are asked for that do not lie in the recycle bin by raw: whether one of those
+    was purged since is no difference. If they are still many, all Ids are looked at, which costs
+    fewer calls. Those that the org still has are
     read where raw does not hold that very version, as when a slow clock stamped the deletion. To be
     called with the object's lock held.
 
     Yields:
         The slices that say so, if any do.
     """
-    if len(answer) > ASKED_SINGLY:
+    asked = pl.DataFrame({"Id": answer}, {"Id": pl.String}).unique()
+    if len(asked) > ASKED_SINGLY:
+        low = max(window.start, window.end - REACH)
+        refs = org.lake.refs(item.spec.slug).get(item.spec.slug, [])
+        known = newest_among(org.lake, refs, low, asked).filter(pl.col("binned"))
+        asked = asked.join(known, on="Id", how="anti")
+    if len(asked) > ASKED_SINGLY:
         yield from sweep(org, item)
         return
-    asked = pl.DataFrame({"Id": answer}, {"Id": pl.String}).unique()
-    there = pl.concat([asked.clear(), *ask_again(org, item, cut(list(answer)))], how="diagonal")
+    ids = asked["Id"].to_list()
+    there = pl.concat([asked.clear(), *ask_again(org, item, cut(ids))], how="diagonal")
     gone = asked.join(there, on="Id", how="anti")
     if len(there):
         yield from _read_unlike(org, item, there)

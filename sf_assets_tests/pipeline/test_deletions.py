@@ -8,6 +8,7 @@ import pytest
 
 from sf_assets.emulator.fault import Fault
 from sf_assets.emulator.server import Emulator
+from sf_assets.pipeline import deletions as deletions_module
 from sf_assets.pipeline.load import rebuild
 from sf_assets.pipeline.plan import plan_tick
 from sf_assets.pipeline.sync import execute
@@ -257,3 +258,18 @@ def test_a_deletion_under_a_stamp_that_no_window_reaches_is_told(
     assert workspace.rows(f"SELECT IsDeleted FROM silver.case WHERE Id = '{case}'") == [(True,)]
     kinds = dict(workspace.rows("SELECT kind, count(*) FROM ops.slices GROUP BY 1"))
     assert kinds["records"] == 1
+
+
+def test_many_soft_deletions_cost_no_sweep_and_what_is_purged_among_them_is_found(
+    workspace: Workspace, org: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletions_module, "ASKED_SINGLY", 2)
+    monkeypatch.setattr(deletions_module, "sweep", None)
+    ids = [row[0] for row in workspace.rows("SELECT Id FROM silver.case_live ORDER BY Id LIMIT 6")]
+    for case in ids[:4]:
+        org.records.delete("Case", case)
+    for case in ids[4:]:
+        org.records.purge("Case", case)
+    org.advance(HOUR + 60)
+    ticked(workspace, org)
+    assert workspace.rows("SELECT count(*) FROM silver.case WHERE _deleted") == [(2,)]
