@@ -58,7 +58,7 @@ def load(org: Org, lake: Lake, slug: str) -> Loaded:
     """
     with named(Work.LOAD, slug), org.writing(lake.org_id) as connection:
         table = _table(org, connection, slug)
-        what = intact.changed(connection, lake.org_id, org.schema, [slug])
+        what = intact.changed(connection, lake.org_id, org.schema, slug)
         if what and lake.refs(slug).get(slug):
             log.warning("%s: %s; the table is made anew from raw", slug, what[slug])
             return _rebuild(org, lake, table)
@@ -150,7 +150,7 @@ def record_failures(org: Org, org_id: str, errors: Mapping[str, SfAssetsError]) 
                 "VALUES (?, ?, now(), ?)",
                 rows,
             )
-    except WarehouseLockedError as error:  # which those that wait for it have said
+    except (WarehouseLockedError, WarehouseDamagedError) as error:  # which has been said
         log.debug("the failures are not in ops.sync_log: %s", error)
     except SfAssetsError as error:
         log.warning("the failures are not in ops.sync_log: %s", error)
@@ -172,7 +172,7 @@ def behind(org: Org, lake: Lake) -> set[str]:
             if ids - merged_slices(connection, lake.org_id, slug, ids):
                 lacking.add(slug)
         unkept = _with_history(org) - histories(connection, lake.org_id)
-        changed = intact.changed(connection, lake.org_id, org.schema, refs).keys()
+        changed = intact.changed(connection, lake.org_id, org.schema).keys()
     return lacking | (unkept | changed) & refs.keys()
 
 
