@@ -42,8 +42,7 @@ class BulkQuery:
         delimiter = _choice(body, "columnDelimiter", "COMMA", DELIMITERS)
         line_ending = _choice(body, "lineEnding", "LF", LINE_ENDINGS)
         _choice(body, "contentType", "CSV", {"CSV": ""})
-        plan = self._org.compile(str(body.get("query") or ""), all_rows=_OPERATIONS[operation])
-        check_plan(plan, self._org.restrictions)
+        plan = self._plan(str(body.get("query") or ""), all_rows=_OPERATIONS[operation])
         if float(request.version) < _FIRST_IN_ORDER:
             by_name = sorted(plan.outputs, key=lambda output: ".".join(output.path))
             plan = dataclasses.replace(plan, outputs=tuple(by_name))
@@ -144,6 +143,21 @@ class BulkQuery:
         following = f"{path}/resultpages?locator={_locator(end)}"
         document |= {"nextRecordsUrl": None if is_last else following, "done": is_last}
         return json_reply(document)
+
+    def _plan(self, text: str, *, all_rows: bool) -> Plan:
+        """Understand a query.
+
+        Raises:
+            ApiError: What the Bulk API answers to one that it refuses.
+        """
+        try:
+            plan = self._org.compile(text, all_rows=all_rows)
+            check_plan(plan, self._org.restrictions)
+        except ApiError as error:
+            if error.code == "INVALID_TYPE_FOR_OPERATION":
+                raise ApiError(400, "API_ERROR", "API does not support query") from None
+            raise
+        return plan
 
     def _job(self, job_id: str) -> Job:
         job = self._org.jobs.find(job_id)

@@ -38,6 +38,12 @@ def not_found(message: str = "The requested resource does not exist") -> ApiErro
     return ApiError(404, "NOT_FOUND", message)
 
 
+def not_queryable(object_name: str) -> ApiError:
+    """The object is there, and nobody can query it."""
+    message = f"entity type {object_name} does not support query"
+    return ApiError(400, "INVALID_TYPE_FOR_OPERATION", message)
+
+
 def malformed_json(message: str) -> ApiError:
     """The body is no JSON, or not of the shape that the resource takes."""
     return ApiError(400, "JSON_PARSER_ERROR", message)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sf_assets.emulator.errors import ApiError
+from sf_assets.emulator.errors import ApiError, not_queryable
 from sf_assets.emulator.soql.plan import Plan
 
 TooLarge = Literal["QUERY_TIMEOUT", "OPERATION_TOO_LARGE"]
@@ -67,7 +67,15 @@ def _by_id(*fields: str, wording: str = _BY_ID) -> Restriction:
 
 
 _ENTITY = ("EntityDefinitionId", "EntityDefinition.QualifiedApiName")
+# Parts of others, or of nothing that is kept: they are reached as children, or by no query at all.
+_NOT_QUERYABLE = frozenset(
+    {
+        "ActivityHistory", "AggregateResult", "CombinedAttachment", "ContentBody", "EmailStatus",
+        "FeedLike", "FeedTrackedChange", "LookedUpFromActivity", "Name", "OpenActivity",
+    }
+)  # fmt: skip
 _KNOWN = {
+    "Announcement": _by_id("ParentId", wording=_SYNTAX),
     "ContentDocumentLink": _by_id("ContentDocumentId", "LinkedEntityId"),
     "ContentFolderItem": _by_id("ParentContentFolderId"),
     "ContentFolderMember": _by_id("ChildRecordId", "ParentContentFolderId"),
@@ -78,6 +86,7 @@ _KNOWN = {
     "DataStatistics": _reified("UserId", "Type", "StatType"),
     "EntityParticle": _reified(*_ENTITY, "FieldDefinitionId"),
     "FieldDefinition": _reified(*_ENTITY),
+    "FieldHistoryArchive": _by_id("ParentId", "FieldHistoryType"),
     "FlexQueueItem": _reified("JobType"),
     "OwnerChangeOptionInfo": _reified(*_ENTITY),
     "PicklistValueInfo": _reified("EntityParticleId"),
@@ -136,9 +145,11 @@ class Restrictions:
         """Refuse what can be refused before the query runs.
 
         Raises:
-            ApiError: A filter is missing, or the object knows no aggregates.
+            ApiError: It cannot be queried, a filter is missing, or it knows no aggregates.
         """
         name, rule = plan.object_name, self.of(plan.object_name)
+        if name in _NOT_QUERYABLE:
+            raise not_queryable(name)
         if plan.kind != "rows" and not rule.aggregates:
             message = f"Aggregate functions are not supported on {name}"
             raise ApiError(400, "BIG_OBJECT_UNSUPPORTED_OPERATION", message)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sf_assets.emulator.errors import not_queryable
 from sf_assets.emulator.schema import Field, Schema, SObject
 from sf_assets.emulator.soql import nodes
 from sf_assets.emulator.soql.source import Source
@@ -295,16 +296,19 @@ def require_object(schema: Schema, source: Source, name: str, position: int) -> 
     """The object of that name.
 
     Raises:
-        ApiError: INVALID_TYPE when the org has no such object or it cannot be queried.
+        ApiError: INVALID_TYPE when the org has no such object, INVALID_TYPE_FOR_OPERATION when it
+            cannot be queried.
     """
     found = schema.get(name)
-    if found is None or not found.document.get("queryable", True):
+    if found is None:
         message = (
             f"sObject type '{name}' is not supported. If you are attempting to use a custom object,"
             " be sure to append the '__c' after the entity name. Please reference your WSDL or the"
             " describe call for the appropriate names."
         )
         raise source.error("INVALID_TYPE", message, position)
+    if not found.document.get("queryable", True):
+        raise not_queryable(found.name)
     return found
 
 
