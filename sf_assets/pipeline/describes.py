@@ -341,7 +341,7 @@ def _ask(org: Org, names: Collection[str], *, anew: bool) -> dict[str, ObjectInf
     }
     stale = slugs.keys() - answers.keys()
     there = {slug for slug in stale & kept.keys() if kept[slug].info.gone is None}
-    if not anew and _unchanged(org, [kept[slug] for slug in there]):
+    if not anew and _unchanged(org, [kept[slug] for slug in there], now):
         answers |= org.lake.describes.keep(now, kept, there, lambda _, info: info)
         stale -= there
     told = {
@@ -364,12 +364,13 @@ def _is_fresh(kept: Kept, now: datetime) -> bool:
     return timedelta(0) <= now - kept.asked_at < MAX_AGE
 
 
-def _unchanged(org: Org, kept: Sequence[Kept]) -> bool:
+def _unchanged(org: Org, kept: Sequence[Kept], now: datetime) -> bool:
     """Whether no object of the org has changed since these describes were asked for.
 
-    That is one call, so it is worth it only where describing takes more.
+    That is one call, so it is worth it only where describing takes more. Of what is dated ahead it
+    is not known when it was asked for.
     """
-    if len(kept) <= PARTS_A_CALL:
+    if len(kept) <= PARTS_A_CALL or any(item.asked_at > now for item in kept):
         return False
     return not org.client.rest.objects_changed(min(item.asked_at for item in kept))
 

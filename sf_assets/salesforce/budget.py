@@ -149,8 +149,8 @@ class Budget:
         return self._standings.get(CALLS)
 
     def recall(self, used: int, allowed: int, told_at: datetime) -> None:
-        """Take over what another session was told, unless that was too long ago."""
-        if self.told_at is None and self._now() - told_at < ASK_AGAIN:
+        """Take over what another session was told, unless too long ago, or dated ahead."""
+        if self.told_at is None and abs(self._now() - told_at) < ASK_AGAIN:
             self._set(CALLS, used, allowed)
             self.told_at = told_at
 

@@ -158,7 +158,7 @@ class RestApi:
             for name, window in windows.items()
         }
         for name, answer in self._batch(paths, PARTS_A_CALL):
-            yield name, answer.error or _deleted(name, answer.body)
+            yield name, answer.error or _deleted(name, answer.body, windows[name].end)
 
     def pages(self, soql: str) -> Iterator[Mapping[str, Any]]:
         """The result of a query, deleted rows included, page by page as the org cuts it.
@@ -310,12 +310,13 @@ def _path(link: str) -> str:
     return f"/{urlsplit(link).path.lstrip('/')}"
 
 
-def _deleted(name: str, document: Mapping[str, Any]) -> Deleted | SalesforceError:
+def _deleted(name: str, document: Mapping[str, Any], end: datetime) -> Deleted | SalesforceError:
+    """What was told of an object: never of a time that was not asked about."""
     try:
         with understood(f"the deletions of {name}"):
             ids = tuple(str(row["id"]) for row in document["deletedRecords"])
             covered = datetime.fromisoformat(document["latestDateCovered"])
-            return Deleted(ids, covered.astimezone(UTC).replace(microsecond=0))
+            return Deleted(ids, min(covered.astimezone(UTC).replace(microsecond=0), end))
     except SalesforceError as error:
         return error
 

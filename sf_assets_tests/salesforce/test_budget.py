@@ -203,3 +203,10 @@ def test_calls_of_many_threads_are_all_counted() -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: budget.end(budget.begin(request())), range(2000)))
     assert budget.made == 2000
+
+
+def test_a_count_that_is_dated_ahead_is_not_taken_over() -> None:
+    """It would be trusted until that time has come."""
+    budget = Budget("org", 20, lambda: NOON)
+    budget.recall(4_999, 5_000, NOON + timedelta(days=1))
+    assert budget.calls is None

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -18,8 +19,9 @@ from sf_assets.errors import (
     SalesforceError,
 )
 from sf_assets.salesforce.client import Client, connect
-from sf_assets.salesforce.rest import SOQL_BYTES
+from sf_assets.salesforce.rest import SOQL_BYTES, Deleted
 from sf_assets.settings import load_credentials
+from sf_assets.windows import Window
 from sf_assets_tests.salesforce.scripted import (
     Answer,
     Heard,
@@ -470,3 +472,16 @@ def test_the_org_says_what_it_has_and_what_is_left(emulated: Client) -> None:
     assert {"Account", "Custom_Object_040__c"} <= names
     assert emulated.rest.limits()["DailyApiRequests"]["Max"] == 100_000
     assert emulated.rest.user()["organization_id"] == emulated.org_id
+
+
+def test_no_deletions_are_known_of_a_time_that_was_not_asked_about(
+    org: ScriptedOrg, client: Client
+) -> None:
+    """An answer of the year 9999 would end asking for good."""
+    end = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    told = {"deletedRecords": [], "latestDateCovered": "9999-12-31T23:59:00.000+0000"}
+    org.on("GET", f"{DATA}/sobjects/Account/deleted", as_json(told))
+    window = Window(end - timedelta(hours=1), end)
+    ((_, found),) = client.rest.deleted({"Account": window})
+    assert isinstance(found, Deleted)
+    assert found.covered == end
