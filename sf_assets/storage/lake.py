@@ -3,7 +3,7 @@
 <storage>/org-<name>.json                      whose data this is
 <storage>/<org id>/raw/<object>/date=…/*.parquet
 <storage>/<org id>/manifests/<object>/*.json   a slice exists once its manifest does
-<storage>/<org id>/coverage/*.json             windows proven to hold nothing new
+<storage>/<org id>/coverage/*.json             windows proven to hold nothing new, or to be settled
 <storage>/<org id>/journal/<object>/*.json     slices that a Bulk job is, or was, at work for
 <storage>/<org id>/locks/<object>/*.json       who is at work on an object
 <storage>/<org id>/describes/*.json            how objects look, and looked

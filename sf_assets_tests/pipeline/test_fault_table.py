@@ -144,7 +144,6 @@ CASES = {
     "locator expired for good": Case(
         replace(FIRST_PAGE, times=3, status=400, code="INVALID_QUERY_LOCATOR", message="invalid"),
         SalesforceError,
-        ways=BOTH,
     ),
     "420": Case(page(**edge(420))),
     "429": Case(page(**edge(429))),
