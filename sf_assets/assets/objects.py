@@ -36,10 +36,14 @@ LEFT = "left to another run"
 WAITS = "waits for the budget"
 """Name of the fact, in an observation of a raw asset, that tells why its rest is not read yet."""
 
-_FRESH = dg.FreshnessPolicy.time_window(
+_FRESH_RAW = dg.FreshnessPolicy.time_window(
     warn_window=timedelta(hours=2), fail_window=timedelta(hours=3)
 )
-"""What is idle is said to be fresh once an hour, for as long as its coverage is; see `fresh`."""
+_FRESH_SILVER = dg.FreshnessPolicy.time_window(
+    warn_window=timedelta(hours=8), fail_window=timedelta(hours=9)
+)
+"""What is idle is said to be fresh, raw once an hour and silver, whose many checks are shown again
+with each event, once in six, for as long as its coverage is up to date; see `fresh`."""
 
 Events = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 
@@ -94,6 +98,12 @@ class Group:
             )
         ]
 
+    def every_check(self, slugs: Iterable[str]) -> list[dg.AssetCheckKey]:
+        """All checks of objects."""
+        slugs = list(slugs)
+        asks = [dg.AssetCheckKey(self.silver_key(s), name) for s in slugs for name in ORG_CHECKS]
+        return self.checks(slugs) + asks
+
     def raw_checks(self, slugs: Iterable[str]) -> list[dg.AssetCheckKey]:
         """Checks of the raw assets of objects."""
         return [dg.AssetCheckKey(self.raw_key(slug), name) for slug in slugs for name in RAW_CHECKS]
@@ -125,7 +135,6 @@ def object_assets(group: Group, warehouse_kind: str) -> dg.AssetsDefinition:
     for slug, spec in group.specs.items():
         common: dict[str, Any] = {
             "skippable": True,
-            "freshness_policy": _FRESH,
             "owners": list(spec.owners),
             "tags": {"salesforce/object": spec.name, **spec.tags},
         }
@@ -137,6 +146,7 @@ def object_assets(group: Group, warehouse_kind: str) -> dg.AssetsDefinition:
                 kinds={"salesforce", "parquet"},
                 group_name=raw.path[0],
                 partitions_def=partitions,
+                freshness_policy=_FRESH_RAW,
                 **common,
             ),
             dg.AssetSpec(
@@ -144,6 +154,7 @@ def object_assets(group: Group, warehouse_kind: str) -> dg.AssetsDefinition:
                 deps=[raw],
                 description=f"{spec.name}, typed by describe: one row for each record Id.",
                 kinds={"silver", warehouse_kind},
+                freshness_policy=_FRESH_SILVER,
                 group_name=silver.path[0],
                 **common,
             ),

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from sf_assets import errors
+from sf_assets.assets.carried import ASKED
 from sf_assets.assets.gold import LEFT_OUT
 from sf_assets.assets.objects import FAILS, LEFT, WAITS
 from sf_assets.definitions import defs
@@ -103,7 +104,8 @@ class Runner:
             facts = {name: value.value for name, value in materialization.metadata.items()}
             self.report.materialized[key] = self.report.materialized.get(key, {}) | facts
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            self.report.add_check(event.asset_check_evaluation_data)
+            if ASKED not in event.asset_check_evaluation_data.metadata:  # else it was not asked now
+                self.report.add_check(event.asset_check_evaluation_data)
         elif event.event_type is dg.DagsterEventType.ASSET_OBSERVATION:
             observed = event.asset_observation_data.asset_observation
             report, key = self.report, tuple(observed.asset_key.path)

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from sf_assets.assets.carried import carry_over
 from sf_assets.assets.fresh import still_fresh
 from sf_assets.assets.objects import (
     DERIVED_TAG,
@@ -52,15 +53,14 @@ def work(context: dg.AssetExecutionContext, group: Group) -> Events:
         dg.Failure: At the end, when any object failed; the others are done by then.
     """
     step = _Step(context, group, load_org(group.org))
-    if FRESH_TAG in context.run.tags:
-        yield from still_fresh(context, group, load_org(group.org), step.errors)
-    else:
-        if step.raw:
-            yield from step.extract()
-        if not step.away:
-            yield from step.load_others()
-        step.note_failures()
-    yield from step.check()
+    shown = set()
+    for event in step.carry_out():
+        yield event
+        if isinstance(event, dg.MaterializeResult):
+            shown.add(event.asset_key)
+    others = set(group.every_check(group.specs)) - context.selected_asset_check_keys
+    if not context.instance.is_ephemeral:
+        carry_over(context, [key for key in others if key.asset_key in shown])
     if step.failures:
         step.record_failures()
         raise dg.Failure(
@@ -91,6 +91,18 @@ class _Step:
         self._idle = FRESH_TAG in context.run.tags
         self._told: set[str] = set()  # failures that an earlier run has told
         self._held: set[str] = set()  # objects whose silver waits for the warehouse
+
+    def carry_out(self) -> Events:
+        """All that the run is for."""
+        if self._idle:
+            yield from still_fresh(self._context, self._group, self._org, self.errors)
+        else:
+            if self.raw:
+                yield from self.extract()
+            if not self.away:
+                yield from self.load_others()
+            self.note_failures()
+        yield from self.check()
 
     @property
     def failures(self) -> dict[str, SfAssetsError]:

@@ -139,8 +139,14 @@ def test_a_result_stays_until_it_is_asked_again(screen: Screen, living_org: Emul
         assert run.success == ("Nope__c" not in objects), "another object fails"
         assert screen.check("silver/account", "ids").run_id == run.run_id
         assert screen.check("silver/lead", "ids").status == PASSED
-        assert screen.check("silver/account", "reconciled").id == red.id
-        assert screen.check("silver/lead", "reconciled").id == green.id
+        for name, before in (("account", red), ("lead", green)):
+            shown = screen.check(f"silver/{name}", "reconciled")
+            assert shown.status == before.status
+            assert asyncio.run(
+                shown.targets_latest_materialization(LoadingContextForTest(screen.instance))
+            ), "else it is shown as not evaluated"
+            asked = shown.evaluation.metadata["asked"].value
+            assert asked == before.create_timestamp, "and says when it was found"
 
 
 def test_a_run_answers_every_check_that_it_asks_for(screen: Screen) -> None:
@@ -261,7 +267,8 @@ def test_what_is_idle_is_fresh_and_costs_an_event_an_hour(
     sent.clear()
     (soon,) = screen.launch(HOURLY)
     assert not soon.get_asset_materialization_events(), "these have events of their own"
-    monkeypatch.setattr(assets_fresh, "_EVERY", timedelta(0))
+    monkeypatch.setattr(assets_fresh, "_RAW_EVERY", timedelta(0))
+    monkeypatch.setattr(assets_fresh, "_SILVER_EVERY", timedelta(0))
     before = rows(screen, "silver/lead")
     gold = dg.evaluate_automation_conditions(defs(), screen.instance)
     (run,) = screen.launch(HOURLY)
@@ -271,10 +278,16 @@ def test_what_is_idle_is_fresh_and_costs_an_event_an_hour(
     again = {event.asset_key.to_user_string() for event in events if event.asset_key}
     assert again == {"raw/account", "silver/account", "raw/lead", "silver/lead"}
     assert rows(screen, "silver/lead") == before
+    shown = screen.check("silver/lead", "ids")
+    assert (shown.status, shown.run_id) == (PASSED, run.run_id), "its checks are shown on"
     assert state(screen, "silver/lead", timedelta(minutes=90), monkeypatch) == "PASS"
     assert state(screen, "raw/lead", timedelta(minutes=130), monkeypatch) == "WARN"
     then = dg.evaluate_automation_conditions(defs(), screen.instance, cursor=gold.cursor)
-    assert then.total_requested == 0, "nothing has changed"
+    tables = [
+        key for key in defs().resolve_asset_graph().get_all_asset_keys() if key.path[0] == "gold"
+    ]
+    assert tables
+    assert not any(then.get_num_requested(key) for key in tables), "nothing has changed"
 
 
 def test_an_org_that_is_away_turns_the_screen_red(
@@ -291,11 +304,12 @@ def test_an_org_that_is_away_turns_the_screen_red(
         assert "nothing answers" in str(found.evaluation.metadata["error"].value)
         assert screen.check(f"silver/{name}", "ids").status == PASSED, "not asked, not hidden"
     assert screen.tick() == [], "it was told"
-    monkeypatch.setattr(assets_fresh, "_EVERY", timedelta(0))
+    monkeypatch.setattr(assets_fresh, "_RAW_EVERY", timedelta(0))
+    monkeypatch.setattr(assets_fresh, "_SILVER_EVERY", timedelta(0))
     (hour,) = screen.launch(HOURLY)
     assert not hour.get_asset_materialization_events(), "nothing is said to be up to date"
     assert state(screen, "raw/lead", timedelta(hours=3), monkeypatch) == "FAIL"
-    assert state(screen, "silver/lead", timedelta(hours=3), monkeypatch) == "FAIL"
+    assert state(screen, "silver/lead", timedelta(hours=9), monkeypatch) == "FAIL"
     monkeypatch.setenv("SALESFORCE_LOGIN_URL", url)
     assert screen.tick() == [], "idle, and well"
     (hour,) = screen.launch(HOURLY)
