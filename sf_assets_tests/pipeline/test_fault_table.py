@@ -454,7 +454,7 @@ def test_a_merge_that_fails_at_any_of_its_statements(
         assert content(workspace) == before
         with monkeypatch.context() as patch:
             patch.setattr(duckdb, "connect", failing_after(failures))
-            with pytest.raises(WarehouseError, match="No space left"):
+            with pytest.raises(WarehouseError, match="no space left"):
                 workspace.load("account", org)
         failures += 1
     assert failures > 20
