@@ -23,7 +23,8 @@ _STAMPS_AND_KEYS = frozenset(
     | set(CURSORS)
 )
 _OF_A_CHANGE = ("Field", "OldValue", "NewValue")  # by which histories are known, all of them
-_OF_WHOEVER_ASKS = frozenset({"LastViewedDate", "LastReferencedDate"})  # says nothing of the record
+OF_WHOEVER_ASKS = frozenset({"LastViewedDate", "LastReferencedDate"})
+"""Fields that say something of the user who asks, and nothing of the record."""
 
 
 def _values(entries: Any) -> Any:
@@ -202,7 +203,7 @@ class ObjectInfo(BaseModel):
 
 def _is_worked_out(field: FieldInfo) -> bool:
     written = field.createable or field.updateable or field.numbered
-    return not written and field.name not in _STAMPS_AND_KEYS | _OF_WHOEVER_ASKS
+    return not written and field.name not in _STAMPS_AND_KEYS | OF_WHOEVER_ASKS
 
 
 def parse_describe(document: Mapping[str, Any]) -> ObjectInfo:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
+from sf_assets.describe import OF_WHOEVER_ASKS
 from sf_assets.pipeline.describes import Described, columns_of
 from sf_assets.pipeline.extract import Extractor, Order
 from sf_assets.pipeline.org import Org
@@ -43,6 +44,7 @@ def compare_contents(
         root: Where there is room.
         everything: All records, not a sample.
     """
+    item = replace(item, query=item.query.only(comparable(item)))
     ids = None if everything else judged.sample(SAMPLE)
     content = _compare(org, item, root, ids)
     if 0 < len(content.unlike) <= _CONFIRMED:
@@ -53,6 +55,11 @@ def compare_contents(
         content = replace(content, unlike=unlike, changed=changed)
     judged.mark_changed(content.unlike)
     return content
+
+
+def comparable(item: Described) -> tuple[str, ...]:
+    """Fields of an object's query that are the same for whoever asks."""
+    return tuple(f for f in item.query.fields if f.rpartition(".")[2] not in OF_WHOEVER_ASKS)
 
 
 def _compare(org: Org, item: Described, root: Path, ids: pl.DataFrame | None) -> Content:

@@ -20,7 +20,7 @@ from sf_assets.errors import ConfigError, SfAssetsError
 from sf_assets.failures import Work, alone
 from sf_assets.pipeline.asked import not_asked_yet
 from sf_assets.pipeline.census import IDS_A_QUERY, ask_again, take_census
-from sf_assets.pipeline.content import compare_contents
+from sf_assets.pipeline.content import comparable, compare_contents
 from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.extract import Extractor
 from sf_assets.pipeline.org import Org
@@ -62,6 +62,7 @@ class Compared:
         records: Records of which all fields were compared.
         of: Records there are; of the others Id, cursor and deletion were.
         fields: Fields compared.
+        omitted: Those that were not: they say something of the user who asks.
         changed: How many records say something else, by field, under the same stamp.
         derived: The same of fields that change without a stamp; that is no difference here.
     """
@@ -69,6 +70,7 @@ class Compared:
     records: int
     of: int
     fields: int
+    omitted: tuple[str, ...]
     changed: Mapping[str, int]
     derived: Mapping[str, int]
 
@@ -215,9 +217,14 @@ def _reconcile_object(
         if result.kinds.get(GONE, 0) <= ASKED_SINGLY:
             result.gone = pl.concat([_NO_IDS, *(f.select("Id") for f in judged.ids((GONE,)))])
         if content:
-            fields = len(item.query.fields)
+            fields = comparable(item)
             result.compared = Compared(
-                content.records, result.org, fields, content.changed, content.derived
+                records=content.records,
+                of=result.org,
+                fields=len(fields),
+                omitted=tuple(f for f in item.query.fields if f not in fields),
+                changed=content.changed,
+                derived=content.derived,
             )
         result.replayed = replay(org, org.lake, item, folder)
         if remedy and result.kinds:

@@ -228,6 +228,16 @@ def test_a_derived_field_that_drifts_is_no_difference_of_data(workspace: Workspa
     assert found.compared.derived == {"Name": 1}
 
 
+def test_what_says_something_of_the_user_who_asks_is_not_compared_and_that_is_said(
+    workspace: Workspace,
+) -> None:
+    spoil(workspace, "UPDATE silver.account SET LastViewedDate = now()")
+    found = compared(workspace)
+    assert found.equal, found
+    assert found.compared is not None
+    assert found.compared.omitted == ("LastViewedDate", "LastReferencedDate")
+
+
 def test_a_record_whose_present_version_has_an_older_stamp_is_read_again(
     workspace: Workspace, org: Emulator
 ) -> None:
