@@ -31,6 +31,7 @@ bounded = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+fewer = settings(bounded, max_examples=max(EXAMPLES // 4, 1))
 
 # ---- pieces that mean something to the org, beside anything at all
 
@@ -269,7 +270,7 @@ def records(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     return name, row
 
 
-@bounded
+@fewer
 @given(records() | st.tuples(st.sampled_from(OBJECTS), rows))
 def test_any_record(api: Api, record: tuple[str, dict[str, Any]]) -> None:
     name, row = record
@@ -288,7 +289,7 @@ def test_any_record(api: Api, record: tuple[str, dict[str, Any]]) -> None:
     checked(api, "POST", "/composite/sobjects", headers=json_type, data=json.dumps(tree).encode())
 
 
-@settings(bounded, max_examples=max(EXAMPLES // 4, 1))
+@fewer
 @given(st.binary(max_size=40) | documents.map(lambda d: json.dumps(d).encode()), headers)
 def test_any_bytes(api: Api, body: bytes, more: dict[str, str]) -> None:
     sent = {name: value.encode() for name, value in more.items()}
