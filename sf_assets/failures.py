@@ -31,12 +31,15 @@ class Work(StrEnum):
     ASK_DELETED = "asking for deletions of"
     EXTRACT = "extracting"
     NOTE_WAITING = "noting what waits of"
+    TAKE_BACK = "taking back what is claimed of the future of"
     LOAD = "merging"
     REBUILD = "rebuilding"
     REPORT = "reporting on"
     CHECK_RAW = "checking raw of"
     CHECK_SILVER = "checking silver of"
     CHECK_DECLARED = "asking the declared checks of"
+    CHECK = "answering the"
+    KEEP = "keeping what was found of"
     SAMPLE = "sampling the derived fields of"
     RECONCILE = "reconciling"
     STATUS = "telling the status of"
@@ -60,8 +63,8 @@ class named:  # noqa: N801  (reads as a statement)
     """
 
     def __init__(self, work: Work, slug: str) -> None:
-        self._work = work
-        self._slug = slug
+        self.work = work
+        self.slug = slug
 
     def __enter__(self) -> None:
         pass
@@ -73,7 +76,7 @@ class named:  # noqa: N801  (reads as a statement)
         __: TracebackType | None,
     ) -> None:
         if isinstance(error, Exception) and not isinstance(error, SfAssetsError):
-            raise unforeseen(self._work, self._slug, error) from None
+            raise unforeseen(self.work, self.slug, error) from None
 
 
 class alone:  # noqa: N801
@@ -93,8 +96,8 @@ class alone:  # noqa: N801
         failures: MutableMapping[str, SfAssetsError],
         ends_all: Callable[[SfAssetsError], bool] | None = None,
     ) -> None:
-        self._work = work
-        self._slug = slug
+        self.work = work
+        self.slug = slug
         self._failures = failures
         self._ends_all = ends_all
 
@@ -110,10 +113,10 @@ class alone:  # noqa: N801
         if not isinstance(error, Exception):
             return False
         if not isinstance(error, SfAssetsError):
-            error = unforeseen(self._work, self._slug, error)
+            error = unforeseen(self.work, self.slug, error)
         elif self._ends_all and self._ends_all(error):
             return False
-        self._failures.setdefault(self._slug, error)
+        self._failures.setdefault(self.slug, error)
         return True
 
 

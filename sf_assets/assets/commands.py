@@ -12,7 +12,13 @@ from sf_assets.assets.partitions import open_key
 from sf_assets.assets.quality import quality_key
 from sf_assets.assets.running import Runner
 from sf_assets.catalog import Catalog
-from sf_assets.errors import ConfigError, LimitExceededError, WarehouseLockedError
+from sf_assets.errors import (
+    ConfigError,
+    LimitExceededError,
+    SfAssetsError,
+    WarehouseLockedError,
+)
+from sf_assets.failures import Work, alone
 from sf_assets.naming import ONLY, gold_name, raw_name, silver_name
 from sf_assets.pipeline.estimate import Estimate
 from sf_assets.pipeline.gold import missing_days, tables_there
@@ -216,24 +222,32 @@ def _build_gold(runner: Runner, org: Org, held: Mapping[str, Sequence[str]]) -> 
         if not due and not table.gold & changed:
             continue
         key = dg.AssetKey([gold_name(org.name), table.name])
-        if lacking := sorted(reads - silver):
-            # Why they are not there has been said, if they were asked for.
-            absent = ", ".join(f"{silver_name(org.name)}.{slug}" for slug in lacking)
-            runner.report.left_out[tuple(key.path)] = (
-                f"{gold_name(org.name)}.{table.name} is left out: there is no {absent}"
-            )
-            continue
-        if closed := sorted(f"{s}: {', '.join(held[s])}" for s in reads & held.keys()):
-            runner.report.errors[key.to_user_string()] = (
-                f"not built: blocking checks did not pass ({'; '.join(closed)}); "
-                "ops.to_fix says what to do"
-            )
-            mark_late(org, table.name, late=True)
-            continue
-        runner.run([key], _day_tags(org, table))
-        changed.add(table.name)
-        if table.name in late:
-            mark_late(org, table.name, late=False)
+        failed: dict[str, SfAssetsError] = {}
+        with alone(Work.BUILD, table.name, failed, _is_held):
+            if lacking := sorted(reads - silver):
+                # Why they are not there has been said, if they were asked for.
+                absent = ", ".join(f"{silver_name(org.name)}.{slug}" for slug in lacking)
+                runner.report.left_out[tuple(key.path)] = (
+                    f"{gold_name(org.name)}.{table.name} is left out: there is no {absent}"
+                )
+                continue
+            if closed := sorted(f"{s}: {', '.join(held[s])}" for s in reads & held.keys()):
+                runner.report.errors[key.to_user_string()] = (
+                    f"not built: blocking checks did not pass ({'; '.join(closed)}); "
+                    "ops.to_fix says what to do"
+                )
+                mark_late(org, table.name, late=True)
+                continue
+            runner.run([key], _day_tags(org, table))
+            changed.add(table.name)
+            if table.name in late:
+                mark_late(org, table.name, late=False)
+        runner.report.errors |= {key.to_user_string(): str(e) for e in failed.values()}
+
+
+def _is_held(error: SfAssetsError) -> bool:
+    """Whether another program holds the warehouse, so that no table can be built."""
+    return isinstance(error, WarehouseLockedError)
 
 
 def _day_tags(org: Org, table: GoldTable) -> dict[str, str]:

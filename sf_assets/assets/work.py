@@ -45,6 +45,9 @@ from sf_assets.storage.lake import Lake
 from sf_assets.warehouse.columns import Column
 from sf_assets.windows import ALWAYS, Window, parse_compact
 
+CHECKS = "checks"
+"""In the place of an object's name, where none is to blame."""
+
 
 def work(context: dg.AssetExecutionContext, group: Group) -> Events:
     """Extract the selected raw assets, load the selected silver assets, run the selected checks.
@@ -235,18 +238,16 @@ class _Step:
         if not wanted:
             return
         findings: list[Finding] = []
-        try:
+        with alone(Work.CHECK, CHECKS, self.errors):
             for finding in self._findings(wanted):
                 if finding.name in wanted[finding.slug]:
                     findings.append(finding)  # noqa: PERF401 (an error keeps those before it)
             # Before Dagster hears of them: what follows from checks reads what is kept of them.
-            record(self._org, self._lake, [f for f in findings if f.name not in RAW_CHECKS])
-        except WarehouseLockedError as error:
-            if not self._held:  # else it has been said
-                self.errors["checks"] = error
-        except SfAssetsError as error:
-            if not self.away:  # for the first time, perhaps: there is nothing to check
-                self.errors["checks"] = error
+            kept = [f for f in findings if f.name not in RAW_CHECKS]
+            record(self._org, self._lake, kept, self.errors)
+        held = self._held and isinstance(self.errors.get(CHECKS), WarehouseLockedError)
+        if held or self.away:  # it has been said; away, perhaps there is nothing to check yet
+            self.errors.pop(CHECKS, None)
         yield from map(self._result, findings)
 
     def _findings(self, wanted: Mapping[str, Collection[str]]) -> Iterator[Finding]:

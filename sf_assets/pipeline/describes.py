@@ -348,15 +348,21 @@ def _ask(org: Org, names: Collection[str], *, anew: bool) -> dict[str, ObjectInf
         name.lower(): answer
         for name, answer in org.client.rest.describe([slugs[slug] for slug in sorted(stale)])
     }
-    known = org.lake.describes.keep(
-        now, kept, told, lambda slug, before: _remembered(org, told[slug], before, now)
-    )
+    failed: dict[str, SfAssetsError] = {}
+
+    def revise(slug: str, before: ObjectInfo | None) -> ObjectInfo | None:
+        with alone(Work.DESCRIBE, slug, failed):
+            return _remembered(org, told[slug], before, now)
+        return None
+
+    known = org.lake.describes.keep(now, kept, told, revise)
     for slug, answer in told.items():
-        if isinstance(answer, ObjectInfo):
-            answers[slug] = known.get(slug, answer)
-        else:
-            answers[slug] = _explained(org, slugs[slug], answer)
-    return answers
+        with alone(Work.DESCRIBE, slug, failed):
+            if isinstance(answer, ObjectInfo):
+                answers[slug] = known.get(slug, answer)
+            else:
+                answers[slug] = _explained(org, slugs[slug], answer)
+    return answers | failed
 
 
 def _is_fresh(kept: Kept, now: datetime) -> bool:

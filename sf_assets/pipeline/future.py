@@ -6,10 +6,11 @@ its rows stay, and what it claimed is read again.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from datetime import datetime, timedelta
 
-from sf_assets.errors import BusyError
+from sf_assets.errors import BusyError, SfAssetsError
+from sf_assets.failures import Work, alone
 from sf_assets.pipeline.org import Org
 from sf_assets.salesforce.clock import TOLERANCE
 from sf_assets.storage.lake import Inventory
@@ -23,8 +24,12 @@ _NO_TIME = Window(BEGIN, BEGIN + timedelta(seconds=1))
 """A window in which nothing has ever happened."""
 
 
-def present_inventory(org: Org) -> Inventory:
+def present_inventory(org: Org, failures: MutableMapping[str, SfAssetsError]) -> Inventory:
     """What raw holds, rid of what it claims to know of the org's future.
+
+    Args:
+        org: The org.
+        failures: Gets objects of which that could not be taken back.
 
     Raises:
         SfAssetsError: The org's time is not known, or the storage refuses.
@@ -41,7 +46,8 @@ def present_inventory(org: Org) -> Inventory:
         f"{now:%Y-%m-%d %H:%M:%S}",
     )
     for slug in slugs:
-        _take_back(org, inventory, slug, limit)
+        with alone(Work.TAKE_BACK, slug, failures):
+            _take_back(org, inventory, slug, limit)
     org.lake.proofs.forget_after(limit, now)
     return org.lake.inventory(now)
 

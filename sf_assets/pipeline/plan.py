@@ -102,7 +102,8 @@ def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
     """
     plan = Plan(org.client.now() - org.settings.lag)
     described = _described(org, specs, plan)
-    inventory = present_inventory(org)
+    untaken: dict[str, SfAssetsError] = {}
+    inventory = present_inventory(org, untaken)
     waiting = still_waiting(org.lake, inventory.refs)
     _place_all(org, plan, described, inventory, waiting)
     if drifted := [
@@ -121,6 +122,7 @@ def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
         plan.add(slug, orders)
     plan.deletions = look_for_deletions(org, plan.described, inventory, plan.end)
     plan.failed |= plan.deletions.failed
+    plan.failed |= {slug: error for slug, error in untaken.items() if slug in plan.described}
     return plan
 
 

@@ -84,8 +84,14 @@ def _finding(slug: str, check: Expectation, answer: Answer, rows: int) -> Findin
     )
 
 
-def record(org: Org, lake: Lake, findings: Collection[Finding]) -> None:
+def record(org: Org, lake: Lake, findings: Collection[Finding], failures: Failures) -> None:
     """Keep what checks of silver found; of objects without a table there is nothing to keep.
+
+    Args:
+        org: The org; it is not asked anything.
+        lake: Its raw layer.
+        findings: What they found.
+        failures: Gets objects of which it could not be kept.
 
     Raises:
         WarehouseError: The warehouse is locked or refuses.
@@ -94,9 +100,12 @@ def record(org: Org, lake: Lake, findings: Collection[Finding]) -> None:
         return
     gates = _blocking(org.catalog)
     now = datetime.now(UTC)  # not by the org's clock, which is known in some runs and not in others
-    with org.writing(lake.org_id) as connection, transaction(connection):
+    with org.writing(lake.org_id) as connection:
         silver = Silver(connection, org.schema)
-        rows = {f.slug: silver.rows(f.slug) for f in findings if f.slug in silver}
+        rows: dict[str, int] = {}
+        for slug in {found.slug for found in findings if found.slug in silver}:
+            with alone(Work.KEEP, slug, failures), org.warehouse.explained(connection):
+                rows[slug] = silver.rows(slug)
         kept = [
             scores.Kept(
                 checked_at=now,
@@ -115,7 +124,8 @@ def record(org: Org, lake: Lake, findings: Collection[Finding]) -> None:
             if found.slug in rows
         ]
         if kept:
-            scores.keep(connection, kept)
+            with transaction(connection):
+                scores.keep(connection, kept)
 
 
 def closed_gates(org: Org) -> set[tuple[str, str]]:
