@@ -25,7 +25,13 @@ from sf_assets.pipeline.census import ask_again
 from sf_assets.pipeline.describes import Described
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.reconcile import ASKED_SINGLY, compared, cut
-from sf_assets.pipeline.repair import Repair, commit_deletions, read_by_id, told_windows
+from sf_assets.pipeline.repair import (
+    Repair,
+    commit_deletions,
+    present_at,
+    read_by_id,
+    told_windows,
+)
 from sf_assets.pipeline.replay import newest_among
 from sf_assets.storage.lake import Inventory
 from sf_assets.storage.slices import Slice
@@ -163,7 +169,7 @@ def sweep(org: Org, item: Described) -> list[Slice]:
     with compared(org, item, None, RAW) as (judged, began, _):
         made = list(Repair(org).record_gone(item, judged, began))
     if not made:
-        _note_known(org, item, Window(BEGIN, began))
+        _note_known(org, item, Window(BEGIN, present_at(org, began)))
     return made
 
 
