@@ -137,6 +137,14 @@ class Catalog(BaseModel):
     gold: Path = PACKAGED_GOLD
     objects: Annotated[dict[ApiName, ObjectSpec], Field(min_length=1)]
 
+    @property
+    def unread(self) -> tuple[Path, ...]:
+        """Queries that lie where those of objects may lie, and that no object names."""
+        named = {spec.soql.resolve() for spec in self.objects.values() if spec.soql}
+        folders = {path.parent for path in named} | {self.path.parent.resolve()}
+        found = {path for folder in folders for path in folder.glob("*.soql")}
+        return tuple(sorted(found - named))
+
     def select(self, names: Iterable[str]) -> tuple[ObjectSpec, ...]:
         """The objects of these names in any case; all of them when no name is given.
 

@@ -184,6 +184,15 @@ def test_places_of_fields_are_known(tmp_path: Path) -> None:
     assert lead.place("fields", 1) == f"{tmp_path}/catalog.yaml:7: objects.Lead.fields"
 
 
+def test_a_query_that_no_object_names_is_told(tmp_path: Path) -> None:
+    (tmp_path / "sql").mkdir()
+    for name in ("case.soql", "sql/lead.soql", "sql/lost.soql", "account.soql", "notes.txt"):
+        (tmp_path / name).write_text("")
+    objects = "objects:\n  Case: {soql: case.soql}\n  Lead: {soql: sql/lead.soql}\n"
+    found = [path.name for path in read(tmp_path, objects).unread]
+    assert sorted(found) == ["account.soql", "lost.soql"]
+
+
 def test_a_file_that_is_not_utf_8_is_told_so(tmp_path: Path) -> None:
     path = tmp_path / "catalog.yaml"
     path.write_bytes(b"# caf\xe9\nobjects: {Lead: }\n")

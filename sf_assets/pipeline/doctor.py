@@ -45,6 +45,12 @@ def examine(org: Org, *, objects: bool = True) -> Iterator[Diagnosis]:
         yield _ask("API budget", lambda: _budget(org))
     yield _ask("storage", lambda: _storage(org, connected=login.ok))
     yield _ask("warehouse", lambda: _warehouse(org, connected=login.ok))
+    if objects:
+        for path in org.catalog.unread:
+            detail = (
+                f"{path}: no object of {org.catalog.path} names it as its `soql`; do, or move it"
+            )
+            yield Diagnosis("files", ok=False, detail=detail)
     if login.ok and objects:
         yield from _objects(org, org.catalog)
 
