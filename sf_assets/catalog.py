@@ -24,7 +24,9 @@ PACKAGED = Path(__file__).parent / "catalog.yaml"
 PACKAGED_GOLD = Path(__file__).parent / "gold"
 OrgName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$")]
 
-_OWNER = re.compile(r"team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
+_OWNER = re.compile(  # Dagster's own rule
+    r"team:.+|\b[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Z|a-z]{2,7}\b", re.DOTALL
+)
 _TAG_KEY = re.compile(r"([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}")
 _TAG_VALUE = re.compile(r"[A-Za-z0-9_.-]{0,63}")
 _RESERVED_TAGS = ("dagster/", "salesforce/")
