@@ -1,7 +1,7 @@
 """Many ticks later: few files, every version still there, and nothing merged twice."""
 
 from contextlib import suppress
-from datetime import UTC
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,9 @@ def test_a_busy_day_leaves_few_files_and_every_version(workspace: Workspace, org
     assert len(refs) < 3 * MANY
     assert any(ref.kind is Kind.COMPACTED for ref in refs)
     assert len({name for _, name, *_ in before if name.startswith("name at ")}) == 56
+    now_there = org.clock.stamp().replace(tzinfo=UTC)
+    settled = workspace.org().lake.inventory(now_there).settled["account"]
+    assert now_there - settled.watermark <= timedelta(minutes=20)
     assert differences(org, workspace, "Account") == []
     assert behind(workspace.org(), lake) == set()
     assert lake.coverage()["account"].gaps(org.clock.stamp().replace(tzinfo=UTC)) == []

@@ -271,5 +271,6 @@ def test_whatever_happens_in_any_order_silver_is_right() -> None:
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
-    with patch("sf_assets.storage.compaction.MANY", 3):
+    few = patch("sf_assets.pipeline.probe.ROWS_A_PAGE", 2)  # so that windows are busy
+    with patch("sf_assets.storage.compaction.MANY", 3), few:
         run_state_machine_as_test(Machine, settings=chosen)

@@ -131,6 +131,35 @@ def test_coverage_comes_from_slices_and_from_what_was_proven_unchanged(lake: Lak
     assert "case" not in covered
 
 
+def test_settled_is_what_was_read_when_it_could_no_longer_change(lake: Lake) -> None:
+    quarter = int(lake.late / timedelta(minutes=1))
+    lake.commit(piece(start=0, end=60, id=new_slice_id(at(62))))
+    lake.commit(piece("Lead", start=0, end=60, id=new_slice_id(at(60 + quarter))))
+    lake.commit(piece("Case", start=0, end=60, id=new_slice_id(at(5000))))  # a clock was ahead
+    lake.proofs.add({"task": [window(0, 9)]}, {}, NOON, {"task": [window(0, 4)]})
+    lake.proofs.add({"event": [window(0, 9)]}, {}, NOON)
+    settled = again(lake).inventory(at(80)).settled
+    assert settled["account"].watermark == at(62 - quarter)
+    assert settled["lead"].watermark == at(60)
+    assert settled["case"].watermark == at(60 - quarter)
+    assert settled["task"].watermark == at(4)
+    assert "event" not in settled
+
+
+def test_coverage_manifests_of_earlier_releases_count_as_settled(lake: Lake) -> None:
+    edges = [["begin", "20261121T120900Z"]]
+    old = {"version": 1, "org_id": "00D1", "windows": {"account": edges}, "deletions": {}}
+    lake.store.put(f"00D1/coverage/{new_slice_id(NOON)}.json", json.dumps(old).encode())
+    assert lake.inventory(NOON).settled["account"].watermark == at(9)
+    for minute in range(9, 50):
+        news = {"account": [window(minute, minute + 1)]}
+        lake.proofs.add(news, {}, NOON, news if minute < 20 else {})
+    lake.proofs.tidy(NOON)
+    assert len(list(lake.store.list("00D1/coverage"))) == 1
+    assert lake.inventory(NOON).settled["account"].watermark == at(20)
+    assert lake.coverage()["account"].watermark == at(50)
+
+
 def test_nothing_to_cover_leaves_no_file(lake: Lake) -> None:
     lake.proofs.add({}, {}, NOON)
     assert list(lake.store.list("00D1/coverage")) == []
