@@ -19,6 +19,7 @@ _DEFAULTS = Settings()
 _USER = Credentials()
 _BETTER_SET = "Better in the environment: options show in the list of processes."
 _TOLD_TO_STOP = 130
+_LOGIN = "SALESFORCE_LOGIN_URL="
 _OURS = "# made by=sf-assets emulator, which writes this file anew at every start\n"
 """The first line of a file of ours. The `=` keeps readers content that split every line at it."""
 
@@ -168,9 +169,10 @@ def emulator_command(env_file: Path | None, clock_skew: float, **options: Any) -
 
 
 def _refuse_anothers(path: Path) -> None:
-    """Leave a file alone that was not written here: it may hold somebody's credentials."""
+    """Leave a file alone that was not written here, or has another org's credentials by now."""
     with contextlib.suppress(OSError):
-        if path.stat().st_size and not path.read_bytes().startswith(_OURS.encode()):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if text and not (text.startswith(_OURS) and f"\n{_LOGIN}http://" in text):
             raise click.ClickException(
                 f"{path} was not written by the emulator, and is left as it is; name another file, "
                 "or remove it"
@@ -178,11 +180,18 @@ def _refuse_anothers(path: Path) -> None:
 
 
 def _write(path: Path, lines: str) -> None:
-    """Write the credentials for their owner alone, all at once: somebody may wait for them."""
+    """Write the credentials for their owner alone, all at once: somebody may wait for them.
+
+    What somebody has added to a file of ours stays.
+    """
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    names = {line.partition("=")[0] for line in (_OURS + lines).splitlines()}
+    added = [line for line in old.splitlines(keepends=True) if line.partition("=")[0] not in names]
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 (a mode)
-        file.write(_OURS + lines)
+    mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with os.fdopen(os.open(new, mode, 0o600), "w", encoding="utf-8") as file:
+        file.writelines([_OURS, lines, *added])
     new.replace(path)
 
 

@@ -3,10 +3,11 @@
 import stat
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from sf_assets.emulator.command import emulator_command
+from sf_assets.emulator.command import _refuse_anothers, _write, emulator_command
 from sf_assets.storage.store import Store
 from sf_assets.warehouse.duckdb import Warehouse
 from sf_assets_tests.cli.conftest import Shell
@@ -48,3 +49,19 @@ def test_the_emulator_never_writes_over_credentials_of_others(tmp_path: Path, te
     assert result.exit_code == 1
     assert "was not written by the emulator" in result.output
     assert theirs.read_text() == text
+
+
+def test_what_was_added_to_a_file_of_the_emulator_stays(tmp_path: Path) -> None:
+    ours = tmp_path / ".env"
+    _write(ours, "SALESFORCE_LOGIN_URL=http://127.0.0.1:1\nSALESFORCE_PASSWORD=a\n")
+    with ours.open("a") as file:
+        file.write("SF_ASSETS_LAG_SECONDS=0\n")
+    _refuse_anothers(ours)
+    _write(ours, "SALESFORCE_LOGIN_URL=http://127.0.0.1:2\nSALESFORCE_PASSWORD=b\n")
+    assert ours.read_text().splitlines()[1:] == [
+        "SALESFORCE_LOGIN_URL=http://127.0.0.1:2", "SALESFORCE_PASSWORD=b",
+        "SF_ASSETS_LAG_SECONDS=0",
+    ]  # fmt: skip
+    ours.write_text(ours.read_text().replace("http://127.0.0.1:2", "https://my.salesforce.com"))
+    with pytest.raises(click.ClickException, match="left as it is"):
+        _refuse_anothers(ours)
