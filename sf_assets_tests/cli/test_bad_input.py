@@ -75,7 +75,7 @@ def test_an_unknown_object_does_not_stop_the_others(shell: Shell, workspace: Wor
 
 def test_an_unknown_field_does_not_stop_the_others(shell: Shell, workspace: Workspace) -> None:
     workspace.catalogue({"Contact": {"fields": ["Id", "Nope"]}, "Account": None})
-    refused(shell("refresh", env=workspace.env), "contact", "Nope", "catalogue")
+    refused(shell("refresh", env=workspace.env), "contact", "Nope", "catalog.yaml:")
     assert workspace.rows("SELECT count(*) > 0 FROM silver.account") == [(True,)]
 
 
