@@ -344,7 +344,9 @@ class Extractor:
         self, order: Order, read_at: datetime, source: str, job_id: str | None = None
     ) -> Slice:
         """The slice to be; nothing in it was read before `read_at`, or seconds before."""
-        described, window = order.described, order.window or Window(BEGIN, read_at)
+        described = order.described
+        # The time of a reading orders it, and may be ahead of the org's.
+        window = order.window or Window(BEGIN, min(read_at, self._client.now()))
         return Slice(
             org_id=self._client.org_id,
             object=described.info.name,

@@ -301,7 +301,7 @@ def _last_snapshot(org: Org, refs: list[SliceRef]) -> Slice | None:
     snapshots = [ref for ref in refs if ref.kind is Kind.SNAPSHOT]
     if not snapshots:
         return None
-    (piece,) = org.lake.read([max(snapshots, key=lambda ref: ref.window.end)])
+    (piece,) = org.lake.read([max(snapshots, key=lambda ref: ref.id)])  # by time of reading
     return piece
 
 
