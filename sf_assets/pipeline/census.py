@@ -75,13 +75,16 @@ def ask_again(org: Org, item: Described, ids: Iterable[Sequence[str]]) -> Iterat
         org: The org.
         item: The object.
         ids: Ids, in batches of at most `IDS_A_QUERY`.
+
+    Raises:
+        SalesforceError: The org refuses, or one record came in place of another.
     """
     keys = _keys_of(item)
     for batch in ids:
-        for page in org.client.rest.pages(keys.query.of_records(batch)):
-            records = to_batch(page["records"], keys.query.fields, keys.columns, keys.stamps)
-            frame = pl.DataFrame(records).with_columns(pl.lit("").alias("_slice"))
-            yield _typed(frame, item.cursor)
+        told = org.client.rest.records(keys.query.of_records(batch))
+        rows = to_batch(told, keys.query.fields, keys.columns, keys.stamps)
+        frame = pl.DataFrame(rows).with_columns(pl.lit("").alias("_slice"))
+        yield _typed(frame, item.cursor)
 
 
 def _keys_of(item: Described) -> Described:

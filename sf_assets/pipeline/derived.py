@@ -27,9 +27,10 @@ from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.plan import Plan
 from sf_assets.salesforce.records import to_batch
 from sf_assets.salesforce.rest import SOQL_BYTES
-from sf_assets.storage.slices import Kind
+from sf_assets.storage.slices import Kind, SliceRef
 from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.derived import Aside, set_aside
+from sf_assets.warehouse.merge import merged_slices
 from sf_assets.warehouse.tables import Table
 from sf_assets.windows import BEGIN, Window
 
@@ -167,12 +168,27 @@ def _plan(org: Org, specs: Iterable[ObjectSpec], folder: Path, *, everything: bo
                 del items[slug]
         items = {slug: item for slug, item in items.items() if slug not in plan.failed}
     plan.described = items
+    held = _taken_up(org, items)
     for slug, (item, aside) in _set_aside(org, items.values(), folder, plan.failed).items():
         log.info("%s: %d derived fields are read again", item.info.name, len(aside.compared))
         window = Window(BEGIN, plan.end)
-        order = Order(item, window, aside.rows, unknown=aside.unlike, kind=Kind.FIELDS)
+        unlike, kind = aside.unlike, Kind.FIELDS
+        order = Order(item, window, aside.rows, unlike, held=held[slug], kind=kind)
         plan.orders[slug] = [order]
     return plan
+
+
+def _taken_up(org: Org, slugs: Iterable[str]) -> dict[str, frozenset[SliceRef]]:
+    """The slices of objects that silver has taken up, so that what it says speaks of them."""
+    if not org.warehouse.path.exists():
+        return {}
+    refs, found = org.lake.refs(), {}
+    with org.warehouse.connect(read_only=True) as connection:
+        for slug in slugs:
+            mine = {ref.id: ref for ref in refs.get(slug, ())}
+            merged = merged_slices(connection, org.lake.org_id, slug, mine)
+            found[slug] = frozenset(mine[slice_id] for slice_id in merged)
+    return found
 
 
 def _due(slug: str, now: datetime) -> bool:

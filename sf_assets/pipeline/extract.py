@@ -33,7 +33,7 @@ from sf_assets.salesforce.records import to_batch
 from sf_assets.salesforce.rest import ROWS_A_PAGE, SOQL_BYTES
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.parts import Layout, unit_of, write_page
-from sf_assets.storage.slices import Counts, Kind, Slice, new_slice_id
+from sf_assets.storage.slices import Counts, Kind, Slice, SliceRef, new_slice_id
 from sf_assets.windows import BEGIN, OLDEST, Window
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,8 @@ class Order:
         rows: How many rows to expect, or None when that is not known.
         unknown: Leaves out rows that raw has already; None to write all.
         digest: Of the last snapshot: one that is the same need not be kept; None to keep any.
+        held: The slices that these two speak of. Where raw has others by the time of the reading,
+            they say nothing: what was read in between may have come and gone again.
         kind: What the slice will hold, where it is of a window.
         ids: Only these records, whatever their cursor; empty for all of the window.
         whole: Whether it has to be one slice.
@@ -80,6 +82,7 @@ class Order:
     rows: int | None = None
     unknown: Filter | None = None
     digest: str | None = None
+    held: frozenset[SliceRef] = frozenset()
     kind: Kind = Kind.EXPORT
     ids: tuple[str, ...] = ()
     whole: bool = False
@@ -151,6 +154,7 @@ class Extractor:
             StorageError: The storage refused.
             CancelledError: `stop` was called.
         """
+        order = self._as_raw_is(order)
         with counting():
             for beginnings in itertools.count(1):
                 try:
@@ -162,6 +166,15 @@ class Extractor:
                         raise
                     log.info("%s: the query begins again: %s", order.described.spec.name, error)
         raise AssertionError  # the loop has no other end
+
+    def _as_raw_is(self, order: Order) -> Order:
+        """The order, to be written whole where raw has other slices than those that it knows of."""
+        if order.unknown is None and order.digest is None:
+            return order
+        slug = order.described.spec.slug
+        if order.held.issuperset(self._lake.refs(slug).get(slug, ())):
+            return order
+        return replace(order, unknown=None, digest=None)
 
     def _attempt(self, order: Order) -> Slice | None:
         if order.by_rest:

@@ -153,12 +153,13 @@ def _place_all(
     for slug, item in described.items():
         with alone(Work.PLAN, slug, plan.failed, org.ends_all):
             if item.cursor is None:
-                last = _last_snapshot(org, refs.get(slug, []))
+                mine = refs.get(slug, [])
+                last = _last_snapshot(org, mine)
                 watermark = covered.get(slug, Coverage()).watermark
                 if slug in waiting or _snapshot_due(item, last, watermark, org.client.now()):
                     # Where columns lack, the new one counts even if it says the same.
                     same = last.digest if last and not lacking_fields(item, last) else None
-                    plan.orders[slug] = [Order(item, None, digest=same)]
+                    plan.orders[slug] = [Order(item, None, digest=same, held=frozenset(mine))]
                 continue
             if back_fill(org.lake, item, refs.get(slug, ())):
                 plan.lacking.add(slug)
@@ -250,7 +251,8 @@ def _place(
     if isinstance(told, SalesforceError):
         raise told
     known = _known(org, gap.described, gap.window, refs)
-    order = Order(gap.described, gap.window, told.rows, _filter(known))
+    held = frozenset(refs)
+    order = Order(gap.described, gap.window, told.rows, _filter(known), held=held)
     # An object read for the first time gets its table, even an empty one.
     if not refs or not told.agrees_with(known):
         plan.add(slug, cut(org, order))

@@ -111,15 +111,13 @@ def says_otherwise(org: Org, order: Order) -> bool:
         return False
     item, unknown = order.described, order.unknown
     try:
-        for page in org.client.rest.pages(order.soql):
-            batch = to_batch(page["records"], item.query.fields, item.columns, item.stamps)
-            if unknown(pa.Table.from_batches([batch])).num_rows:
-                return True
+        told = org.client.rest.records(order.soql)
+        batch = to_batch(told, item.query.fields, item.columns, item.stamps)
+        return bool(unknown(pa.Table.from_batches([batch])).num_rows)
     except SalesforceError as error:
         if is_drift(error) or org.ends_all(error):
             raise
         return True
-    return False
 
 
 def _by_aggregate(answer: Answer) -> Told | None:

@@ -184,6 +184,28 @@ class RestApi:
             visited.add(following)
             following = link
 
+    def records(self, soql: str) -> list[Mapping[str, Any]]:
+        """The records of a query that brings few: as many as announced, and none of them twice.
+
+        Whoever concludes from what is not among them has to know that all of them are there.
+
+        Raises:
+            QueryTooLongError: No address has room for it; it is not sent.
+            PageBrokenError: One came in place of another, or is missing.
+        """
+        total, found = 0, list[Mapping[str, Any]]()
+        for page in self.pages(soql):
+            total = page["totalSize"]
+            found += page["records"]
+        with understood("a query"):
+            different = len({record["Id"] for record in found})
+        if not different == len(found) == total:
+            raise PageBrokenError(
+                f"a query announced {total} records and brought {len(found)}, {different} of them "
+                "different ones"
+            )
+        return found
+
     def _batch(self, paths: Mapping[str, str], size: int) -> Iterator[tuple[str, Answer]]:
         """GET many resources, `size` to a /composite call, or one by one where there is none.
 

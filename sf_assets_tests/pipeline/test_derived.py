@@ -94,6 +94,24 @@ def test_by_bulk_it_is_the_same(
     assert all_differences(org, workspace) == []
 
 
+def test_what_another_run_reads_after_silver_was_set_aside_is_not_lost(
+    workspace: Workspace, org: Emulator
+) -> None:
+    (item, parent, name) = workspace.rows(
+        "SELECT m.Id, c.Id, c.Name FROM silver.campaignmember_live m "
+        "JOIN silver.contact_live c ON c.Id = m.ContactId ORDER BY 1 LIMIT 1"
+    )[0]
+    here = workspace.org()
+    with plan_derived(here, here.catalog.select([]), everything=True) as plan:
+        org.org.records.set("Contact", parent, {"LastName": "for a while"})
+        reread_all(workspace)  # another run
+        told = workspace.rows(f"SELECT Name FROM silver.campaignmember WHERE Id = '{item}'")
+        assert told != [(name,)]
+        org.org.records.set("Contact", parent, {"LastName": str(name).rpartition(" ")[2]})
+        workspace.run(here, plan)
+    assert derived_differences(org, workspace, "CampaignMember") == []
+
+
 def test_only_what_drifted_is_read_unless_its_day_has_come(
     workspace: Workspace, org: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
