@@ -2,8 +2,9 @@
 
 `python -m bench.chaos [MINUTES] [SEED]`, or `make bench-chaos`. Records change all along, some
 transactions commit late, records are deleted, purged, undeleted and merged, formulas drift, fields
-come, go and change. In the end every table is compared with the org, and every row of the ledger is
-accounted for.
+come, go and change; stamps go back, objects refuse what was allowed, some ticks bring rows into raw
+alone. In the end every table is compared with the org, and every row of the ledger is accounted
+for.
 """
 
 import random
@@ -14,18 +15,24 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from bench.adversity import Adversity
 from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.fault import Fault
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
 from sf_assets.emulator.world.life import OFFICE, UPHEAVAL, Life
 from sf_assets.errors import SfAssetsError
-from sf_assets.pipeline import extract
+from sf_assets.pipeline import extract, known, probe
 from sf_assets.pipeline.derived import plan_derived
+from sf_assets.pipeline.load import behind
+from sf_assets.pipeline.plan import plan_tick
 from sf_assets.pipeline.reconcile import reconcile
 from sf_assets.pipeline.repair import Repair
+from sf_assets.pipeline.sync import Extracted, execute
 from sf_assets.salesforce import session
+from sf_assets.salesforce.rest import ROWS_A_PAGE
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import derived_differences, differences
 
@@ -35,8 +42,16 @@ OBJECTS = (
 )  # fmt: skip
 _CHANGES_A_MINUTE = 6
 _LAG, _OVERLAP, _LATEST = 120, 600, 300
+_ADVERSE = 0.5
+"""Share of the minutes in which something befalls the org beside its users' work."""
+
+_MERGED = 0.75
+"""Share of the ticks that merge; after the others, records that they brought are purged."""
+
 _BROKEN = 0.05
 """Share of the answers that fail; of result pages and new jobs it is more."""
+
+_BUSY = "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
 
 _FAULTS: tuple[dict[str, Any], ...] = (
     {"status": 503, "body": "<html>busy</html>"},
@@ -45,10 +60,16 @@ _FAULTS: tuple[dict[str, Any], ...] = (
     {"status": 401, "code": "INVALID_SESSION_ID", "message": "Session expired or invalid"},
     {"reset_after": 200},
     {"close_after": 300},
+    {"date_skew": 86_400.0},
+    {"headers": {"Date": "Fri, 31 Dec 9999 23:59:59 GMT"}},
 )
 _FURTHER_FAULTS: tuple[dict[str, Any], ...] = (
     {"path": "/results", "headers": {"Sforce-NumberOfRecords": "7"}},
     {"path": "/results", "truncate_after": 900},
+    {"path": "/results|/query", "repeat_row": 3},
+    {"path": "/query|/composite|/token", "truncate_after": 60},
+    {"path": "/query", "replace": {'"totalSize":': '"totalSize":"many","was":'}},
+    {"status": 403, "code": "REQUEST_LIMIT_EXCEEDED", "message": _BUSY},
     {"method": "POST", "path": "/jobs/query$", "job_state": "Failed", "job_message": "told to"},
 )
 
@@ -62,7 +83,6 @@ def chaos(minutes: int, seed: int, folder: Path) -> Iterator[str]:
         folder: An empty folder.
     """
     dice = random.Random(seed)  # noqa: S311 (no secret)
-    rest_rows = extract.REST_ROWS
     clock = Clock(datetime(2026, 11, 20, 15, 30, tzinfo=UTC), frozen=True)
     settings = Settings(job_seconds=0.0, faults=True, page_rows=100)
     with Emulator(scale=0.03, seed=seed, settings=settings, clock=clock) as org, _impatient():
@@ -71,24 +91,37 @@ def chaos(minutes: int, seed: int, folder: Path) -> Iterator[str]:
         workspace.env["SF_ASSETS_OVERLAP_SECONDS"] = str(_OVERLAP)
         workspace.catalogue(dict.fromkeys(OBJECTS))
         life = Life(org.records, seed, 1.0, weights=OFFICE | UPHEAVAL, late=0.1, longest=_LATEST)
+        adversity = Adversity(org, folder / "lake", dice, _LAG + _OVERLAP)
         upheavals = _schema_changes(org)
         for minute in range(minutes):
             for _ in range(_CHANGES_A_MINUTE):
                 life.step()
             if minute % 10 == 7 and upheavals:
                 yield f"minute {minute}: {upheavals.pop(0)()}"
+            if dice.random() < _ADVERSE:
+                yield f"minute {minute}: {adversity.step()}"
             org.advance(60)
             if dice.random() < 0.4:
-                # Rows by REST where they are few, as always, or all by Bulk.
-                extract.REST_ROWS = dice.choice((0, rest_rows))
-                yield f"minute {minute}: {_tick(org, workspace, seed + minute)}"
-        extract.REST_ROWS = rest_rows
+                # Rows by REST where they are few, as always, or all by Bulk; with windows of many
+                # rows, or of what counts as many.
+                merge = dice.random() < _MERGED
+                many = dice.choice((50, known.MANY))
+                with (
+                    patch.object(known, "MANY", many),
+                    patch.object(extract, "REST_ROWS", dice.choice((0, extract.REST_ROWS))),
+                    patch.object(probe, "ROWS_A_PAGE", dice.choice((20, ROWS_A_PAGE))),
+                ):
+                    told = _tick(org, workspace, seed + minute, merge=merge)
+                yield f"minute {minute}: {told}"
+                if not merge:
+                    adversity.purge("Task")
+        adversity.end()
         org.advance(2 * 3600)  # what is kept of describes is older than that
         yield from _settle(org, workspace)
 
 
-def _tick(org: Emulator, workspace: Workspace, seed: int) -> str:
-    """A tick in which answers fail at random."""
+def _tick(org: Emulator, workspace: Workspace, seed: int, *, merge: bool) -> str:
+    """A tick in which answers fail at random; without a merge it ends with raw."""
     assert org.faults is not None
     share = _BROKEN / len(_FAULTS)
     before = org.faults.hits
@@ -97,23 +130,28 @@ def _tick(org: Emulator, workspace: Workspace, seed: int) -> str:
         dice = 1000 * seed + number
         org.faults.add(Fault(times=0, probability=share, seed=dice, **fault))
     try:
-        done = workspace.tick()
+        done = workspace.tick() if merge else _raw_alone(workspace)
     except SfAssetsError as error:
         return f"failed, {type(error).__name__}"
     finally:
         org.faults.clear()
     failed = {slug: type(e.error).__name__ for slug, e in done.items() if e.error}
-    told = f"{len(done) - len(failed)} objects read, {org.faults.hits - before} answers failed"
+    where = "" if merge else " into raw alone"
+    told = (
+        f"{len(done) - len(failed)} objects read{where}, {org.faults.hits - before} answers failed"
+    )
     return told + (f", {failed}" if failed else "")
+
+
+def _raw_alone(workspace: Workspace) -> dict[str, Extracted]:
+    org = workspace.org()
+    plan = plan_tick(org, org.catalog.select([]))
+    return {extracted.slug: extracted for extracted in execute(org, plan)}
 
 
 def _settle(org: Emulator, workspace: Workspace) -> Iterator[str]:
     """Ticks without faults, deletions and derived fields looked at; then the comparison."""
-    for _ in range(2):
-        for slug, done in workspace.tick().items():
-            if done.error:
-                yield f"DIFFERENT: {slug} fails without a fault: {done.error}"
-        org.advance(_LAG + 60)
+    yield from _catch_up(org, workspace)
     here = workspace.org()
     specs = here.catalog.select([])
     for found in reconcile(here, specs):
@@ -130,6 +168,18 @@ def _settle(org: Emulator, workspace: Workspace) -> Iterator[str]:
         for difference in derived_differences(org, workspace, name)[:5]:
             yield f"DIFFERENT: {name}: {difference}"
     yield from _unexplained(workspace)
+
+
+def _catch_up(org: Emulator, workspace: Workspace) -> Iterator[str]:
+    """Two ticks without faults, and the merges that were left out."""
+    for _ in range(2):
+        for slug, done in workspace.tick().items():
+            if done.error:
+                yield f"DIFFERENT: {slug} fails without a fault: {done.error}"
+        org.advance(_LAG + 60)
+    here = workspace.org()
+    for slug in behind(here, here.lake):
+        workspace.load(slug, here)
 
 
 def _unexplained(workspace: Workspace) -> Iterator[str]:
@@ -171,17 +221,12 @@ def _schema_changes(org: Emulator) -> list[Callable[[], str]]:
 @contextmanager
 def _impatient() -> Iterator[None]:
     """Waiting times that an hour of ticks has; all is as before when the block ends."""
-    rest_rows = extract.REST_ROWS
-    names = ("_FIRST_PAUSE", "_LONGEST_PAUSE", "READ_SECONDS")
-    before = [getattr(session, name) for name in names]
-    for name, value in zip(names, (0.002, 0.02, 5.0), strict=True):
-        setattr(session, name, value)
-    try:
+    with (
+        patch.object(session, "_FIRST_PAUSE", 0.002),
+        patch.object(session, "_LONGEST_PAUSE", 0.02),
+        patch.object(session, "READ_SECONDS", 5.0),
+    ):
         yield
-    finally:
-        extract.REST_ROWS = rest_rows
-        for name, value in zip(names, before, strict=True):
-            setattr(session, name, value)
 
 
 def main(minutes: int = 60, seed: int = 1) -> int:
