@@ -147,8 +147,7 @@ def tick() -> None:
     catalog = load_catalog(Path(os.environ["SF_ASSETS_CATALOG"]))
     (group,) = group_objects(catalog)
     watch = Stopwatch()
-    found = due(group.org, group.specs.values())
-    request = tick_request(group, found.slugs) if found.slugs else None
+    request = tick_request(group, due(group.org, group.specs.values()))
     planned, events = watch.seconds, 0
     if request:
         with runner() as run:

@@ -147,6 +147,11 @@ class Catalog(BaseModel):
         found = {path for folder in folders for path in folder.glob("*.soql")}
         return tuple(sorted(found - named))
 
+    @property
+    def is_packaged(self) -> bool:
+        """Whether it is the one in the package, which nobody wrote for this org."""
+        return self.path == PACKAGED
+
     def select(self, names: Iterable[str]) -> tuple[ObjectSpec, ...]:
         """The objects of these names in any case; all of them when no name is given.
 

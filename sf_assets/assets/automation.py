@@ -1,6 +1,6 @@
 """What runs by itself: ticks, gold when silver changed, derived fields and checks once a day."""
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -8,6 +8,9 @@ from sf_assets.assets.objects import DERIVED_TAG, FRESH_TAG, TICK_TAG, Group
 from sf_assets.assets.partitions import open_key
 from sf_assets.errors import ConfigError, LimitExceededError, SfAssetsError
 from sf_assets.naming import gold_name
+
+if TYPE_CHECKING:
+    from sf_assets.pipeline.tick import Due
 
 _ACTIVE = [
     dg.DagsterRunStatus.QUEUED,
@@ -79,9 +82,10 @@ def _ask(group: Group) -> dg.RunRequest | dg.SkipReason:
     from sf_assets.pipeline.tick import due
 
     found = due(group.org, group.specs.values())
-    if found.slugs:
-        return tick_request(group, found.slugs)
-    left = "".join(f"; {slug} is {note}" for slug, note in found.aside.items())
+    if request := tick_request(group, found):
+        return request
+    left = "".join(f"; {slug}: {why}" for slug, why in found.aside.items())
+    left += "".join(f"; {slug} is left out: {why}" for slug, why in found.absent.items())
     return dg.SkipReason(
         f"nothing has changed; all other objects are covered{left}"
         if left
@@ -91,11 +95,11 @@ def _ask(group: Group) -> dg.RunRequest | dg.SkipReason:
 
 def _told(group: Group) -> bool:
     """Whether a run has told that the org cannot be reached."""
-    from sf_assets.pipeline import aside
+    from sf_assets.pipeline.aside import ORG, What, kept
     from sf_assets.pipeline.org import load_org
 
     try:
-        return aside.ORG in aside.kept(load_org(group.org).kept_lake)
+        return ORG in kept(load_org(group.org).kept_lake, What.READING)
     except SfAssetsError:
         return False
 
@@ -140,16 +144,20 @@ def fresh(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
     return dg.Definitions(jobs=[job], schedules=[fresh_every_hour])
 
 
-def tick_request(group: Group, asked: Sequence[str]) -> dg.RunRequest:
-    """A run for the objects of a group that have work.
+def tick_request(group: Group, found: "Due") -> dg.RunRequest | None:
+    """A run for the objects of a group that have work; None if none has.
 
     It asks for the open partition; its step finds the windows from the coverage, and reports the
     partitions that they touch.
     """
+    keys = [group.raw_key(slug) for slug in found.raw]
+    keys += [group.silver_key(slug) for slug in found.silver]
+    if not keys:
+        return None
     return dg.RunRequest(
-        asset_selection=group.keys(asked),
-        asset_check_keys=group.checks(asked),
-        partition_key=open_key(group.grain),
+        asset_selection=keys,
+        asset_check_keys=group.raw_checks(found.raw) + group.silver_checks(found.silver),
+        partition_key=open_key(group.grain) if found.raw else None,  # silver has none
         tags={TICK_TAG: "true"},
     )
 

@@ -25,7 +25,8 @@ from sf_assets.pipeline.gold import missing_days, tables_there
 from sf_assets.pipeline.org import Org, load_org
 from sf_assets.pipeline.plan import Plan, plan_backfill
 from sf_assets.pipeline.quality import closed_gates, late_tables, mark_late
-from sf_assets.pipeline.tick import due
+from sf_assets.pipeline.status import BUILT, gold_status
+from sf_assets.pipeline.tick import due, left_out
 from sf_assets.quality import References
 from sf_assets.warehouse.gold import GoldTable
 from sf_assets.windows import ALWAYS, BEGIN, Grain, Window, compact, parse_compact, utc_day
@@ -56,11 +57,11 @@ def refresh(runner: Runner, catalog: Catalog, names: Collection[str]) -> None:
         except LimitExceededError as error:
             runner.report.waiting |= dict.fromkeys(wanted, str(error))
             continue
-        for slug, note in found.aside.items():
+        for slug, why in found.aside.items():
             name = group.specs[slug].name
-            runner.report.errors[slug] = f"{note}; `sf-assets refresh --object {name}` tries it now"
-        if found.slugs:
-            request = tick_request(group, found.slugs)
+            runner.report.errors[slug] = f"{why}; `sf-assets refresh --object {name}` tries it now"
+        _leave_out(runner, group, found.absent)
+        if request := tick_request(group, found):
             runner.run(
                 request.asset_selection or (),
                 request.tags,
@@ -71,7 +72,7 @@ def refresh(runner: Runner, catalog: Catalog, names: Collection[str]) -> None:
 
 
 def backfill(
-    runner: Runner, catalog: Catalog, names: Iterable[str], first: date, last: date
+    runner: Runner, catalog: Catalog, names: Collection[str], first: date, last: date
 ) -> None:
     """Extract a range of days anew, merge it, and build the gold tables whose sources changed.
 
@@ -86,9 +87,7 @@ def backfill(
         ConfigError: The range lies before an object's first partition.
         SfAssetsError: The org or the storage cannot be reached at all.
     """
-    slugs = {spec.slug for spec in catalog.select(names)}
-    for group in group_objects(catalog):
-        wanted = [slug for slug in group.specs if slug in slugs]
+    for group, wanted in _there(runner, catalog, names):
         if wanted:
             tags = {WINDOW_TAG: _window(group, first, last)}
             _run_objects(runner, group, wanted, tags)
@@ -127,7 +126,7 @@ def plan(
         yield org, whole.costs(org.lake, whole.failed), whole
 
 
-def refresh_derived(runner: Runner, catalog: Catalog, names: Iterable[str]) -> None:
+def refresh_derived(runner: Runner, catalog: Catalog, names: Collection[str]) -> None:
     """Read derived fields of all rows again, and build the gold tables whose sources changed.
 
     Args:
@@ -138,12 +137,28 @@ def refresh_derived(runner: Runner, catalog: Catalog, names: Iterable[str]) -> N
     Raises:
         SfAssetsError: The org or the storage cannot be reached at all.
     """
-    slugs = {spec.slug for spec in catalog.select(names)}
-    for group in group_objects(catalog):
-        wanted = [slug for slug in group.specs if slug in slugs]
+    for group, wanted in _there(runner, catalog, names):
         if wanted:
             _run_objects(runner, group, wanted, {DERIVED_TAG: "all"})
     _build_on_silver(runner, catalog)
+
+
+def _there(
+    runner: Runner, catalog: Catalog, names: Collection[str]
+) -> Iterator[tuple[Group, list[str]]]:
+    """Objects by group; not those that a refresh found absent, unless they are named."""
+    slugs = {spec.slug for spec in catalog.select(names)}
+    for group in group_objects(catalog):
+        wanted = [slug for slug in group.specs if slug in slugs]
+        absent = left_out(load_org(group.org), wanted) if not names else {}
+        _leave_out(runner, group, absent)
+        yield group, [slug for slug in wanted if slug not in absent]
+
+
+def _leave_out(runner: Runner, group: Group, absent: Mapping[str, str]) -> None:
+    """Tell of objects that the org does not have."""
+    for slug, why in absent.items():
+        runner.report.left_out[tuple(group.raw_key(slug).path)] = f"{slug} is left out: {why}"
 
 
 def _run_objects(
@@ -210,16 +225,16 @@ def _ask_again(runner: Runner, org: Org) -> None:
 
 
 def _build_gold(runner: Runner, org: Org, held: Mapping[str, Sequence[str]]) -> None:
-    """Build the gold tables that read what was just changed, or are late, or not there yet."""
+    """Build the gold tables that are late, not there yet, or older than what they read."""
     layers = {raw_name(org.name), silver_name(org.name)}
     changed = {slug for layer, slug in runner.report.materialized if layer in layers}
     tables = gold_tables(org.catalog)
-    silver, built = tables_there(org, tables)
+    silver, _ = tables_there(org, tables)
     late = late_tables(org)
+    states = {told.name: told.state for told in gold_status(org, tables)}
     for table in tables:
         reads = table.silver | table.raw
-        due = table.name not in built or table.name in late or reads & changed
-        if not due and not table.gold & changed:
+        if states[table.name] == BUILT and not (reads | table.gold) & changed:
             continue
         key = dg.AssetKey([gold_name(org.name), table.name])
         failed: dict[str, SfAssetsError] = {}

@@ -27,8 +27,8 @@ FRESH_TAG = "sf_assets/fresh"
 """Tag of runs that read nothing, and say of idle assets that they are up to date."""
 
 FAILS = "fails"
-"""Name of the fact, in an observation of a raw asset, that tells why a tick could not read it, of
-which a run has been red before."""
+"""Name of the fact, in an observation of an asset, that tells why a tick could not read or merge
+it, of which a run has been red before."""
 
 LEFT = "left to another run"
 """Name of the fact that tells who is at work on the object."""
@@ -85,18 +85,8 @@ class Group:
 
     def checks(self, slugs: Iterable[str]) -> list[dg.AssetCheckKey]:
         """Checks that a run answers which loads objects: all but those that ask the org."""
-        return [
-            key
-            for slug in slugs
-            for key in (
-                *self.raw_checks([slug]),
-                *(dg.AssetCheckKey(self.silver_key(slug), name) for name in SILVER_CHECKS),
-                *(
-                    dg.AssetCheckKey(self.silver_key(slug), check.name)
-                    for check in self.specs[slug].expectations
-                ),
-            )
-        ]
+        slugs = list(slugs)
+        return self.raw_checks(slugs) + self.silver_checks(slugs)
 
     def every_check(self, slugs: Iterable[str]) -> list[dg.AssetCheckKey]:
         """All checks of objects."""
@@ -107,6 +97,14 @@ class Group:
     def raw_checks(self, slugs: Iterable[str]) -> list[dg.AssetCheckKey]:
         """Checks of the raw assets of objects."""
         return [dg.AssetCheckKey(self.raw_key(slug), name) for slug in slugs for name in RAW_CHECKS]
+
+    def silver_checks(self, slugs: Iterable[str]) -> list[dg.AssetCheckKey]:
+        """Checks of the silver assets of objects, but for those that ask the org."""
+        return [
+            dg.AssetCheckKey(self.silver_key(slug), name)
+            for slug in slugs
+            for name in (*SILVER_CHECKS, *(check.name for check in self.specs[slug].expectations))
+        ]
 
 
 def group_objects(catalog: Catalog) -> list[Group]:

@@ -11,7 +11,9 @@ from sf_assets import errors
 from sf_assets.assets.carried import ASKED
 from sf_assets.assets.gold import LEFT_OUT
 from sf_assets.assets.objects import FAILS, LEFT, WAITS
+from sf_assets.assets.quality import UNASKED, UNASKED_OF
 from sf_assets.definitions import defs
+from sf_assets.quality import spelt_score
 from sf_assets.stopping import check
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -36,6 +38,19 @@ class Report:
     waiting: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def quality(self) -> Iterator[str]:
+        """The score of each org, with all that it does not count and that is not all right."""
+        for (layer, name), facts in self.materialized.items():
+            if not layer.startswith("ops") or name != "quality" or "score" not in facts:
+                continue
+            told = f"{spelt_score(facts['score'])} of 100; to fix: {facts['to fix']}"
+            if UNASKED in facts:
+                told += f"; never asked: {facts[UNASKED]} checks of {facts[UNASKED_OF]}"
+            raw = f"raw{layer.removeprefix('ops')}/"
+            bad = [c for c in self.checks if not c["passed"] and c["asset"].startswith(raw)]
+            yield f"{told}; not passed of raw: {len(bad)}" if bad else told
 
     def add_check(self, evaluation: dg.AssetCheckEvaluation) -> None:
         """Add an outcome, in the place of an earlier one of the same check."""

@@ -1,7 +1,7 @@
 """What the objects' step does: plan, extract, load, check; an object that fails fails alone."""
 
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ from sf_assets.errors import (
 )
 from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.failures import Work, alone
-from sf_assets.pipeline.aside import ORG, note
+from sf_assets.pipeline.aside import ORG, What, note
 from sf_assets.pipeline.checks import Finding, check_raw, check_silver
 from sf_assets.pipeline.derived import plan_derived
 from sf_assets.pipeline.estimate import Estimate
@@ -94,6 +94,8 @@ class _Step:
         self._idle = FRESH_TAG in context.run.tags
         self._told: set[str] = set()  # failures that an earlier run has told
         self._held: set[str] = set()  # objects whose silver waits for the warehouse
+        self._merged: set[str] = set()
+        self._unmerged: dict[str, SfAssetsError] = {}
 
     def carry_out(self) -> Events:
         """All that the run is for."""
@@ -143,13 +145,26 @@ class _Step:
 
     def note_failures(self) -> None:
         """Keep which objects fail, for the ticks to come; say so where that is not news."""
-        failed = {s: e for s, e in self.errors.items() if s == ORG or s in self._group.specs}
-        well = set() if self._derived else self.raw - failed.keys() - self.waiting.keys()
+        objects = self._group.specs.keys() | {ORG}
+        unread = {s: self.errors[s] for s in self.errors.keys() & objects - self._unmerged.keys()}
+        waits = self.waiting.keys() - self._held
+        read = set() if self._derived else self.raw - unread.keys() - waits
         with suppress(SfAssetsError):  # there may be no storage to note it in
-            new = note(self._lake, failed if self._tick else {}, well, datetime.now(UTC))
-            self._told = failed.keys() - new if self._tick else set()
-        for slug in sorted(self._told - {ORG}):
-            self._observe(self._group.raw_key(slug), FAILS, failed[slug])
+            self._note(What.READING, unread, read, self._group.raw_key)
+            self._note(What.MERGING, self._unmerged, self._merged, self._group.silver_key)
+
+    def _note(
+        self,
+        what: What,
+        failed: Mapping[str, SfAssetsError],
+        well: Collection[str],
+        key: Callable[[str], dg.AssetKey],
+    ) -> None:
+        new = note(self._lake, what, failed if self._tick else {}, well, datetime.now(UTC))
+        told = failed.keys() - new if self._tick else set()
+        for slug in sorted(told - {ORG}):
+            self._observe(key(slug), FAILS, failed[slug])
+        self._told |= told
 
     def _carry_out(self, plan: Plan) -> Events:
         unknown: dict[str, SfAssetsError] = {}
@@ -211,16 +226,20 @@ class _Step:
                 yield from self._load(slug)
 
     def _load(self, slug: str) -> Events:
-        with alone(Work.LOAD, slug, self.errors):
+        key, failed = self._group.silver_key(slug), dict[str, SfAssetsError]()
+        with alone(Work.LOAD, slug, failed):
             loaded = load(self._org, self._lake, slug)
             if loaded.slices or not (self._tick or self._derived):
                 self._touched.add(slug)
-                key = self._group.silver_key(slug)
                 yield dg.MaterializeResult(asset_key=key, metadata=_silver_metadata(key, loaded))
-        if isinstance(error := self.errors.get(slug), WarehouseLockedError):
-            del self.errors[slug]
+        error = failed.get(slug)
+        if isinstance(error, WarehouseLockedError):
             self._held.add(slug)
-            self._wait(self._group.silver_key(slug), error)
+            self._wait(key, error)
+        elif error:
+            self._unmerged[slug] = self.errors.setdefault(slug, error)
+        else:
+            self._merged.add(slug)
 
     def record_failures(self) -> None:
         """Write into the sync log what failed."""

@@ -19,7 +19,6 @@ from sf_assets.cli.output import (
     show_budget,
     watching,
 )
-from sf_assets.quality import spelt_score
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -167,10 +166,8 @@ def _tell(report: Any) -> None:
     if layers["gold"]:
         built = [(name, facts.get("dagster/row_count")) for name, facts in layers["gold"].items()]
         show("Gold", ("table", "rows"), built)
-    for facts in layers["ops"].values():
-        if "score" in facts:
-            score = spelt_score(facts["score"])
-            messages.print(f"quality {score} of 100; to fix: {facts['to fix']}")
+    for score in report.quality:
+        messages.print(f"quality {score}", markup=False, soft_wrap=True)
     _tell_checks(report)
     if not (report.materialized or report.errors or report.waiting or report.left):
         messages.print("nothing has changed; all objects are covered")

@@ -116,8 +116,12 @@ def _compared(
     from sf_assets.pipeline.load import load
     from sf_assets.pipeline.reconcile import reconcile as compare
     from sf_assets.pipeline.repair import Repair
+    from sf_assets.pipeline.tick import left_out
 
     specs = org.catalog.select(objects)
+    for slug, why in ({} if objects else left_out(org, {spec.slug for spec in specs})).items():
+        specs = [spec for spec in specs if spec.slug != slug]
+        messages.print(f"{slug} is left out: {why}", markup=False, soft_wrap=True)
     if not repair:
         yield from compare(org, specs, everything=everything)
         return

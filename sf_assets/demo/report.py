@@ -10,7 +10,6 @@ from sf_assets.cli.output import show
 from sf_assets.demo.home import HOME, ROOT
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.reconcile import reconcile
-from sf_assets.quality import spelt_score
 from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.duckdb import quoted
 
@@ -72,9 +71,8 @@ def _checks(report: Report) -> bool:
     for check in bad:
         facts = ", ".join(f"{n}: {value}" for n, value in check["facts"].items() if n != "sql")
         click.echo(f"  {check['severity'].lower()}: {check['asset']} {check['check']}: {facts}")
-    quality = report.materialized.get(("ops", "quality"), {})
-    score = spelt_score(quality.get("score", 0))
-    click.echo(f"Quality: {score} of 100; to fix: {quality.get('to fix', 0)}, see ops.to_fix")
+    for score in report.quality:
+        click.echo(f"Quality: {score} (see ops.to_fix)")
     return not any(check["severity"] == "ERROR" for check in bad)
 
 

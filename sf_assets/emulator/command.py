@@ -17,8 +17,8 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 _ANY = click.Path(path_type=Path, exists=True)
 _DEFAULTS = Settings()
 _USER = Credentials()
-_BETTER_SET = "Better in the environment: options show in the list of processes."
 _TOLD_TO_STOP = 130
+_SECRETS = ("password", "security_token", "client_secret")
 _LOGIN = "SALESFORCE_LOGIN_URL="
 _OURS = "# made by=sf-assets emulator, which writes this file anew at every start\n"
 """The first line of a file of ours. The `=` keeps readers content that split every line at it."""
@@ -30,19 +30,6 @@ def _rows(_context: click.Context, _option: click.Parameter, values: tuple[str, 
     if not all(name and count.isdecimal() for name, _, count in pairs):
         raise click.BadParameter("must look like Opportunity=100000")
     return {name: int(count) for name, _, count in pairs}
-
-
-def _secret(name: str, default: str) -> Callable[[Command], Command]:
-    """An option that may stand in the environment, too."""
-    variable = f"EMULATOR_{name.upper().replace('-', '_')}"
-    return click.option(
-        f"--{name}",
-        envvar=variable,
-        default=default,
-        show_default=True,
-        show_envvar=True,
-        help=_BETTER_SET,
-    )
 
 
 @click.command("emulator")
@@ -122,10 +109,7 @@ def _secret(name: str, default: str) -> Callable[[Command], Command]:
     help="How far back /updated and /deleted reach.",
 )
 @click.option("--username", default=_USER.username, show_default=True)
-@_secret("password", _USER.password)
-@_secret("security-token", _USER.security_token)
 @click.option("--client-id", default=_USER.client_id, show_default=True)
-@_secret("client-secret", _USER.client_secret)
 @click.option("--jwt-key", type=_ANY, help="PEM of the certificate that JWT logins must match.")
 @click.option(
     "--clock-skew", default=0.0, metavar="SECONDS", help="How far the org's clock is off."
@@ -136,7 +120,8 @@ def emulator_command(env_file: Path | None, clock_skew: float, **options: Any) -
     """Run a Salesforce org on this machine.
 
     Prints its address and the credentials as environment variables, then serves until it is
-    interrupted.
+    interrupted. Other secrets than the usual ones come from EMULATOR_PASSWORD,
+    EMULATOR_SECURITY_TOKEN and EMULATOR_CLIENT_SECRET: options would show in the list of processes.
     """
     import signal
     import threading
@@ -224,9 +209,11 @@ def _public_key(path: Path) -> str:
 def _settings(options: dict[str, Any]) -> Settings:
     """Take the options that say how the org behaves out of the others."""
     key = options.pop("jwt_key")
-    names = ("username", "password", "security_token", "client_id", "client_secret")
+    secrets = {name: os.environ.get(f"EMULATOR_{name.upper()}") for name in _SECRETS}
     credentials = Credentials(
-        **{name: options.pop(name) for name in names},
+        username=options.pop("username"),
+        client_id=options.pop("client_id"),
+        **{name: secret for name, secret in secrets.items() if secret},
         jwt_key=_public_key(key) if key else None,
     )
     behaviour = (

@@ -1,12 +1,14 @@
 """What keeps failing is set aside: tried again after pauses that grow for as long as it fails.
 
-An object that fails has a note in the storage, `<org id>/aside/<object>.json`, until it is well
-again; so has the org itself while it cannot be reached. The scheduled ticks tell of a failure once,
-when it is new, and leave the object alone until its next try is due.
+An object that fails has a note in the storage, `<org id>/aside/<what fails>/<object>.json`, until
+it is well again; so has the org itself while it cannot be reached. The scheduled ticks tell of a
+failure once, when it is new, and leave alone what fails, and nothing else, until its next try is
+due.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
@@ -20,6 +22,15 @@ SHORTEST = timedelta(minutes=5)
 """Pauses below the interval of ticks are none: what fails in passing is tried at each tick."""
 
 LONGEST = timedelta(hours=6)
+
+
+class What(StrEnum):
+    """What of an object fails."""
+
+    READING = "raw"
+    MERGING = "silver"
+    BEING = "absent"
+    """The packaged catalogue names it, and the org does not have it: nothing is wrong."""
 
 
 class Aside(BaseModel):
@@ -49,10 +60,10 @@ class Aside(BaseModel):
         return f"set aside until {until}, fails since {self.since:%Y-%m-%d %H:%M}: {self.error}"
 
 
-def kept(lake: Lake) -> dict[str, Aside]:
-    """What fails, by lower-cased object name; a note that cannot be read is none."""
+def kept(lake: Lake, what: What) -> dict[str, Aside]:
+    """Objects of which this fails, by lower-cased name; a note that cannot be read is none."""
     found = {}
-    for entry in lake.store.list(_folder(lake)):
+    for entry in lake.store.list(_folder(lake, what)):
         try:
             note = Aside.model_validate_json(lake.store.get(entry.path))
         except (FileNotFoundError, ValidationError):
@@ -62,31 +73,29 @@ def kept(lake: Lake) -> dict[str, Aside]:
 
 
 def note(
-    lake: Lake, failed: Mapping[str, SfAssetsError], well: Iterable[str], now: datetime
+    lake: Lake, what: What, failed: Mapping[str, SfAssetsError], well: Iterable[str], now: datetime
 ) -> set[str]:
     """Note what failed, and forget of what is well that it ever did.
 
     Args:
         lake: The raw layer.
+        what: What was done.
         failed: By lower-cased object name.
-        well: Objects that have been read and loaded.
+        well: Objects for which it was done.
         now: Our present.
 
     Returns:
         What fails for the first time since it was well.
     """
-    before = kept(lake)
+    before = kept(lake, what)
     for slug, error in failed.items():
         since = before[slug].since if slug in before else now
         text = Aside(since=since, tried=now, error=str(error)).model_dump_json()
-        lake.store.put(_path(lake, slug), text.encode())
-    lake.store.delete(_path(lake, slug) for slug in before.keys() & set(well) - failed.keys())
+        lake.store.put(f"{_folder(lake, what)}/{slug}.json", text.encode())
+    healed = before.keys() & set(well) - failed.keys()
+    lake.store.delete(f"{_folder(lake, what)}/{slug}.json" for slug in healed)
     return failed.keys() - before.keys()
 
 
-def _path(lake: Lake, slug: str) -> str:
-    return f"{_folder(lake)}/{slug}.json"
-
-
-def _folder(lake: Lake) -> str:
-    return f"{lake.org_id}/aside"
+def _folder(lake: Lake, what: What) -> str:
+    return f"{lake.org_id}/aside/{what}"

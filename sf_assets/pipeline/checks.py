@@ -9,7 +9,7 @@ from sf_assets.errors import SfAssetsError
 from sf_assets.expectations import RAW_CHECKS, SILVER_CHECKS
 from sf_assets.failures import Work, alone
 from sf_assets.pipeline import aside
-from sf_assets.pipeline.aside import Aside
+from sf_assets.pipeline.aside import Aside, What
 from sf_assets.pipeline.describes import KeptDescribes
 from sf_assets.pipeline.org import Org
 from sf_assets.storage.lake import Lake
@@ -75,7 +75,7 @@ def check_raw(
         names: Which checks.
     """
     found = lake.inventory()
-    failing = aside.kept(lake)
+    failing = aside.kept(lake, What.READING)
     for slug in slugs:
         with alone(Work.CHECK_RAW, slug, failures):
             refs, covered = found.refs.get(slug, []), found.coverage.get(slug, Coverage())

@@ -1,5 +1,6 @@
 """The declared checks of silver, and what its checks come to: scores, and what to fix."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -180,6 +181,19 @@ def score(org: Org, lake: Lake) -> list[scores.Score]:
     now = datetime.now(UTC)
     with org.writing(lake.org_id) as connection, transaction(connection):
         return scores.score(connection, lake.org_id, now, _remedies(org.catalog))
+
+
+def unasked(org: Org, lake: Lake) -> Counter[str]:
+    """How many checks of silver were never asked, by lower-cased object; no score counts them.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    wanted = {check for check in _remedies(org.catalog) if check[1] not in ORG_CHECKS}
+    if org.warehouse.path.exists():
+        with org.warehouse.connect(read_only=True) as connection:
+            wanted -= scores.asked(connection, lake.org_id)
+    return Counter(slug for slug, _ in wanted)
 
 
 def _blocking(catalog: Catalog) -> set[tuple[str, str]]:

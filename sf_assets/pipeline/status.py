@@ -10,19 +10,22 @@ import duckdb
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import SfAssetsError
 from sf_assets.failures import Work, alone
-from sf_assets.pipeline import aside
+from sf_assets.pipeline.aside import ORG, What, kept
 from sf_assets.pipeline.gold import tables_there
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.pace import present_interval
 from sf_assets.pipeline.quality import late_tables
 from sf_assets.pipeline.told import keep_told
 from sf_assets.salesforce.budget import Standing
-from sf_assets.storage.lake import Inventory
+from sf_assets.storage.lake import Inventory, Lake
 from sf_assets.warehouse.builds import built, merged
 from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.gold import GoldTable
 from sf_assets.warehouse.merge import merged_slices
 from sf_assets.windows import BEGIN, Coverage
+
+BUILT = "built"
+"""State of a gold table that there is nothing to do for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ class ObjectStatus:
         slices: Slices in raw.
         unmerged: Those that silver has not taken up.
         rows: Live rows of silver; None when there is no table.
-        failing: Since when and why it cannot be read, and when that is tried again; else None.
+        failing: Since when and why it cannot be read, or merged, and when that is tried again; or
+            why it is left out; else None.
         error: Why it cannot be said; None when it can.
     """
 
@@ -76,7 +80,7 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
     """
     lake = org.kept_lake
     inventory = lake.inventory()
-    failing = aside.kept(lake)
+    failing = _failing(lake)
     found: list[ObjectStatus] = []
     failed: dict[str, SfAssetsError] = {}
     there = org.warehouse.path.exists()
@@ -84,11 +88,20 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
         for spec in specs:
             with alone(Work.STATUS, spec.slug, failed):
                 one = _status(org, inventory, spec.slug, connection)
-                fault = failing.get(spec.slug) or failing.get(aside.ORG)
-                found.append(replace(one, failing=str(fault)) if fault else one)
+                found.append(replace(one, failing=failing.get(spec.slug) or failing.get(ORG)))
             if error := failed.get(spec.slug):
                 found.append(ObjectStatus(spec.slug, error=error))
     return found
+
+
+def _failing(lake: Lake) -> dict[str, str]:
+    """What there is to say of objects that fail, and of the org, by lower-cased name."""
+    unread, unmerged, absent = (kept(lake, w) for w in (What.READING, What.MERGING, What.BEING))
+    return (
+        {slug: f"left out: {note.error}" for slug, note in absent.items()}
+        | {slug: f"silver is {note}" for slug, note in unmerged.items()}
+        | {slug: str(note) for slug, note in unread.items()}
+    )
 
 
 def _status(
@@ -137,7 +150,7 @@ def gold_status(org: Org, tables: Sequence[GoldTable]) -> list[GoldStatus]:
         elif at is None:
             state = "not built"
         else:
-            state = "due" if table.name not in as_written or max(news, default=at) > at else "built"
+            state = "due" if table.name not in as_written or max(news, default=at) > at else BUILT
         told.append(GoldStatus(table.name, state, at, rows))
     return told
 

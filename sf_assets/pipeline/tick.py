@@ -1,19 +1,20 @@
 """Which objects a tick has work for; the others are recorded as covered."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sf_assets.catalog import ObjectSpec
-from sf_assets.errors import WarehouseError
+from sf_assets.errors import ConfigError, ObjectUnavailableError, SfAssetsError, WarehouseError
 from sf_assets.pipeline import aside
-from sf_assets.pipeline.aside import Aside
+from sf_assets.pipeline.aside import Aside, What
 from sf_assets.pipeline.estimate import fitting
 from sf_assets.pipeline.load import behind
-from sf_assets.pipeline.org import load_org
-from sf_assets.pipeline.plan import plan_tick
+from sf_assets.pipeline.org import Org, load_org
+from sf_assets.pipeline.plan import Plan, plan_tick
 from sf_assets.pipeline.told import keep_told
+from sf_assets.storage.lake import Lake
 
 log = logging.getLogger(__name__)
 
@@ -23,13 +24,18 @@ class Due:
     """What a tick has to do.
 
     Attributes:
-        slugs: Objects to run for: those that changed, those that fail, and those whose silver lags
-            behind raw. Not those of which the budget carries nothing now.
-        aside: Objects that keep failing, and are not tried before their time.
+        raw: Objects to read: those that changed, and those that fail. Not those of which the budget
+            carries nothing now.
+        silver: Objects to merge: the same, and those whose silver lags behind raw.
+        aside: Why objects are not read, or not merged, before the time of their next try.
+        absent: Objects that the packaged catalogue names and the org does not have, and what it
+            says of them.
     """
 
-    slugs: list[str]
-    aside: dict[str, Aside]
+    raw: list[str]
+    silver: list[str]
+    aside: dict[str, str]
+    absent: dict[str, str]
 
 
 def due(org_name: str, specs: Iterable[ObjectSpec], *, anyway: bool = False) -> Due:
@@ -46,26 +52,73 @@ def due(org_name: str, specs: Iterable[ObjectSpec], *, anyway: bool = False) -> 
     """
     org = load_org(org_name)
     now = datetime.now(UTC)
-    failing = aside.kept(org.lake)
-    late = {slug for slug, note in failing.items() if not anyway and note.next_try > now}
-    specs = list(specs)
-    left = {spec.slug: failing[spec.slug] for spec in specs if spec.slug in late}
-    specs = [spec for spec in specs if spec.slug not in left]
+    slugs = {spec.slug: spec for spec in specs}
+    left = {what: {} if anyway else _left(org.lake, what, slugs, now) for what in What}
+    unread = set(left[What.READING])
+    if org.catalog.is_packaged:
+        unread |= left[What.BEING].keys()
+    asked_of = {slug: spec for slug, spec in slugs.items() if slug not in unread}
     try:
-        plan = plan_tick(org, specs)
+        plan = plan_tick(org, asked_of.values())
     finally:
         keep_told(org.lake, org.client.budget)
     org.lake.proofs.add(plan.idle, plan.deletions.none, org.now())
+    absent = {} if anyway else _absent(org, plan)
     ready = {slug for slug, orders in fitting(org.client.budget, plan.orders).items() if orders}
     waiting = plan.orders.keys() - ready
-    asked = plan.failed.keys() | ready | plan.deletions.slugs
+    raw = (plan.failed.keys() | ready | plan.deletions.slugs) - absent.keys()
     try:
-        asked |= behind(org, org.lake)
-        idle = {spec.slug for spec in specs} - asked - waiting
+        lagging = behind(org, org.lake)
+        aside.note(org.lake, What.MERGING, {}, slugs.keys() - lagging, now)
+        idle = asked_of.keys() - raw - waiting - absent.keys()
     except WarehouseError as error:  # the warehouse is busy; the next tick will ask again
         log.debug("silver was not looked at: %s", error)
-        idle = set()
-    aside.note(org.lake, {}, idle | {aside.ORG}, now)
-    if waiting and not asked:
+        lagging, idle = set(), set()
+    aside.note(org.lake, What.READING, {}, idle | {aside.ORG}, now)
+    aside.note(org.lake, What.BEING, absent, asked_of, now)
+    silver = (raw | lagging) - left[What.MERGING].keys()
+    if waiting and not raw | silver & slugs.keys():
         raise org.client.budget.refusal(f"the query for {', '.join(sorted(waiting))}")
-    return Due([spec.slug for spec in specs if spec.slug in asked], left)
+    told = {slug: f"silver is {note}" for slug, note in left[What.MERGING].items()}
+    return Due(
+        raw=[slug for slug in slugs if slug in raw],
+        silver=[slug for slug in slugs if slug in silver],
+        aside=told | {slug: str(note) for slug, note in left[What.READING].items()},
+        absent=left_out(org, slugs),
+    )
+
+
+def left_out(org: Org, slugs: Container[str]) -> dict[str, str]:
+    """Objects of the packaged catalogue that the org did not have when it was asked last, and why.
+
+    Raises:
+        StorageError: The storage cannot be read.
+    """
+    if not org.catalog.is_packaged:
+        return {}
+    try:
+        kept = aside.kept(org.kept_lake, What.BEING).items()
+    except ConfigError:  # nothing was ever read
+        return {}
+    return {slug: note.error for slug, note in kept if slug in slugs}
+
+
+def _left(lake: Lake, what: What, slugs: Container[str], now: datetime) -> dict[str, Aside]:
+    """Those of the objects whose next try is not due yet."""
+    kept = aside.kept(lake, what).items()
+    return {slug: note for slug, note in kept if slug in slugs and note.next_try > now}
+
+
+def _absent(org: Org, plan: Plan) -> dict[str, SfAssetsError]:
+    """Objects that the org does not have, where the packaged catalogue alone asks for them.
+
+    What was ever read is missed.
+    """
+    if not org.catalog.is_packaged:
+        return {}
+    read = org.lake.refs()
+    return {
+        slug: error
+        for slug, error in plan.failed.items()
+        if isinstance(error, ObjectUnavailableError) and slug not in read
+    }

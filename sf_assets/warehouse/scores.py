@@ -93,6 +93,12 @@ def not_passed(
     return set(checks) - set(_ask(connection, query, [org_id]))
 
 
+def asked(connection: duckdb.DuckDBPyConnection, org_id: str) -> set[tuple[str, str]]:
+    """All checks that were ever asked."""
+    query = 'SELECT DISTINCT object, "check" FROM ops.quality WHERE org_id = ?'
+    return set(_ask(connection, query, [org_id]))
+
+
 def late_tables(connection: duckdb.DuckDBPyConnection, org_id: str) -> set[str]:
     """Gold tables that were due and not built."""
     return {

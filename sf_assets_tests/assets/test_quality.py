@@ -94,6 +94,34 @@ def shop(own_workspace: Workspace, living_org: Emulator, monkeypatch: pytest.Mon
     return Shop(own_workspace, living_org)
 
 
+def test_a_score_says_what_it_does_not_count(shop: Shop) -> None:
+    shop.declare()
+    shop.org.admin.hide_object("Lead")
+    report = shop.refresh().report
+    (told,) = report.quality
+    assert f"never asked: {len(SILVER_CHECKS)} checks of lead; not passed of raw: 3" in told
+    shop.org.admin.show_object("Lead")
+    assert list(shop.refresh().report.quality) == [told.partition("; never")[0]]
+
+
+def test_gold_that_a_killed_run_did_not_build_is_built_by_an_idle_one(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.declare()
+    shop.refresh()
+    before = shop.gold("accounts")
+    assert before is not None
+    shop.account(Name="new")
+    with monkeypatch.context() as killed:
+        killed.setattr(commands, "_build_on_silver", lambda *_: None)
+        assert ("silver", "account") in shop.refresh().report.materialized
+    assert shop.gold("accounts") == before
+    runner = shop.refresh()
+    assert [key for key in runner.report.materialized if key[0] != "ops"] == [("gold", "accounts")]
+    assert shop.gold("accounts") == before + 1
+    assert not shop.refresh().report.materialized, "there is nothing to do any more"
+
+
 def tick(instance: dg.DagsterInstance, *names: str) -> dg.ExecuteInProcessResult:
     keys = [dg.AssetKey([layer, name]) for layer in ("raw", "silver") for name in names]
     return run_assets(instance, keys, TODAY, {TICK_TAG: "true"})

@@ -19,8 +19,10 @@ from sf_assets.assets.running import Runner
 from sf_assets.catalog import load_catalog
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
+from sf_assets.errors import WarehouseError
 from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.pipeline.aside import Aside
+from sf_assets.pipeline.load import load
 from sf_assets.pipeline.status import status
 from sf_assets.salesforce.session import OrgSession
 from sf_assets_tests.assets.shared import run_checks
@@ -178,7 +180,7 @@ def test_a_check_costs_what_it_asks_about(screen: Screen, sent: Counter[str]) ->
 
 def age_notes(workspace: Workspace, hours: float) -> None:
     """As if what fails had been failing for hours, and had just been tried."""
-    for path in (workspace.folder / "lake").rglob("aside/*.json"):
+    for path in (workspace.folder / "lake").rglob("aside/*/*.json"):
         note = Aside.model_validate_json(path.read_text())
         since = note.since - timedelta(hours=hours)
         path.write_text(note.model_copy(update={"since": since}).model_dump_json())
@@ -226,9 +228,51 @@ def test_an_object_that_keeps_failing_is_set_aside_and_told_once(
         named = Runner(instance)
         commands.refresh(named, catalog, ["Lead"])
         assert named.report.errors == {}, "what is named is tried now"
-    assert not list((screen.workspace.folder / "lake").rglob("aside/*.json"))
+    assert not list((screen.workspace.folder / "lake").rglob("aside/*/*.json"))
     run_checks(screen.instance, ("raw/lead", "freshness"))
     assert screen.check("raw/lead", "freshness").status == PASSED
+
+
+def test_silver_that_keeps_failing_keeps_no_object_from_being_read(
+    screen: Screen, living_org: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(org: Any, lake: Any, slug: str) -> Any:
+        if slug == "lead":
+            raise WarehouseError("no")
+        return load(org, lake, slug)
+
+    def change() -> None:
+        for name in ("Account", "Lead"):
+            values = {"Name": "new"} if name == "Account" else {"LastName": "n", "Company": "c"}
+            living_org.org.records.insert(name, values)
+        living_org.advance(2)
+
+    screen.tick()
+    monkeypatch.setattr("sf_assets.assets.work.load", refuse)
+    change()
+    (first,) = screen.tick()
+    assert not first.success, "it is news"
+    age_notes(screen.workspace, hours=2)
+    assert not screen.ask(TICK).run_requests, "all is read, and the merge is set aside"
+    change()
+    (request,) = screen.ask(TICK).run_requests
+    keys = {key.to_user_string() for key in request.asset_selection}
+    assert keys == {"raw/account", "silver/account", "raw/lead"}
+    (second,) = screen.tick()
+    assert second.success
+    assert screen.check("raw/lead", "freshness").status == PASSED
+    home = screen.workspace.org()
+    (_, lead) = status(home, home.catalog.select([]))
+    assert "silver is set aside until" in str(lead.failing)
+    assert lead.unmerged == 2
+    monkeypatch.undo()
+    for name, value in screen.workspace.env.items():
+        monkeypatch.setenv(name, value)
+    age_notes(screen.workspace, hours=-2)  # its next try is due
+    (third,) = screen.tick()
+    events = third.get_asset_materialization_events()
+    assert {e.asset_key.to_user_string() for e in events if e.asset_key} == {"silver/lead"}
+    assert not list((screen.workspace.folder / "lake").rglob("aside/*/*.json"))
 
 
 @pytest.mark.parametrize(

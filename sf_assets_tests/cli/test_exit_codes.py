@@ -45,3 +45,25 @@ def test_an_object_that_another_run_is_at_work_on_is_left_to_it(
     assert workspace.rows("SELECT count(*) > 0 FROM silver.lead") == [(True,)]
     assert insisting.code == 1
     assert list(insisting.document["left"]) == ["account"]
+
+
+def test_an_object_that_the_org_does_not_have_fails_only_those_who_named_it(
+    shell: Shell, workspace: Workspace
+) -> None:
+    workspace.catalogue(dict.fromkeys(["Account", "Nope__c"]))
+    path = workspace.folder / "catalog.yaml"
+    packaged = f"import pathlib, sf_assets.catalog as c; c.PACKAGED = pathlib.Path({str(path)!r})"
+    for _ in range(2):
+        outcome = shell("refresh", env=workspace.env, first=packaged)
+        assert outcome.code == 0, outcome.err
+        assert "nope__c is left out: " in outcome.err
+    (org,) = shell("status", "--json", env=workspace.env).document["orgs"]
+    assert "left out" in org["objects"][1]["failing"]
+    day = ("--from", "2026-11-01", "--to", "2026-11-02")
+    for command in (("reconcile",), ("backfill", *day)):
+        outcome = shell(*command, env=workspace.env, first=packaged)
+        assert (outcome.code, "nope__c is left out: " in outcome.err) == (0, True), outcome
+    named = shell("refresh", "--object", "Nope__c", "--json", env=workspace.env, first=packaged)
+    assert (named.code, list(named.document["errors"])) == (1, ["nope__c"])
+    owned = shell("refresh", "--json", env=workspace.env)
+    assert (owned.code, list(owned.document["errors"])) == (1, ["nope__c"])

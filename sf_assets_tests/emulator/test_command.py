@@ -49,8 +49,18 @@ def login(environment: dict[str, str]) -> requests.Session:
     return session
 
 
-def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    process, environment, seconds = start(tmp_path, "--password", "other", "--clock-skew", "3600")
+def test_no_option_takes_a_secret() -> None:
+    names = {option.name for option in emulator_command.params}
+    assert not names & {"password", "security_token", "client_secret"}
+    for name in ("EMULATOR_PASSWORD", "EMULATOR_SECURITY_TOKEN", "EMULATOR_CLIENT_SECRET"):
+        assert name in str(emulator_command.help)
+
+
+def test_it_serves_until_it_is_told_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMULATOR_PASSWORD", "other")
+    process, environment, seconds = start(tmp_path, "--clock-skew", "3600")
     # Generous, because the tests share the machine; alone it takes a second and a half.
     assert seconds < 15
     assert environment["SALESFORCE_PASSWORD"] == "other"
