@@ -53,18 +53,20 @@ RAISED: dict[str, Callable[[], object]] = {
 def test_any_error_of_an_objects_work_is_named_and_quotes_nothing(
     kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Whatever the work is, each kind of error is met in it."""
     caplog.set_level("DEBUG")
-    failures: dict[str, SfAssetsError] = {}
-    with alone(Work.PLAN, "account", failures):
-        RAISED[kind]()
-    with pytest.raises(UnforeseenError) as raised, named(Work.PLAN, "account"):
-        RAISED[kind]()
-    for error in (failures["account"], raised.value):
-        assert str(error).startswith("planning account failed: ")
-        assert kind in str(error)
-        assert SECRET not in str(error)
-    assert raised.value.__cause__ is None
-    assert raised.value.__suppress_context__
+    for work in Work:
+        failures: dict[str, SfAssetsError] = {}
+        with alone(work, "account", failures):
+            RAISED[kind]()
+        with pytest.raises(UnforeseenError) as raised, named(work, "account"):
+            RAISED[kind]()
+        for error in (failures["account"], raised.value):
+            assert str(error).startswith(f"{work} account failed: ")
+            assert kind in str(error)
+            assert SECRET not in str(error)
+        assert raised.value.__cause__ is None
+        assert raised.value.__suppress_context__
     assert SECRET not in caplog.text.replace(f"'{SECRET}'", "")  # the source's own line quotes it
 
 

@@ -7,7 +7,13 @@ from functools import partial
 
 from sf_assets.catalog import ObjectSpec
 from sf_assets.describe import FieldInfo, Loss, ObjectInfo
-from sf_assets.errors import ConfigError, ObjectUnavailableError, SfAssetsError, StorageError
+from sf_assets.errors import (
+    ConfigError,
+    ObjectUnavailableError,
+    SalesforceError,
+    SfAssetsError,
+    StorageError,
+)
 from sf_assets.failures import Work, alone
 from sf_assets.naming import Names, folded, same_name
 from sf_assets.pipeline.org import Org
@@ -345,7 +351,7 @@ def _ask(org: Org, names: Collection[str], *, anew: bool) -> dict[str, ObjectInf
         answers |= org.lake.describes.keep(now, kept, there, lambda _, info: info)
         stale -= there
     told = {
-        name.lower(): answer
+        name.lower(): _whole(answer)
         for name, answer in org.client.rest.describe([slugs[slug] for slug in sorted(stale)])
     }
     failed: dict[str, SfAssetsError] = {}
@@ -363,6 +369,16 @@ def _ask(org: Org, names: Collection[str], *, anew: bool) -> dict[str, ObjectInf
             else:
                 answers[slug] = _explained(org, slugs[slug], answer)
     return answers | failed
+
+
+def _whole(answer: ObjectInfo | SalesforceError) -> ObjectInfo | SalesforceError:
+    """The same answer, if it can be all: it would be kept, and what it lacks be taken for gone."""
+    if isinstance(answer, ObjectInfo) and answer.queryable and not answer.field("Id"):
+        return SalesforceError(
+            f"the describe of {answer.name} came without the field Id, so it is not all of it; "
+            "run again"
+        )
+    return answer
 
 
 def _is_fresh(kept: Kept, now: datetime) -> bool:

@@ -95,8 +95,14 @@ class PageSeen:
         self._hashes: list[_Hashes] = []
 
     def see(self, rows: pa.Table) -> None:
-        """Note rows of the page. A row without an Id is told by the checks of silver."""
-        ids = pl.Series(rows["Id"]).drop_nulls()
+        """Note rows of the page.
+
+        Raises:
+            PageBrokenError: One has no Id, so it is nobody's.
+        """
+        ids = pl.Series(rows["Id"])
+        if ids.has_nulls():
+            raise PageBrokenError("a result page holds a record without an Id")
         self._hashes.append(ids.hash(self._seed).to_numpy())
 
     def close(self) -> None:

@@ -37,8 +37,9 @@ def test_an_id_that_comes_twice_is_noticed_and_no_other(
             read(pages)
 
 
-def test_rows_without_an_id_are_not_the_same_record() -> None:
-    read([[[None, None]], [[None]]])
+def test_a_row_without_an_id_is_no_record() -> None:
+    with pytest.raises(PageBrokenError, match="without an Id"):
+        read([[["a"], [None]]])
 
 
 def test_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
