@@ -1,8 +1,9 @@
 """Crashes: killed at any moment and run again, every table equals the org.
 
 `python -m bench.crash [KILLS] [SEED]`, or `make bench-crash`. An org lives on while the steps that
-read it are killed with SIGKILL at random moments. After each kill the step is run again to its end,
-and every field of every record is compared with the org's own store.
+read it are killed with SIGKILL at random moments. After each kill some of the newest records, which
+raw may hold by then and no table does, are deleted for good; the step is run again to its end, and
+every field of every record is compared with the org's own store.
 """
 
 import random
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.adversity import Adversity
 from bench.steps import KINDS, Steps
 from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.server import Emulator
@@ -61,6 +63,7 @@ def crashes(kills: int, seed: int, folder: Path) -> Iterator[Crash]:
         workspace.catalogue(dict.fromkeys(OBJECTS))
         # Late commits have a test of their own; here all that is stamped is there.
         life = Life(org.records, seed, 1.0, weights=OFFICE | UPHEAVAL, late=0.0)
+        adversity = Adversity(org, folder / "lake", dice, 0)
         lasts = dict.fromkeys(KINDS, 1.0)
         done = number = 0
         while done < kills:
@@ -72,7 +75,9 @@ def crashes(kills: int, seed: int, folder: Path) -> Iterator[Crash]:
             after = dice.uniform(_LEAST, 1.1 * lasts[step])
             killed = steps.run(step, workspace.env, after).get("signal") == 9
             done += killed
-            if not killed:
+            if killed:
+                adversity.purge("Contact")
+            else:
                 lasts[step] *= 0.9
             again = steps.run(step, workspace.env)
             if again.get("code") != 0:

@@ -5,7 +5,8 @@ ours), the lake, the warehouse, and the ticks of the first and the last day, TIC
 export of what changed, merge, status. In between, for each busy object and day, raw gets one slice
 with the versions that a day of five-minute ticks would have brought, written, merged and compacted
 by the code that ticks use; `ops` gets a row for each of those ticks; all other objects get their
-proofs, which are tidied.
+proofs, which are tidied. One busy object refuses aggregates, and one answer of each real tick has a
+wrong Date.
 """
 
 import sys
@@ -19,6 +20,7 @@ import polars as pl
 
 from bench.measure import Result, Stopwatch
 from sf_assets.emulator.clock import Clock
+from sf_assets.emulator.fault import Fault
 from sf_assets.emulator.metadata import standard_schema
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
@@ -93,6 +95,7 @@ class Year:
         self.busy = names[:busy]
         org.advance(60)
         self.workspace.tick()
+        org.org.restrictions.restrict(self.busy[0], aggregates=False)
 
     def ticks(self, count: int) -> Result:
         """Real ticks with something new in each busy object; medians of their times."""
@@ -102,6 +105,8 @@ class Year:
                 news = {"Name": f"at {self.org.clock.stamp()}"}
                 self.org.records.update(name, self.records[name], news)
             self.org.advance(PASSES.total_seconds())
+            assert self.org.faults
+            self.org.faults.add(Fault(path="/query", date_skew=86_400.0))
             org = self.workspace.org()
             watch = Stopwatch()
             done = list(execute(org, plan_tick(org, org.catalog.select([]))))
@@ -174,7 +179,7 @@ def measure(objects: int, busy: int, days: int, ticks: int, folder: Path) -> lis
     """The first day and the last."""
     names = [f"Custom_Object_{n:03d}__c" for n in range(1, objects + 1)]
     clock = Clock(datetime(2025, 11, 20, 9, tzinfo=UTC), frozen=True)
-    settings = Settings(job_seconds=0.0, daily_api_requests=10_000_000)
+    settings = Settings(job_seconds=0.0, daily_api_requests=10_000_000, faults=True)
     with Emulator(schema=standard_schema(objects), settings=settings, clock=clock) as org:
         year = Year(folder, org, names, busy)
         found = [year.ticks(ticks) | year.sizes()]

@@ -29,9 +29,10 @@ from sf_assets.emulator.metadata import standard_schema
 from sf_assets.emulator.records import Held
 from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline.load import behind, rebuild
-from sf_assets.pipeline.plan import plan_backfill
+from sf_assets.pipeline.plan import plan_backfill, plan_tick
 from sf_assets.pipeline.reconcile import reconcile
 from sf_assets.pipeline.repair import Repair
+from sf_assets.pipeline.sync import execute
 from sf_assets.storage.compaction import compact_slices
 from sf_assets.windows import BEGIN, Coverage, Window, utc_day
 from sf_assets_tests.conftest import FAST, Workspace
@@ -135,6 +136,16 @@ class Machine(RuleBasedStateMachine):
             held.update(OBJECT, record, {"Name": name})
             self.held.append((held, record))
 
+    @rule(
+        which=which, name=names, ago=st.sampled_from([0.02, 0.4]), share=st.sampled_from([0, 0.5])
+    )
+    def update_under_an_older_stamp(self, which: int, name: str, ago: float, share: float) -> None:
+        """As by a server whose clock is behind; the record's own stamp may be newer."""
+        for record in self._pick(which):
+            held = self._hold(share, ago)
+            held.update(OBJECT, record, {"Name": name})
+            self.held.append((held, record))
+
     @rule(which=which, share=st.sampled_from([0.02, 0.5, 0.95]))
     def delete_late(self, which: int, share: float) -> None:
         for record in self._pick(which):
@@ -152,10 +163,23 @@ class Machine(RuleBasedStateMachine):
     def tick(self) -> None:
         for done in self.workspace.tick().values():
             assert done.error is None
+        self.workspace.load(SLUG)  # also what was read into raw alone
         self._hold_true()
         settled = self.now - self.changed > timedelta(seconds=self.lag + OVERLAP)
         if settled and not self.purged:
             self._equal()
+
+    @rule()
+    def tick_of_raw_alone(self) -> None:
+        org = self.workspace.org()
+        for done in execute(org, plan_tick(org, org.catalog.select([]))):
+            assert done.error is None
+        self._hold_true()
+
+    @rule()
+    def lose_the_describe(self) -> None:
+        for path in Path(self.folder.name).glob(f"lake/*/describes/{SLUG}.json"):
+            path.unlink()
 
     @rule()
     def tick_after_a_quiet_hour(self) -> None:
@@ -183,6 +207,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def repair(self) -> None:
         org = self.workspace.org()
+        self.workspace.load(SLUG, org)  # there has to be a table
         for found in reconcile(org, org.catalog.select([]), Repair(org, accept=True)):
             assert found.error is None
         self.workspace.load(SLUG, org)
@@ -192,6 +217,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def rebuild(self) -> None:
         org = self.workspace.org()
+        self.workspace.load(SLUG)
         before = sorted(self.workspace.rows(f"FROM silver.{SLUG}"), key=str)
         rebuild(org, org.lake, SLUG)
         assert sorted(self.workspace.rows(f"FROM silver.{SLUG}"), key=str) == before
@@ -207,7 +233,9 @@ class Machine(RuleBasedStateMachine):
         watermark = lake.coverage().get(SLUG, Coverage()).watermark
         assert watermark >= self.watermark
         self.watermark = watermark
-        if self.workspace.rows(f"FROM duckdb_tables() WHERE table_name = '{SLUG}'"):
+        path = self.workspace.folder / "warehouse.duckdb"
+        made = f"FROM duckdb_tables() WHERE table_name = '{SLUG}'"
+        if path.exists() and self.workspace.rows(made):
             invented = versions_in_silver(self.org, self.workspace, OBJECT) - self.seen
             assert invented == set()
 
@@ -243,9 +271,11 @@ class Machine(RuleBasedStateMachine):
             {"deleted": deleted},
         )
 
-    def _hold(self, share: float) -> Held:
-        """A transaction stamped now that is committed within lag and overlap."""
-        return self.org.records.hold(seconds=share * (self.lag + OVERLAP), stamp=self.clock.stamp())
+    def _hold(self, share: float, ago: float = 0.0) -> Held:
+        """A transaction stamped now, or before, committed within lag and overlap of that."""
+        reach = self.lag + OVERLAP
+        stamp = self.clock.stamp() - timedelta(seconds=int(ago * reach))
+        return self.org.records.hold(seconds=share * reach, stamp=stamp)
 
     def _advance(self, seconds: float) -> None:
         """Let time pass; every late commit takes place when it is due."""
