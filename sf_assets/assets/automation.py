@@ -179,7 +179,14 @@ def derived(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     def derived_at_5() -> dg.RunRequest:
-        return dg.RunRequest(partition_key=open_key(group.grain))
+        from sf_assets.pipeline.org import load_org
+        from sf_assets.pipeline.tick import left_out
+
+        absent = left_out(load_org(group.org), group.specs)
+        return dg.RunRequest(
+            asset_selection=group.keys(slug for slug in group.specs if slug not in absent),
+            partition_key=open_key(group.grain),
+        )
 
     return dg.Definitions(jobs=[job], schedules=[derived_at_5])
 

@@ -275,6 +275,26 @@ def test_silver_that_keeps_failing_keeps_no_object_from_being_read(
     assert not list((screen.workspace.folder / "lake").rglob("aside/*/*.json"))
 
 
+def test_an_object_that_the_org_does_not_have_turns_nothing_red(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the packaged catalogue that names it, which nobody wrote for this org."""
+    screen.workspace.catalogue(dict.fromkeys(["Account", "Nope__c"]), start=START)
+    monkeypatch.setattr("sf_assets.catalog.PACKAGED", screen.workspace.folder / "catalog.yaml")
+    (run,) = screen.tick()
+    assert run.success
+    there = {"raw/account", "silver/account"}
+    for request in screen.ask(TICK.replace("every_5_minutes", "derived_at_5")).run_requests:
+        assert {key.to_user_string() for key in request.asset_selection} == there
+    asked = screen.ask(TICK)
+    assert "nope__c is left out: " in asked.skip_message
+    with dg.DagsterInstance.ephemeral() as instance:
+        runner = Runner(instance)
+        catalog = load_catalog(screen.workspace.folder / "catalog.yaml")
+        commands.refresh(runner, catalog, ["Nope__c"])
+    assert runner.report.errors.keys() == {"nope__c"}, "it was named"
+
+
 @pytest.mark.parametrize(
     ("failing", "pause"), [(0, 0), (9, 0), (10, 5), (60, 30), (600, 300), (6000, 360)]
 )
