@@ -35,6 +35,9 @@ class Clock:
         self._lock = threading.Lock()
         self.settled = True
         """Whether the newest answer is believed; if not, the org should be asked again."""
+        self.judging = threading.RLock()
+        """To be held from an answer until the org was asked again, where that is needed: who wants
+        to know the time meanwhile waits for that, and is not told that it is not known."""
 
     def observe(self, date_header: str | None, received: datetime) -> None:
         """Take note of an answer's Date header; one that cannot be read is passed over.
@@ -70,7 +73,9 @@ class Clock:
         Raises:
             OrgUnreachableError: Its answers tell so different times that none can be believed.
         """
-        if not self.settled:
+        with self.judging:
+            settled = self.settled
+        if not settled:
             raise OrgUnreachableError(
                 "the answers of the org tell different times: the last one is off by "
                 f"{self._skews[-1]} from this machine's clock, and neither others nor that clock "

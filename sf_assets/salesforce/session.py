@@ -160,9 +160,10 @@ class OrgSession(requests.Session):
                 self.budget.end(call)
                 raise
             response.encoding = "utf-8"  # whatever the headers say (design rule 5)
-            self.clock.observe(response.headers.get("Date"), sent + response.elapsed)
             self.budget.end(call, response)
-            self._settle_the_time(options)
+            with self.clock.judging:
+                self.clock.observe(response.headers.get("Date"), sent + response.elapsed)
+                self._settle_the_time(options)
             return response
 
     def _settle_the_time(self, options: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """What time it is in the org, whatever single answers say of it."""
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -124,6 +125,24 @@ def test_the_time_follows_an_org_that_is_not_where_this_machine_is(org: Scripted
         for moved in (ten, ten + 2 * HOUR, ten):
             client.session.get(f"{org.url}{DATA}/limits")
             assert NONE <= client.now() - moved <= timedelta(seconds=3)
+
+
+def test_who_wants_to_know_the_time_waits_until_a_doubtful_answer_is_judged() -> None:
+    """One answer is off, and another thread needs the time before the org was asked again."""
+    clock, doubted = Clock(), threading.Event()
+
+    def answered() -> None:
+        with clock.judging:
+            clock.observe(dated(datetime.now(UTC) + timedelta(days=1)), datetime.now(UTC))
+            doubted.set()
+            time.sleep(0.05)
+            clock.observe(dated(datetime.now(UTC)), datetime.now(UTC))
+
+    other = threading.Thread(target=answered)
+    other.start()
+    doubted.wait()
+    assert abs(clock.now() - datetime.now(UTC)) <= TOLERANCE
+    other.join()
 
 
 def test_the_time_does_not_go_back_behind_what_an_earlier_run_was_told() -> None:
