@@ -18,7 +18,7 @@ from urllib.parse import quote
 import polars as pl
 
 from sf_assets.catalog import ObjectSpec
-from sf_assets.errors import SfAssetsError
+from sf_assets.errors import SfAssetsError, StorageError
 from sf_assets.failures import Work, alone
 from sf_assets.pipeline.checks import Facts, Failures, Finding
 from sf_assets.pipeline.describes import Described, columns_of, describe_objects
@@ -79,7 +79,7 @@ def plan_derived(org: Org, specs: Iterable[ObjectSpec], *, everything: bool) -> 
     Raises:
         SfAssetsError: The org, the storage or the warehouse cannot be reached at all.
     """
-    with tempfile.TemporaryDirectory(prefix="sf-assets-") as folder:
+    with _folder() as folder:
         yield _plan(org, specs, Path(folder), everything=everything)
 
 
@@ -105,6 +105,21 @@ def check_derived(org: Org, specs: Iterable[ObjectSpec]) -> Iterator[Finding]:
             yield Finding(slug, "derived", passed=not answer.any, severe=False, facts=facts)
 
 
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for as long as it is needed.
+
+    Raises:
+        StorageError: There is no room for one.
+    """
+    try:
+        return tempfile.TemporaryDirectory(prefix="sf-assets-")
+    except OSError as error:
+        raise StorageError(
+            f"a folder for temporary files cannot be made ({error.strerror}); make room in "
+            f"{tempfile.gettempdir()}, or set TMPDIR to a folder with more"
+        ) from None
+
+
 def _facts(drift: Drift) -> Facts:
     facts: Facts = {"fields": len(drift.drifted), "rows compared": drift.rows}
     for name, count in drift.drifted.items():
@@ -119,7 +134,7 @@ def measure(org: Org, items: Iterable[Described]) -> Iterator[tuple[str, Drift |
     Yields:
         Lower-cased name of each object, and what its sample shows.
     """
-    with tempfile.TemporaryDirectory(prefix="sf-assets-") as folder:
+    with _folder() as folder:
         failed: dict[str, SfAssetsError] = {}
         asides = _set_aside(org, items, Path(folder), failed, SAMPLE)
         questions: dict[str, str] = {}

@@ -1,10 +1,12 @@
 """Derived fields: what drifts without a stamp is measured, read again and merged."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from sf_assets.emulator.server import Emulator
+from sf_assets.errors import StorageError
 from sf_assets.pipeline.checks import Finding
 from sf_assets.pipeline.derived import check_derived, plan_derived
 from sf_assets.pipeline.load import rebuild
@@ -75,6 +77,16 @@ def test_what_drifted_is_told_read_again_and_equal(workspace: Workspace, org: Em
     assert 0 < piece.counts.written < piece.counts.parsed
     assert all_differences(org, workspace) == []
     assert all(f.passed for f in checked(workspace).values())
+
+
+def test_no_room_for_temporary_files_is_said_in_one_line(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/null")
+    with pytest.raises(StorageError, match=r"cannot be made \(.*\); make room in .*TMPDIR"):
+        checked(workspace)
+    with pytest.raises(StorageError, match="TMPDIR"):
+        reread_all(workspace)
 
 
 def test_nothing_differs_nothing_is_kept(workspace: Workspace) -> None:
