@@ -17,7 +17,13 @@ from sf_assets.warehouse.tables import Table
 def note(table: Table, org_id: str) -> None:
     """Note the columns that the table has after a merge, in the merge's transaction."""
     run = table.connection.execute
-    columns = _columns(table.connection, table.schema, table.slug) or []
+    # A statement that is refused would end the transaction: there is none where a patch came first.
+    there = run(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
+        "AND schema_name = ? AND table_name = ?",
+        [table.schema, table.slug],
+    ).fetchone()
+    columns = _columns(table.connection, table.schema, table.slug) if there else None
     noted = run(
         "SELECT columns FROM ops.tables WHERE org_id = ? AND object = ?", [org_id, table.slug]
     ).fetchall()

@@ -8,6 +8,7 @@ from bench.crash import crashes
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # ten kills, each with all that is run again after it
 @pytest.mark.parametrize("seed", [20, 21])
 def test_killed_at_any_moment_and_run_again_the_tables_equal_the_org(
     tmp_path: Path, seed: int
