@@ -95,14 +95,14 @@ def reconcile(
                 rows.append((org.name, *_reconciled_row(found)))
                 facts = asdict(found) | {"error": found.error, "equal": found.equal}
                 del facts["gone"]
-                document.append({"org": org.name, **facts})
+                document.append({"org_name": org.name, **facts})
     ok = all(item["equal"] for item in document)
     if as_json:
         emit({"ok": ok, "objects": document})
     else:
         counts = ("records there", "in silver", "all fields of")
         show("Reconciliation", ("org", "object", "horizon (UTC)", *counts, "outcome"), rows)
-        days = [(i["org"], i["slug"], *d.values()) for i in document for d in i["differences"]]
+        days = [(i["org_name"], i["slug"], *d.values()) for i in document for d in i["differences"]]
         if days:
             columns = ("org", "object", "day", "records there", "in silver", "same digest")
             show("Days that differ", columns, days)

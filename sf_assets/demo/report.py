@@ -9,7 +9,7 @@ from sf_assets.assets.running import Report
 from sf_assets.cli.output import show
 from sf_assets.demo.home import HOME, ROOT
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.reconcile import reconcile
+from sf_assets.pipeline.reconcile import Reconciled, reconcile
 from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.duckdb import quoted
 
@@ -42,13 +42,21 @@ def _objects(org: Org, report: Report) -> bool:
             found.silver,
             rejects.get(found.slug),
             report.materialized.get(("raw", found.slug), {}).get("seconds"),
-            str(found.error) if found.error else "equal" if found.equal else "differs",
+            _outcome(found),
         )
         for found in compared
     ]
     columns = ("object", "rows in the org", "rows in silver", "rejects", "seconds", "")
     show("Objects, deleted records included, up to the watermark", columns, rows)
-    return all(row[-1] == "equal" for row in rows)
+    return all(found.as_asked for found in compared)
+
+
+def _outcome(found: Reconciled) -> str:
+    if found.error:
+        return str(found.error)
+    if found.as_asked and found.unasked:
+        return f"equal but for {found.unasked} gone since deletions were asked for"
+    return "equal" if found.as_asked else "differs"
 
 
 def _gold(connection: duckdb.DuckDBPyConnection, schema: str) -> None:

@@ -55,9 +55,11 @@ class Aside(BaseModel):
         return self.tried if pause < SHORTEST else self.tried + min(pause, LONGEST)
 
     def __str__(self) -> str:
-        """Since when, until when, and why."""
-        until = f"{self.next_try:%Y-%m-%d %H:%M} UTC"
-        return f"set aside until {until}, fails since {self.since:%Y-%m-%d %H:%M}: {self.error}"
+        """Since when, until when it is left alone, and why."""
+        since = f"fails since {self.since:%Y-%m-%d %H:%M} UTC"
+        if self.next_try <= self.tried:
+            return f"{since}, tried at each tick: {self.error}"
+        return f"set aside until {self.next_try:%Y-%m-%d %H:%M} UTC, {since}: {self.error}"
 
 
 def kept(lake: Lake, what: What) -> dict[str, Aside]:

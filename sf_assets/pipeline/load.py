@@ -140,7 +140,7 @@ def _loaded(
 
 def record_failures(org: Org, org_id: str, errors: Mapping[str, SfAssetsError]) -> None:
     """Note in `ops.sync_log` what failed, as far as there is a warehouse that can be written."""
-    if not org.warehouse.path.exists():
+    if not errors or not org.warehouse.path.exists():
         return
     try:
         with org.writing(org_id) as connection:

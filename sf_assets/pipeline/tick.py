@@ -62,11 +62,11 @@ def due(org_name: str, specs: Iterable[ObjectSpec], *, anyway: bool = False) -> 
         plan = plan_tick(org, asked_of.values())
     finally:
         keep_told(org.lake, org.client.budget)
-    org.lake.proofs.add(plan.idle, plan.deletions.none, org.now())
+    plan.record(org.lake, org.now())
     absent = {} if anyway else _absent(org, plan)
     ready = {slug for slug, orders in fitting(org.client.budget, plan.orders).items() if orders}
     waiting = plan.orders.keys() - ready
-    raw = (plan.failed.keys() | ready | plan.deletions.slugs) - absent.keys()
+    raw = (plan.failed.keys() | ready | plan.deletions.slugs | plan.lacking) - absent.keys()
     try:
         lagging = behind(org, org.lake)
         aside.note(org.lake, What.MERGING, {}, slugs.keys() - lagging, now)
