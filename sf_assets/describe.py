@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from sf_assets.naming import folded, same_name
+from sf_assets.naming import ApiName, folded, same_name
 
 CURSORS = ("SystemModstamp", "LastModifiedDate")
 """Cursor fields in order of preference (design §2)."""
@@ -51,6 +51,15 @@ class Loss(BaseModel):
         return f"not visible to {self.user} since {self.since:%Y-%m-%d %H:%M:%S} UTC"
 
 
+def _printable(text: Any) -> Any:
+    """The same text, with a mark for half a character: nobody could write that down."""
+    return text.encode(errors="replace").decode() if isinstance(text, str) else text
+
+
+Text = Annotated[str, BeforeValidator(_printable)]
+"""What an administrator wrote, in whatever characters."""
+
+
 class FieldInfo(BaseModel):
     """One field, by the attributes of its describe that we use; the others are dropped.
 
@@ -61,10 +70,10 @@ class FieldInfo(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
-    name: str
-    type: str
-    label: str = ""
-    help: Annotated[str | None, Field(alias="inlineHelpText")] = None
+    name: ApiName
+    type: Text
+    label: Text = ""
+    help: Annotated[Text | None, Field(alias="inlineHelpText")] = None
     length: int = 0
     precision: int = 0
     scale: int = 0
@@ -76,10 +85,10 @@ class FieldInfo(BaseModel):
     filterable: bool = True
     restricted: Annotated[bool, Field(alias="restrictedPicklist")] = False
     picklist: Annotated[
-        tuple[str, ...], BeforeValidator(_values), Field(alias="picklistValues")
+        tuple[Text, ...], BeforeValidator(_values), Field(alias="picklistValues")
     ] = ()
-    reference_to: Annotated[tuple[str, ...], Field(alias="referenceTo")] = ()
-    relationship: Annotated[str | None, Field(alias="relationshipName")] = None
+    reference_to: Annotated[tuple[Text, ...], Field(alias="referenceTo")] = ()
+    relationship: Annotated[Text | None, Field(alias="relationshipName")] = None
     gone: Loss | None = None
     since: AwareDatetime | None = None
 
@@ -102,6 +111,12 @@ class FieldInfo(BaseModel):
         return self.of_rows and not self.gone
 
 
+def _different(fields: tuple[FieldInfo, ...]) -> tuple[FieldInfo, ...]:
+    if len({folded(f.name) for f in fields}) < len(fields):
+        raise ValueError("a field is there twice")
+    return fields
+
+
 class ObjectInfo(BaseModel):
     """One object, by the attributes of its describe that we use.
 
@@ -110,13 +125,13 @@ class ObjectInfo(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
-    name: str
-    label: str = ""
+    name: ApiName
+    label: Text = ""
     queryable: bool = True
     replicateable: bool = False
     updateable: bool = True
-    key_prefix: Annotated[str | None, Field(alias="keyPrefix")] = None
-    fields: tuple[FieldInfo, ...] = ()
+    key_prefix: Annotated[Text | None, Field(alias="keyPrefix")] = None
+    fields: Annotated[tuple[FieldInfo, ...], AfterValidator(_different)] = ()
     gone: Loss | None = None
 
     def field(self, name: str) -> FieldInfo | None:

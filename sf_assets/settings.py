@@ -8,11 +8,12 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from sf_assets.errors import ConfigError
 
 _HOME = ".sf_assets"
+_LONGEST = 30 * 86_400
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -52,8 +53,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     catalog: Path | None = None
-    lag_seconds: NonNegativeInt = 300
-    overlap_seconds: NonNegativeInt = 600
+    lag_seconds: int = Field(300, ge=0, le=_LONGEST)
+    overlap_seconds: int = Field(600, ge=0, le=_LONGEST)
     api_reserve_percent: int = Field(20, ge=0, lt=100)
     storage_url: str = Field("", repr=False)  # either may hold a password
     warehouse_url: str = Field("", repr=False)

@@ -55,7 +55,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
 
 
 @pytest.mark.parametrize("name", ["SF_ASSETS_LAG_SECONDS", "SF_ASSETS_OVERLAP_SECONDS"])
-@pytest.mark.parametrize("value", ["soon", "1.5", "-1"])
+@pytest.mark.parametrize("value", ["soon", "1.5", "-1", "99999999999"])
 def test_a_number_of_seconds_that_is_none_is_refused_by_its_name(name: str, value: str) -> None:
     with pytest.raises(ConfigError, match=name):
         load_settings({name: value})

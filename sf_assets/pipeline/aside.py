@@ -54,6 +54,10 @@ class Aside(BaseModel):
         pause = (self.tried - self.since) / 2
         return self.tried if pause < SHORTEST else self.tried + min(pause, LONGEST)
 
+    def last_chance(self, now: datetime) -> datetime:
+        """When what made it fail could last have been put right: its last try, or one now due."""
+        return self.next_try if self.next_try <= now else self.tried
+
     def __str__(self) -> str:
         """Since when, until when it is left alone, and why."""
         since = f"fails since {self.since:%Y-%m-%d %H:%M} UTC"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sf_assets.catalog import ObjectSpec
@@ -16,6 +16,8 @@ from sf_assets.errors import (
 )
 from sf_assets.failures import Work, alone
 from sf_assets.naming import Names, folded, same_name
+from sf_assets.pipeline import aside
+from sf_assets.pipeline.aside import What
 from sf_assets.pipeline.org import Org
 from sf_assets.salesforce.rest import PARTS_A_CALL
 from sf_assets.salesforce.soql import Query, generate, misnamed, read_soql
@@ -26,6 +28,10 @@ from sf_assets.warehouse.columns import Column, column_of
 
 MAX_AGE = timedelta(hours=1)
 """A describe older than this is asked for anew."""
+
+MAX_UNTOLD = timedelta(days=1)
+"""A describe that the org told longer ago is told anew, though the org says that none changed: what
+it told may have been old already, or odd."""
 
 _NAME = ObjectInfo(
     name="Name",
@@ -88,23 +94,31 @@ def describe_objects(
         By lower-cased name: the object, or why it cannot be exported.
     """
     specs = list(specs)
-    found = _described(org, specs, anew=anew)
+    failing = {} if anew else _failing(org)
+    found = _described(org, specs, failing, anew=anew)
     if not anew:  # a name that is not known may be newer than what is kept
         doubtful = [spec for spec in specs if isinstance(found[spec.slug], ConfigError)]
-        found |= _described(org, doubtful, anew=True)
+        found |= _described(org, doubtful, {}, anew=True)
     described = [item for item in found.values() if isinstance(item, Described)]
     failed: dict[str, SfAssetsError] = {}
-    refused = _ask_parents(org, described, failed, anew=anew)
+    refused = _ask_parents(org, described, failing, failed, anew=anew)
     for item in described:
         with alone(Work.DESCRIBE, item.spec.slug, failed):
             found[item.spec.slug] = _settled(org, item, refused)
     return found | failed
 
 
+def _failing(org: Org) -> dict[str, datetime]:
+    """By object that fails, since when its describe has to have been told to be believed."""
+    now = datetime.now(UTC)
+    notes = [aside.kept(org.lake, what) for what in (What.READING, What.MERGING)]
+    return {slug: note.last_chance(now) for kept in notes for slug, note in kept.items()}
+
+
 def _described(
-    org: Org, specs: Sequence[ObjectSpec], *, anew: bool
+    org: Org, specs: Sequence[ObjectSpec], failing: Mapping[str, datetime], *, anew: bool
 ) -> dict[str, Described | SfAssetsError]:
-    answers = _ask(org, [spec.name for spec in specs], anew=anew)
+    answers = _ask(org, [spec.name for spec in specs], failing, anew=anew)
     found: dict[str, Described] = {}
     failed: dict[str, SfAssetsError] = {}
     for spec in specs:
@@ -244,9 +258,16 @@ def _is_called(field: FieldInfo, name: str) -> bool:
 
 
 def _ask_parents(
-    org: Org, found: Collection[Described], failed: dict[str, SfAssetsError], *, anew: bool
+    org: Org,
+    found: Collection[Described],
+    failing: Mapping[str, datetime],
+    failed: dict[str, SfAssetsError],
+    *,
+    anew: bool,
 ) -> dict[str, str]:
     """Make sure that the objects which parent fields lead over are described.
+
+    The parents of an object that fails are believed no longer than it is.
 
     Returns:
         Of those that cannot be, why, by lower-cased name.
@@ -254,15 +275,20 @@ def _ask_parents(
     paths = [(d.spec.slug, field) for d in found for field in d.query.fields if "." in field]
     asked: set[str] = set()
     refused: dict[str, str] = {}
+    doubted = dict(failing)
     while paths:
         kept = KeptDescribes(org.lake)
         names: dict[str, str] = {}
         for slug, path in paths:
             with alone(Work.DESCRIBE, slug, failed):
-                names |= {folded(name): name for name in kept.walk(slug, path).over}
+                over = {folded(name): name for name in kept.walk(slug, path).over}
+                names |= over
+                if slug in failing:
+                    doubted |= dict.fromkeys(over.keys() - failing.keys(), failing[slug])
         if names.keys() <= asked:
             break
-        answers = _ask(org, [names[slug] for slug in sorted(names.keys() - asked)], anew=anew)
+        wanted = [names[slug] for slug in sorted(names.keys() - asked)]
+        answers = _ask(org, wanted, doubted, anew=anew)
         refused |= {slug: str(a) for slug, a in answers.items() if isinstance(a, SfAssetsError)}
         asked |= names.keys()
     return refused
@@ -335,23 +361,30 @@ def _of_another_org(org: Org, spec: ObjectSpec, name: str) -> bool:
     return False
 
 
-def _ask(org: Org, names: Collection[str], *, anew: bool) -> dict[str, ObjectInfo | SfAssetsError]:
-    """Describes by lower-cased name, from what is kept where that is fresh."""
+def _ask(
+    org: Org, names: Collection[str], failing: Mapping[str, datetime], *, anew: bool
+) -> dict[str, ObjectInfo | SfAssetsError]:
+    """Describes by lower-cased name, from what is kept where that can be believed.
+
+    By the describe that it failed with, an object would fail for as long as that is kept.
+    """
     slugs = {name.lower(): name for name in names}
     kept = org.lake.describes.last(slugs)
     now = org.client.now()
-    answers: dict[str, ObjectInfo | SfAssetsError] = {
-        slug: item.info
+    believed = {
+        slug: item
         for slug, item in kept.items()
-        if not anew and _is_fresh(item, now) and item.info.gone is None
+        if not anew and item.info.gone is None and _was_told(item, failing.get(slug), now)
     }
+    answers: dict[str, ObjectInfo | SfAssetsError] = {
+        slug: item.info for slug, item in believed.items() if _is_fresh(item, now)
+    }
+    there = believed.keys() - answers.keys()
+    if _unchanged(org, [kept[slug] for slug in there], now):
+        answers |= org.lake.describes.renew(now, believed, there)
     stale = slugs.keys() - answers.keys()
-    there = {slug for slug in stale & kept.keys() if kept[slug].info.gone is None}
-    if not anew and _unchanged(org, [kept[slug] for slug in there], now):
-        answers |= org.lake.describes.keep(now, kept, there, lambda _, info: info)
-        stale -= there
     told = {
-        name.lower(): _whole(answer)
+        name.lower(): _whole(name, answer)
         for name, answer in org.client.rest.describe([slugs[slug] for slug in sorted(stale)])
     }
     failed: dict[str, SfAssetsError] = {}
@@ -371,14 +404,30 @@ def _ask(org: Org, names: Collection[str], *, anew: bool) -> dict[str, ObjectInf
     return answers | failed
 
 
-def _whole(answer: ObjectInfo | SalesforceError) -> ObjectInfo | SalesforceError:
-    """The same answer, if it can be all: it would be kept, and what it lacks be taken for gone."""
-    if isinstance(answer, ObjectInfo) and answer.queryable and not answer.field("Id"):
+def _whole(name: str, answer: ObjectInfo | SalesforceError) -> ObjectInfo | SalesforceError:
+    """The same answer, if it can be all of what was asked for.
+
+    It would be kept, and what it lacks be taken for gone.
+    """
+    if isinstance(answer, SalesforceError):
+        return answer
+    if not same_name(answer.name, name):
+        return SalesforceError(
+            f"{name} was asked for, and the org described {answer.name}; if that is the object's "
+            "name in this org, write it so in the catalogue, else run again"
+        )
+    if answer.queryable and not answer.field("Id"):
         return SalesforceError(
             f"the describe of {answer.name} came without the field Id, so it is not all of it; "
             "run again"
         )
     return answer
+
+
+def _was_told(kept: Kept, since: datetime | None, now: datetime) -> bool:
+    """Whether the org itself told it in the last day, and after its object failed if it does."""
+    told = kept.told_at
+    return told is not None and now - told < MAX_UNTOLD and (since is None or told > since)
 
 
 def _is_fresh(kept: Kept, now: datetime) -> bool:
@@ -390,11 +439,13 @@ def _unchanged(org: Org, kept: Sequence[Kept], now: datetime) -> bool:
     """Whether no object of the org has changed since these describes were asked for.
 
     That is one call, so it is worth it only where describing takes more. Of what is dated ahead it
-    is not known when it was asked for.
+    is not known when it was asked for. A change shows as late as a record does, so it counts for
+    as long after it.
     """
     if len(kept) <= PARTS_A_CALL or any(item.asked_at > now for item in kept):
         return False
-    return not org.client.rest.objects_changed(min(item.asked_at for item in kept))
+    since = min(item.asked_at for item in kept) - org.settings.late
+    return not org.client.rest.objects_changed(since)
 
 
 def _explained(org: Org, name: str, error: SfAssetsError) -> SfAssetsError:

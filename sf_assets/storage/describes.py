@@ -16,7 +16,7 @@ import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -41,13 +41,15 @@ class Kept:
     """A describe as it is kept.
 
     Attributes:
-        asked_at: When the org said so, by its own time.
+        asked_at: When the org said so, or said that nothing changed, by its own time.
         info: What it said.
+        told_at: When it said so itself; None where an older release kept it.
         tag: Of the version of its file; None where it was found elsewhere.
     """
 
     asked_at: datetime
     info: ObjectInfo
+    told_at: datetime | None = None
     tag: str | None = None
 
 
@@ -105,7 +107,7 @@ class Describes:
 
         def write(slug: str) -> ObjectInfo:
             ours, tag = known[slug], _tag(before.get(slug))
-            while not self._put(slug, Kept(asked_at, ours, tag)):
+            while not self._put(slug, Kept(asked_at, ours, asked_at, tag)):
                 theirs = self.last([slug])
                 if slug in theirs and theirs[slug].asked_at >= asked_at:
                     return theirs[slug].info
@@ -115,6 +117,17 @@ class Describes:
             return ours
 
         return dict(zip(known, _side_by_side(write, list(known)), strict=True))
+
+    def renew(
+        self, asked_at: datetime, before: Mapping[str, Kept], slugs: Iterable[str]
+    ) -> dict[str, ObjectInfo]:
+        """Keep that objects are as they are kept; when that was told stays.
+
+        One that another run has told anew meanwhile is left to it.
+        """
+        slugs = list(slugs)
+        _side_by_side(lambda slug: self._put(slug, replace(before[slug], asked_at=asked_at)), slugs)
+        return {slug: before[slug].info for slug in slugs}
 
     def history(
         self, only: Collection[str] | None = None
@@ -197,6 +210,7 @@ class Describes:
     def _put(self, slug: str, kept: Kept) -> bool:
         document = {
             "asked_at": kept.asked_at.isoformat(timespec="seconds"),
+            "told_at": kept.told_at and kept.told_at.isoformat(timespec="seconds"),
             "describe": _document(kept.info),
         }
         path, data = self._path(slug), json.dumps(document).encode()
@@ -245,12 +259,14 @@ def _kept(slug: str, document: Any, tag: str | None) -> Kept:
     """
     try:
         asked_at = datetime.fromisoformat(document["asked_at"])
+        told = document.get("told_at")
+        told_at = datetime.fromisoformat(told) if told else None
         info = _parsed(slug, document["describe"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(str(error)) from None
-    if info is None or asked_at.tzinfo is None:
+    if info is None or any(at and at.tzinfo is None for at in (asked_at, told_at)):
         raise ValueError(slug)
-    return Kept(asked_at, info, tag)
+    return Kept(asked_at, info, told_at, tag)
 
 
 def _parsed(slug: str, document: Any) -> ObjectInfo | None:

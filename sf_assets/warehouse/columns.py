@@ -109,6 +109,7 @@ def column_of(field: FieldInfo, name: str | None = None) -> Column:
     if kind is Kind.INTEGER:
         return replace(column, integers=BIGINT_DIGITS)
     if kind is Kind.DECIMAL:
+        scale = max(field.scale, 0)
         digits = field.precision or _DEFAULT_DIGITS
-        return replace(column, integers=max(digits - field.scale, 0), scale=field.scale)
+        return column.resized(max(digits - scale, 0 if scale else 1), scale)
     return column

@@ -1,13 +1,17 @@
 """Describes vanish, are damaged or are never told; no column becomes text for it."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sf_assets.emulator.server import Emulator
-from sf_assets.errors import StorageError
+from sf_assets.errors import SfAssetsError, StorageError
+from sf_assets.pipeline import aside
+from sf_assets.pipeline.aside import What
+from sf_assets.pipeline.describes import describe_objects
 from sf_assets.pipeline.load import rebuild
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
@@ -144,3 +148,27 @@ def test_a_damaged_history_is_passed_over(workspace: Workspace, org: Emulator) -
     org.advance(HOUR)
     workspace.tick()
     assert types(workspace) == before
+
+
+@pytest.mark.parametrize("what", [What.READING, What.MERGING])
+def test_by_the_describe_that_it_failed_with_an_object_is_not_tried_again(
+    workspace: Workspace, what: What
+) -> None:
+    here = workspace.org()
+    account = [spec for spec in here.catalog.select([]) if spec.slug == "account"]
+
+    def asks() -> int:
+        made = here.client.budget.made
+        describe_objects(here, account)
+        return here.client.budget.made - made
+
+    assert asks() == 0
+    soon = max(here.client.now(), datetime.now(UTC)) - timedelta(days=365)
+    aside.note(here.lake, what, {"account": SfAssetsError("odd")}, [], soon)
+    assert asks() == 0, "it was told after that"
+    soon = here.client.now() + timedelta(seconds=1)
+    aside.note(here.lake, What.READING, {"case": SfAssetsError("odd")}, [], soon)
+    assert asks() == 0, "another failed"
+    aside.note(here.lake, what, {}, ["account"], soon)
+    aside.note(here.lake, what, {"account": SfAssetsError("odd")}, [], soon)
+    assert asks() == 1

@@ -134,6 +134,14 @@ def without_an_id(document: Document) -> Document:
     return {**document, "fields": [f for f in document["fields"] if f["name"] != "Id"]}
 
 
+def another(name: str) -> Document:
+    return {"name": name, "type": "string"}
+
+
+def half_labelled(field: Document) -> Document:
+    return {**field, "label": "half \ud83d", "inlineHelpText": "half \ude00"}
+
+
 def a_count_of_text(document: Document) -> Document:
     return {**document, "totalSize": "three"}
 
@@ -161,6 +169,10 @@ DESCRIBE = r"sobjects/Contact/describe"
         (DESCRIBE, without_an_id),
         (DESCRIBE, deep),
         (DESCRIBE, lambda _: {}),
+        (DESCRIBE, lambda d: {**d, "name": "Lead"}),
+        (DESCRIBE, lambda d: {**d, "fields": [*d["fields"], another("LASTNAME")]}),
+        (DESCRIBE, lambda d: {**d, "fields": [*d["fields"], another("Name; x")]}),
+        (DESCRIBE, lambda d: {**d, "fields": [half_labelled(f) for f in d["fields"]]}),
         (ROWS, a_count_of_text),
         (ROWS, deep),
         (ROWS, deep_records),
@@ -168,7 +180,8 @@ DESCRIBE = r"sobjects/Contact/describe"
         (ROWS, lambda _: []),
     ],
     ids=[
-        "describe without Id", "deep describe", "empty describe", "totalSize is text",
+        "describe without Id", "deep describe", "empty describe", "describe of another",
+        "a field twice", "a name that is none", "half a character", "totalSize is text",
         "deep answer", "deep records", "null Ids", "answer of no fields",
     ],
 )  # fmt: skip

@@ -35,6 +35,15 @@ def test_numbers_have_the_digits_that_describe_tells(type_: str) -> None:
     assert of(type_).sql == "DECIMAL(18, 0)"
 
 
+@given(precision=st.integers(-9, 999), scale=st.integers(-9, 999))
+def test_whatever_digits_a_describe_tells_the_column_can_be_made(
+    precision: int, scale: int
+) -> None:
+    column = of("double", precision=precision, scale=scale)
+    assert column.scale >= 0
+    assert 1 <= column.integers + column.scale <= MOST_DIGITS
+
+
 def test_labels_and_help_texts_become_comments() -> None:
     described = FieldInfo(name="A", type="string", label="Amount", help="In euro")
     assert column_of(described).comment == "Amount: In euro"
