@@ -19,6 +19,7 @@ from sf_assets.warehouse.patch import patch
 from sf_assets.warehouse.stage import (
     VERSION,
     Reader,
+    count_nameless,
     drop_older,
     fill,
     keep_rejects,
@@ -162,7 +163,7 @@ def _merge_versions(
     rows_in = sum(fill(staged, room, actual, piece, read(piece)) for piece in slices)
     if table.history:
         history.add(table, staged, slices)
-    stale = drop_older(staged)
+    stale = drop_older(staged) + count_nameless(table)
     if first_load:
         outcome = Outcome(rows_in, inserted=rows_in - stale, stale=stale)
         winners = table.name

@@ -27,6 +27,7 @@ one reading; there the stamps decide.
 REJECTS = "temp.staged_rejects"
 """Values that could not be typed, on their way into the object's own table."""
 
+_NAMED = pl.col("Id").is_not_null()
 _HEAP_BYTES = 16 << 20
 _MANY_REJECTS = 50_000
 
@@ -128,17 +129,32 @@ class _Stream:
         texts = heap.select(*self._columns, "_read_at", "_slice")
         if self._nul:
             texts = texts.with_columns(pl.col(pl.String).str.replace_all("\x00", "", literal=True))
-        rows, lost = cast(texts, self._columns.values(), self.tight)
-        if len(lost):
-            self.rejects.append(lost)
+        self.count += len(texts)
+        rows, lost = cast(texts.filter(_NAMED), self._columns.values(), self.tight)
+        self.rejects += [some for some in (lost, _nameless(texts)) if len(some)]
         cursor = pl.col(self._cursor) if self._cursor else pl.lit(None, pl.Datetime("us", "UTC"))
         rows = rows.with_columns(
             cursor.fill_null(pl.col("_read_at")).alias("_cursor"),
             pl.lit(value=False).alias("_deleted"),
         )
-        self.count += len(rows)
         self.heap = next(self._heaps, None)
         return rows.to_arrow(compat_level=pl.CompatLevel.newest())
+
+
+def _nameless(texts: pl.DataFrame) -> pl.DataFrame:
+    """The rows without an Id, as rejects: they are nobody's, and no other waits for them."""
+    return texts.filter(~_NAMED).select(
+        "Id",
+        pl.lit("Id").alias("column"),
+        pl.lit(None, pl.String).alias("text"),
+        pl.lit("a record without an Id").alias("reason"),
+        "_slice",
+    )
+
+
+def count_nameless(table: Table) -> int:
+    """How many of the rows that came had no Id."""
+    return scalar(table.connection, f"SELECT count(*) FROM {REJECTS} WHERE Id IS NULL")
 
 
 def _heaped(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -225,10 +241,15 @@ def keep_rejects(table: Table, winners: str, columns: Sequence[str]) -> int:
         f'DELETE FROM {table.rejects} WHERE Id IN (SELECT Id FROM {winners}) AND "column" = ANY(?)',
         [list(columns)],
     )
+    nameless = f"SELECT * FROM {REJECTS} WHERE Id IS NULL"
+    run(
+        f"DELETE FROM {table.rejects} WHERE Id IS NULL "
+        f"AND _slice IN (SELECT _slice FROM ({nameless}))"
+    )
     return scalar(
         table.connection,
         f"INSERT INTO {table.rejects} SELECT r.* FROM {REJECTS} r "
-        f"SEMI JOIN {winners} w ON r.Id = w.Id AND r._slice = w._slice",
+        f"SEMI JOIN {winners} w ON r.Id = w.Id AND r._slice = w._slice UNION ALL {nameless}",
     )
 
 
