@@ -140,7 +140,7 @@ def test_nothing_planted_is_found_outside_raw_and_the_tables(
 
     tokens = tuple(org.org.sessions._sessions)  # noqa: SLF001
     assert tokens
-    planted = f"SELECT count(*) > 0 FROM silver.account WHERE Name LIKE '{TEXT}%'"
+    planted = f"SELECT count(*) > 0 FROM silver.account WHERE Name LIKE '%{TEXT}%'"
     assert home.rows(planted) == [(True,)]
     rejects = home.rows("SELECT count(*) FROM silver.opportunity_rejects")
     assert rejects[0][0] > 0, "values that cannot be typed were planted"
@@ -158,7 +158,7 @@ def respelt(org: Emulator) -> dict[str, str]:
 
 def touch(org: Emulator) -> None:
     """Change the planted records once more."""
-    for (account,) in org.store.rows(f"SELECT Id FROM Account WHERE Name LIKE '{TEXT}%'"):
+    for (account,) in org.store.rows(f"SELECT Id FROM Account WHERE Name LIKE '%{TEXT}%'"):
         org.records.update("Account", account, {"Description": f"{TEXT} again"})
 
 
