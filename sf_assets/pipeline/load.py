@@ -1,26 +1,21 @@
 """Raw into silver: the slices of an object that the warehouse has not merged yet."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from sf_assets.errors import (
-    SfAssetsError,
-    StorageError,
-    WarehouseDamagedError,
-    WarehouseLockedError,
-)
+from sf_assets.errors import SfAssetsError, WarehouseDamagedError, WarehouseLockedError
 from sf_assets.failures import Work, named
 from sf_assets.pipeline.describes import as_described
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.scan import scan
-from sf_assets.storage.slices import Kind, Slice, SliceRef
-from sf_assets.warehouse import intact, taken
+from sf_assets.storage.slices import Slice
+from sf_assets.warehouse import intact
 from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.history import histories, must_rebuild
@@ -28,12 +23,8 @@ from sf_assets.warehouse.ledger import Outcome
 from sf_assets.warehouse.merge import merge, merged_slices, record_replacements
 from sf_assets.warehouse.merge import rebuild as merge_anew
 from sf_assets.warehouse.tables import Table
-from sf_assets.windows import ALWAYS
 
 log = logging.getLogger(__name__)
-
-_NEVER_READ_AGAIN = frozenset({Kind.COMPACTED, Kind.RECORDS, Kind.FIELDS})
-"""Slices that cover nothing, so that it is not seen that their rows are to be read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +62,8 @@ def load(org: Org, lake: Lake, slug: str) -> Loaded:
         if what and lake.refs(slug).get(slug):
             log.warning("%s: %s; the table is made anew from raw", slug, what[slug])
             return _rebuild(org, lake, table)
-        refs = lake.refs(slug).get(slug, [])
-        slices, taken_over = _pending(lake, slug, refs, connection)
+        slices, taken_over = _pending(lake, slug, connection)
         record_replacements(connection, slug, taken_over)
-        if lost := _astray(lake, slug, refs, slices, connection):
-            log.warning(
-                "%s: raw does not have slices that silver has (%d), as after the storage was "
-                "restored from a backup; the table is made anew from raw",
-                slug,
-                lost,
-            )
-            return _rebuild(org, lake, table)
-        _reread(lake, slug, refs, connection)
         slices, columns = as_described(lake, slug, slices)
         if table.history and must_rebuild(table, lake.org_id, slices):
             log.info("%s: the history is built from raw", slug)
@@ -95,8 +76,6 @@ def load(org: Org, lake: Lake, slug: str) -> Loaded:
         for outcome in merge(table, slices, columns, lambda piece: scan(lake.store, piece)):
             total += outcome
             report(slug, "merging", total.rows_in, expected)
-        read = {piece.id for piece in [*slices, *taken_over]}
-        taken.note_sizes(connection, lake.org_id, slug, (ref for ref in refs if ref.id in read))
         return _loaded(org, table, slices, columns, total)
 
 
@@ -105,17 +84,10 @@ def rebuild(org: Org, lake: Lake, slug: str) -> Loaded:
 
     Raises:
         WarehouseError: The warehouse is locked or refuses.
-        StorageError: A slice cannot be read, or raw has nothing of what silver holds.
+        StorageError: A slice cannot be read.
     """
     with named(Work.REBUILD, slug), org.writing(lake.org_id) as connection:
-        table = _table(org, connection, slug)
-        if table.types() and not table.is_empty() and not lake.refs(slug).get(slug):
-            raise StorageError(
-                f"{lake.store.uri(lake.manifest_folder(slug))} has no slice of {slug}, and silver "
-                "has rows of it: the table stays as it is; restore the folder or set the right "
-                "SF_ASSETS_STORAGE_URL, or run `sf-assets refresh`, which reads the object again"
-            )
-        return _rebuild(org, lake, table)
+        return _rebuild(org, lake, _table(org, connection, slug))
 
 
 def _table(org: Org, connection: duckdb.DuckDBPyConnection, slug: str) -> Table:
@@ -127,12 +99,13 @@ def _with_history(org: Org) -> set[str]:
 
 
 def _pending(
-    lake: Lake, slug: str, refs: Sequence[SliceRef], connection: duckdb.DuckDBPyConnection
+    lake: Lake, slug: str, connection: duckdb.DuckDBPyConnection
 ) -> tuple[list[Slice], list[Slice]]:
     """Slices to merge, and those whose rows are all merged under the names of others.
 
     Patches that were merged before are among the first where older rows come after them.
     """
+    refs = lake.refs(slug).get(slug, [])
     merged = merged_slices(connection, lake.org_id, slug, (ref.id for ref in refs))
     if all(ref.id in merged for ref in refs):
         return [], []
@@ -148,60 +121,10 @@ def _pending(
     return fresh + list(lake.read(ref for ref in patches if ref.made_at >= oldest)), taken_over
 
 
-def _astray(
-    lake: Lake,
-    slug: str,
-    refs: Sequence[SliceRef],
-    fresh: Iterable[Slice],
-    connection: duckdb.DuckDBPyConnection,
-) -> int:
-    """How many slices silver has that raw, with those to be merged, knows nothing of.
-
-    Raises:
-        StorageError: One was lost by itself, and nobody would read again what it held.
-    """
-    replaced = {slice_id for piece in fresh for slice_id in piece.replaces}
-    found = taken.astray(connection, lake.org_id, {slug: refs}).get(slug, [])
-    found = [lost for lost in found if lost.id not in replaced]
-    if not found:
-        return 0
-    merged = merged_slices(connection, lake.org_id, slug, (ref.id for ref in refs))
-    newest = max((ref.id for ref in refs if ref.id in merged), default="")
-    first = min((ref.window.start for ref in refs if not ref.kind.patches), default=ALWAYS.end)
-    # Of a storage that was restored, the newest slices are lacking, and are read again; or all of
-    # them are, and it is read from the beginning. What was lost otherwise is not read again.
-    for lost in found:
-        if lost.kind in _NEVER_READ_AGAIN and (lost.id < newest or lost.start < first):
-            raise StorageError(
-                f"the manifest of the slice {lost.id} ({lost.kind}) is gone from "
-                f"{lake.store.uri(lake.manifest_folder(slug))}, and silver has its rows: the table "
-                "stays as it is; restore it, or run `sf-assets rebuild` and `sf-assets reconcile "
-                "--repair`, which reads what the org still has of it"
-            )
-    return len(found)
-
-
-def _reread(
-    lake: Lake, slug: str, refs: Sequence[SliceRef], connection: duckdb.DuckDBPyConnection
-) -> None:
-    """Read manifests whose size has changed: it says where to look, not that they are damaged.
-
-    Raises:
-        StorageError: One cannot be read.
-    """
-    changed = taken.resized(connection, lake.org_id, {slug: refs}).get(slug, set())
-    suspects = [ref for ref in refs if ref.id in changed]
-    if suspects:
-        list(lake.read(suspects))
-        taken.note_sizes(connection, lake.org_id, slug, suspects)
-
-
 def _rebuild(org: Org, lake: Lake, table: Table) -> Loaded:
-    refs = lake.refs(table.slug).get(table.slug, [])
     slices, columns = as_described(lake, table.slug, lake.slices(table.slug))
     report(table.slug, "merging", 0, sum(piece.counts.written for piece in slices))
     outcome = merge_anew(table, lake.org_id, slices, columns, lambda piece: scan(lake.store, piece))
-    taken.note_sizes(table.connection, lake.org_id, table.slug, refs)
     return _loaded(org, table, slices, columns, outcome)
 
 
@@ -236,8 +159,6 @@ def record_failures(org: Org, org_id: str, errors: Mapping[str, SfAssetsError]) 
 def behind(org: Org, lake: Lake) -> set[str]:
     """Objects of which silver lacks slices, as when the warehouse was locked, or what merges made.
 
-    And those whose raw is not what silver was made of: slices are lost, or manifests changed.
-
     Raises:
         WarehouseError: The warehouse is locked or refuses.
     """
@@ -252,9 +173,7 @@ def behind(org: Org, lake: Lake) -> set[str]:
                 lacking.add(slug)
         unkept = _with_history(org) - histories(connection, lake.org_id)
         changed = intact.changed(connection, lake.org_id, org.schema).keys()
-        lost = taken.astray(connection, lake.org_id, refs).keys()
-        resized = taken.resized(connection, lake.org_id, refs).keys()
-    return lacking | (unkept | changed | lost | resized) & refs.keys()
+    return lacking | (unkept | changed) & refs.keys()
 
 
 def put_aside_if_damaged(org: Org) -> Path | None:

@@ -31,11 +31,7 @@ CREATE TABLE IF NOT EXISTS ops.slices (
     org_id VARCHAR, object VARCHAR, slice VARCHAR, kind VARCHAR, window_start VARCHAR,
     window_end VARCHAR, read_at TIMESTAMPTZ, source VARCHAR, job_id VARCHAR, rows BIGINT,
     rows_org BIGINT, rows_pages BIGINT, rows_parsed BIGINT, rows_known BIGINT, calls BIGINT,
-    bytes BIGINT, seconds DOUBLE, merge VARCHAR, manifest_bytes BIGINT,
-    replaced BOOLEAN
-);
-CREATE TABLE IF NOT EXISTS ops.replaced (
-    org_id VARCHAR, object VARCHAR, slice VARCHAR, PRIMARY KEY (org_id, object, slice)
+    bytes BIGINT, seconds DOUBLE, merge VARCHAR
 );
 CREATE TABLE IF NOT EXISTS ops.tables (org_id VARCHAR, object VARCHAR, columns VARCHAR[]);
 CREATE TABLE IF NOT EXISTS ops.histories (
@@ -92,13 +88,6 @@ MIGRATIONS = (
         AND c.schema_name = if(o.name = '{ONLY}', 'silver', 'silver_' || o.name)
         AND c.table_name = s.object
     GROUP BY ALL
-    """,
-    # Whose place compacted slices took: it was not noted which, so it may be that of any.
-    f"""
-    UPDATE ops.slices SET replaced = true
-    WHERE kind IN ({_COVERING}) AND (org_id, object) IN (
-        SELECT (org_id, object) FROM ops.slices WHERE kind = '{Kind.COMPACTED}'
-    )
     """,
 )
 """What older notes must be worked into, in the order of the releases; each is done once."""
