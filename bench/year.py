@@ -159,6 +159,11 @@ class Year:
                     f"FROM ops.{table} t, LATERAL (SELECT unnest(range({many})) AS i) "
                     "WHERE merge IS NOT NULL"
                 )
+            # Raw never had them, so it has to be known that it need not.
+            connection.execute(
+                "INSERT INTO ops.replaced SELECT org_id, object, slice, '' FROM ops.slices "
+                "WHERE slice.split_part('-', 3) <> ''"
+            )
 
     def sizes(self) -> Result:
         """How many files and rows there are."""

@@ -12,9 +12,9 @@ import polars as pl
 
 from sf_assets.describe import OF_WHOEVER_ASKS
 from sf_assets.pipeline.describes import Described, columns_of
-from sf_assets.pipeline.extract import Extractor, Order
+from sf_assets.pipeline.extract import Order
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.repair import orders_by_id
+from sf_assets.pipeline.repair import extracted, orders_by_id
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.scan import scan
 from sf_assets.storage.slices import Slice, column_name
@@ -67,7 +67,8 @@ def _compare(org: Org, item: Described, root: Path, ids: pl.DataFrame | None) ->
     with TemporaryDirectory(dir=root) as own:
         held = _silver(org, item, Path(own), ids)
         lake = Lake(Store(f"file://{own}/told"), org.client.org_id)
-        pieces = list(_told(org, item, lake, held.rows, ids))
+        orders = [Order(item, ALWAYS, held.rows)] if ids is None else orders_by_id(item, [ids])
+        pieces = list(extracted(org, orders, lake))
         derived = {column_name(field) for field in item.derived}
         return compare_content(held, lambda: _rows(lake, pieces), derived, Path(own))
 
@@ -79,20 +80,6 @@ def _silver(org: Org, item: Described, folder: Path, ids: pl.DataFrame | None) -
         path = folder / "silver.parquet"
         with org.warehouse.explained(connection):
             return set_aside(table, columns, item.cursor or "", path, only=ids)
-
-
-def _told(
-    org: Org, item: Described, lake: Lake, rows: int, ids: pl.DataFrame | None
-) -> Iterator[Slice]:
-    """What the org says, in a lake that is thrown away."""
-    extractor = Extractor(org, lake=lake)
-    orders = [Order(item, ALWAYS, rows)] if ids is None else orders_by_id(item, [ids])
-    try:
-        for order in orders:
-            if piece := extractor.extract(order):
-                yield piece
-    finally:
-        extractor.close()
 
 
 def _rows(lake: Lake, pieces: list[Slice]) -> Iterator[pl.DataFrame]:

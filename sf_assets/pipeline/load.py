@@ -1,21 +1,27 @@
 """Raw into silver: the slices of an object that the warehouse has not merged yet."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from sf_assets.errors import SfAssetsError, WarehouseDamagedError, WarehouseLockedError
+from sf_assets.errors import (
+    SfAssetsError,
+    StorageError,
+    WarehouseDamagedError,
+    WarehouseLockedError,
+)
 from sf_assets.failures import Work, named
 from sf_assets.pipeline.describes import as_described
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.scan import scan
-from sf_assets.storage.slices import Slice
-from sf_assets.warehouse import intact
+from sf_assets.storage.slices import Kind, Slice, SliceRef
+from sf_assets.warehouse import intact, taken
 from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.history import histories, must_rebuild
@@ -23,8 +29,13 @@ from sf_assets.warehouse.ledger import Outcome
 from sf_assets.warehouse.merge import merge, merged_slices, record_replacements
 from sf_assets.warehouse.merge import rebuild as merge_anew
 from sf_assets.warehouse.tables import Table
+from sf_assets.warehouse.taken import Missing
+from sf_assets.windows import ALWAYS
 
 log = logging.getLogger(__name__)
+
+_READ_AGAIN = frozenset({Kind.SNAPSHOT, Kind.DELETIONS})
+"""Slices whose loss shows in the coverage, and of which a later reading leaves nothing out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +73,18 @@ def load(org: Org, lake: Lake, slug: str) -> Loaded:
         if what and lake.refs(slug).get(slug):
             log.warning("%s: %s; the table is made anew from raw", slug, what[slug])
             return _rebuild(org, lake, table)
-        slices, taken_over = _pending(lake, slug, connection)
+        refs = lake.refs(slug).get(slug, [])
+        slices, taken_over = _pending(lake, slug, refs, connection)
         record_replacements(connection, slug, taken_over)
+        if lost := _lost(lake, slug, refs, slices, connection):
+            log.warning(
+                "%s: raw does not have slices that silver has (%d), as after the storage was "
+                "restored from a backup; the table is made anew from raw",
+                slug,
+                len(lost),
+            )
+            return _rebuild(org, lake, table)
+        _reread(lake, slug, refs, connection)
         slices, columns = as_described(lake, slug, slices)
         if table.history and must_rebuild(table, lake.org_id, slices):
             log.info("%s: the history is built from raw", slug)
@@ -76,6 +97,8 @@ def load(org: Org, lake: Lake, slug: str) -> Loaded:
         for outcome in merge(table, slices, columns, lambda piece: scan(lake.store, piece)):
             total += outcome
             report(slug, "merging", total.rows_in, expected)
+        read = {piece.id for piece in [*slices, *taken_over]}
+        taken.note_sizes(connection, lake.org_id, slug, (ref for ref in refs if ref.id in read))
         return _loaded(org, table, slices, columns, total)
 
 
@@ -84,10 +107,17 @@ def rebuild(org: Org, lake: Lake, slug: str) -> Loaded:
 
     Raises:
         WarehouseError: The warehouse is locked or refuses.
-        StorageError: A slice cannot be read.
+        StorageError: A slice cannot be read, or raw has nothing of what silver holds.
     """
     with named(Work.REBUILD, slug), org.writing(lake.org_id) as connection:
-        return _rebuild(org, lake, _table(org, connection, slug))
+        table = _table(org, connection, slug)
+        if table.types() and not table.is_empty() and not lake.refs(slug).get(slug):
+            raise StorageError(
+                f"{lake.store.uri(lake.manifest_folder(slug))} has no slice of {slug}, and silver "
+                "has rows of it: the table stays as it is; restore the folder or set the right "
+                "SF_ASSETS_STORAGE_URL, or run `sf-assets refresh`, which reads the object again"
+            )
+        return _rebuild(org, lake, table)
 
 
 def _table(org: Org, connection: duckdb.DuckDBPyConnection, slug: str) -> Table:
@@ -99,13 +129,12 @@ def _with_history(org: Org) -> set[str]:
 
 
 def _pending(
-    lake: Lake, slug: str, connection: duckdb.DuckDBPyConnection
+    lake: Lake, slug: str, refs: Sequence[SliceRef], connection: duckdb.DuckDBPyConnection
 ) -> tuple[list[Slice], list[Slice]]:
     """Slices to merge, and those whose rows are all merged under the names of others.
 
     Patches that were merged before are among the first where older rows come after them.
     """
-    refs = lake.refs(slug).get(slug, [])
     merged = merged_slices(connection, lake.org_id, slug, (ref.id for ref in refs))
     if all(ref.id in merged for ref in refs):
         return [], []
@@ -121,10 +150,73 @@ def _pending(
     return fresh + list(lake.read(ref for ref in patches if ref.made_at >= oldest)), taken_over
 
 
+def _lost(
+    lake: Lake,
+    slug: str,
+    refs: Sequence[SliceRef],
+    fresh: Iterable[Slice],
+    connection: duckdb.DuckDBPyConnection,
+) -> list[Missing]:
+    """Slices that silver has, and raw neither lists nor holds in those that took their place.
+
+    Raises:
+        StorageError: One was lost by itself, and nobody would read again what it held.
+    """
+    replaced = {slice_id for piece in fresh for slice_id in piece.replaces}
+    found = taken.missing(connection, lake.org_id, {slug: refs}).get(slug, [])
+    found = [piece for piece in found if piece.id not in replaced]
+    if found:
+        held = taken.held(connection, lake.org_id, slug, found, _origins(lake, refs))
+        found = [piece for piece in found if piece.id not in held]
+    merged = merged_slices(connection, lake.org_id, slug, (ref.id for ref in refs)) if found else []
+    newest = max((ref.id for ref in refs if ref.id in merged), default="")
+    first = min((ref.window.start for ref in refs if not ref.kind.patches), default=ALWAYS.end)
+    # Of a storage that was restored, the newest slices are lacking, and are read again; or all of
+    # them are, and it is read from the beginning. Of what was lost otherwise something is not: of
+    # a window that is read again, neighbours cover the edges, and left out what it held there.
+    for piece in found:
+        if piece.kind not in _READ_AGAIN and (piece.id < newest or piece.start < first):
+            raise StorageError(
+                f"the manifest of the slice {piece.id} ({piece.kind}) is gone from "
+                f"{lake.store.uri(lake.manifest_folder(slug))}, and silver has its rows: the table "
+                "stays as it is; restore it, or run `sf-assets rebuild` and `sf-assets reconcile "
+                f"--repair`, both with `--object {slug}`, which read what the org still has of it"
+            )
+    return found
+
+
+def _origins(lake: Lake, refs: Iterable[SliceRef]) -> dict[str, tuple[str, int]]:
+    """Whose rows the compacted slices hold, and how many."""
+    found: dict[str, tuple[str, int]] = {}
+    for piece in lake.read(ref for ref in refs if ref.kind is Kind.COMPACTED):
+        counts = Counter[str]()
+        for frame in scan(lake.store, piece, ()):
+            counts.update(dict(frame["_slice"].value_counts().iter_rows()))
+        found |= {slice_id: (piece.id, rows) for slice_id, rows in counts.items()}
+    return found
+
+
+def _reread(
+    lake: Lake, slug: str, refs: Sequence[SliceRef], connection: duckdb.DuckDBPyConnection
+) -> None:
+    """Read manifests whose size has changed: it says where to look, not that they are damaged.
+
+    Raises:
+        StorageError: One cannot be read.
+    """
+    changed = taken.resized(connection, lake.org_id, {slug: refs}).get(slug, set())
+    suspects = [ref for ref in refs if ref.id in changed]
+    if suspects:
+        list(lake.read(suspects))
+        taken.note_sizes(connection, lake.org_id, slug, suspects)
+
+
 def _rebuild(org: Org, lake: Lake, table: Table) -> Loaded:
+    refs = lake.refs(table.slug).get(table.slug, [])
     slices, columns = as_described(lake, table.slug, lake.slices(table.slug))
     report(table.slug, "merging", 0, sum(piece.counts.written for piece in slices))
     outcome = merge_anew(table, lake.org_id, slices, columns, lambda piece: scan(lake.store, piece))
+    taken.note_sizes(table.connection, lake.org_id, table.slug, refs)
     return _loaded(org, table, slices, columns, outcome)
 
 
@@ -159,6 +251,8 @@ def record_failures(org: Org, org_id: str, errors: Mapping[str, SfAssetsError]) 
 def behind(org: Org, lake: Lake) -> set[str]:
     """Objects of which silver lacks slices, as when the warehouse was locked, or what merges made.
 
+    And those whose raw is not what silver was made of: slices are lost, or manifests changed.
+
     Raises:
         WarehouseError: The warehouse is locked or refuses.
     """
@@ -173,7 +267,9 @@ def behind(org: Org, lake: Lake) -> set[str]:
                 lacking.add(slug)
         unkept = _with_history(org) - histories(connection, lake.org_id)
         changed = intact.changed(connection, lake.org_id, org.schema).keys()
-    return lacking | (unkept | changed) & refs.keys()
+        lost = taken.missing(connection, lake.org_id, refs).keys()
+        resized = taken.resized(connection, lake.org_id, refs).keys()
+    return lacking | (unkept | changed | lost | resized) & refs.keys()
 
 
 def put_aside_if_damaged(org: Org) -> Path | None:

@@ -97,7 +97,7 @@ class Repair:
         if sum(counts.get(kind, 0) for kind in kinds) <= _ONE_BY_ONE:
             yield from read_by_id(self.org, item, judged.ids(kinds))
         else:
-            yield from _extracted(self.org, _by_days(item, judged.ids(kinds)))
+            yield from extracted(self.org, _by_days(item, judged.ids(kinds)))
 
 
 def read_by_id(org: Org, item: Described, frames: Iterable[pl.DataFrame]) -> Iterator[Slice]:
@@ -108,11 +108,18 @@ def read_by_id(org: Org, item: Described, frames: Iterable[pl.DataFrame]) -> Ite
         item: The object.
         frames: Ids of records, and their `org_cursor`.
     """
-    yield from _extracted(org, orders_by_id(item, frames))
+    yield from extracted(org, orders_by_id(item, frames))
 
 
-def _extracted(org: Org, orders: Iterable[Order]) -> Iterator[Slice]:
-    extractor = Extractor(org)
+def extracted(org: Org, orders: Iterable[Order], lake: Lake | None = None) -> Iterator[Slice]:
+    """Carry out orders, one after another.
+
+    Args:
+        org: The org.
+        orders: What is to be read.
+        lake: Where it goes; the org's own raw layer if it is None, with the objects' locks held.
+    """
+    extractor = Extractor(org, lake=lake)
     try:
         for order in orders:
             if piece := extractor.extract(order):

@@ -78,6 +78,10 @@ class Lake:
         """Folder of an object's Parquet files."""
         return f"{self.org_id}/raw/{slug}"
 
+    def manifest_folder(self, slug: str) -> str:
+        """Folder of an object's manifests."""
+        return f"{self.org_id}/manifests/{slug}"
+
     def lock_folder(self, slug: str) -> str:
         """Folder of the lock that whoever writes an object's slices holds."""
         return f"{self.org_id}/locks/{slug}"
@@ -173,7 +177,7 @@ class Lake:
         for entry in self.store.list(f"{self.org_id}/{folder}"):
             slug, file = entry.path.split("/")[-2:]
             try:
-                found[slug].append(SliceRef.parse(slug, file))
+                found[slug].append(SliceRef.parse(slug, file, entry.size))
             except ValueError:  # somebody else's file is not our slice
                 continue
         return {slug: sorted(refs) for slug, refs in found.items()}
@@ -269,7 +273,7 @@ class Lake:
         return self.inventory().coverage
 
     def _manifest(self, ref: SliceRef) -> str:
-        return f"{self.org_id}/manifests/{ref.object}/{ref.file}"
+        return f"{self.manifest_folder(ref.object)}/{ref.file}"
 
     def _journal(self, ref: SliceRef) -> str:
         return f"{self.org_id}/journal/{ref.object}/{ref.file}"

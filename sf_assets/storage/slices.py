@@ -1,7 +1,7 @@
 """A slice: what one extraction of one object brought, described by its manifest."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -228,12 +228,14 @@ class SliceRef:
         window: The window it covers.
         kind: What it holds.
         id: Slice id.
+        size: Bytes of the manifest, where it was listed.
     """
 
     object: str
     window: Window
     kind: Kind
     id: str
+    size: int | None = field(default=None, compare=False)
 
     @property
     def made_at(self) -> datetime:
@@ -261,7 +263,7 @@ class SliceRef:
         return f"{window}_{self.kind}_{self.id}.json"
 
     @classmethod
-    def parse(cls, slug: str, file: str) -> Self:
+    def parse(cls, slug: str, file: str, size: int | None = None) -> Self:
         """Read a file name.
 
         Raises:
@@ -269,7 +271,7 @@ class SliceRef:
         """
         start, end, kind, slice_id = file.removesuffix(".json").split("_")
         window = Window(parse_compact(start), parse_compact(end))
-        found = cls(slug, window, Kind(kind), slice_id)
+        found = cls(slug, window, Kind(kind), slice_id, size)
         if found.file != file:
             raise ValueError(f"{file} is not what we would call it")
         return found

@@ -11,7 +11,7 @@ import polars as pl
 
 from sf_assets.errors import CountMismatchError
 from sf_assets.storage.slices import Kind, Slice
-from sf_assets.warehouse import history, intact
+from sf_assets.warehouse import history, intact, taken
 from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.duckdb import quoted, transaction
 from sf_assets.warehouse.ledger import Outcome
@@ -41,11 +41,14 @@ def merged_slices(
     """Those of some slices of an object, by Id, that silver has taken up.
 
     It has taken up far more than raw still holds: a year of ticks leaves a row for each. That
-    another object's table has taken one up says nothing: its manifest may have been copied.
+    another object's table has taken one up says nothing: its manifest may have been copied. Of one
+    whose place another took, it has the rows by that.
     """
     rows = connection.execute(
-        "SELECT slice FROM ops.slices WHERE org_id = ? AND object = ? "
-        "AND slice IN (SELECT unnest(?::VARCHAR[]))",
+        "SELECT slice FROM ops.slices WHERE org_id = $1 AND object = $2 "
+        "AND slice IN (SELECT unnest($3::VARCHAR[])) UNION "
+        "SELECT slice FROM ops.replaced WHERE org_id = $1 AND object = $2 "
+        "AND slice IN (SELECT unnest($3::VARCHAR[]))",
         [org_id, slug, list(slices)],
     ).fetchall()
     return {slice_id for (slice_id,) in rows}
@@ -97,9 +100,7 @@ def rebuild(
         table.drop()
         if table.history:
             history.drop(table)
-        table.connection.execute(
-            "DELETE FROM ops.slices WHERE org_id = ? AND object = ?", [org_id, table.slug]
-        )
+        taken.forget(table.connection, org_id, table.slug)
         intact.forget(table, org_id)
         return _merge_batches(table, org_id, _batches(slices), columns, read)
 
@@ -259,6 +260,8 @@ def _note_slices(
     slices: Iterable[Slice],
     merge_id: str | None,
 ) -> None:
+    slices = list(slices)
+    taken.note_replaced(connection, slug, slices)
     rows = [
         {
             "org_id": piece.org_id,

@@ -31,7 +31,10 @@ CREATE TABLE IF NOT EXISTS ops.slices (
     org_id VARCHAR, object VARCHAR, slice VARCHAR, kind VARCHAR, window_start VARCHAR,
     window_end VARCHAR, read_at TIMESTAMPTZ, source VARCHAR, job_id VARCHAR, rows BIGINT,
     rows_org BIGINT, rows_pages BIGINT, rows_parsed BIGINT, rows_known BIGINT, calls BIGINT,
-    bytes BIGINT, seconds DOUBLE, merge VARCHAR
+    bytes BIGINT, seconds DOUBLE, merge VARCHAR, manifest_bytes BIGINT
+);
+CREATE TABLE IF NOT EXISTS ops.replaced (
+    org_id VARCHAR, object VARCHAR, slice VARCHAR, replaced_by VARCHAR
 );
 CREATE TABLE IF NOT EXISTS ops.tables (org_id VARCHAR, object VARCHAR, columns VARCHAR[]);
 CREATE TABLE IF NOT EXISTS ops.histories (
@@ -88,6 +91,14 @@ MIGRATIONS = (
         AND c.schema_name = if(o.name = '{ONLY}', 'silver', 'silver_' || o.name)
         AND c.table_name = s.object
     GROUP BY ALL
+    """,
+    # Whose place compacted slices took: it was not noted which, so it may be that of any.
+    f"""
+    INSERT INTO ops.replaced
+    SELECT org_id, object, slice, '' FROM ops.slices
+    WHERE kind IN ({_COVERING}) AND (org_id, object) IN (
+        SELECT (org_id, object) FROM ops.slices WHERE kind = '{Kind.COMPACTED}'
+    )
     """,
 )
 """What older notes must be worked into, in the order of the releases; each is done once."""

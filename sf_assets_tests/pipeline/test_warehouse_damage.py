@@ -1,13 +1,17 @@
 """What others do to the warehouse is noticed, and made good from raw."""
 
+import shutil
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from sf_assets.emulator.server import Emulator
-from sf_assets.errors import WarehouseDamagedError
+from sf_assets.errors import StorageError, WarehouseDamagedError
 from sf_assets.pipeline.load import behind, put_aside_if_damaged, rebuild
+from sf_assets.pipeline.plan import plan_tick
+from sf_assets.pipeline.sync import execute
+from sf_assets.storage import compaction
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 
@@ -84,3 +88,187 @@ def test_a_rebuild_puts_a_damaged_warehouse_aside(company: Emulator, loaded: Wor
         rebuild(org, org.kept_lake, name.lower())
         assert differences(company, loaded, name) == []
     assert behind(org, org.kept_lake) == set()
+
+
+@pytest.fixture
+def raw(tmp_path: Path, org: Emulator) -> Workspace:
+    """A workspace of an org that this test alone changes."""
+    workspace = Workspace(tmp_path, org.environment)
+    workspace.catalogue({"Account": None})
+    workspace.tick()
+    return workspace
+
+
+def rename(org: Emulator, workspace: Workspace, name: str, *, load: bool = True) -> None:
+    account = workspace.rows("SELECT min(Id) FROM silver.account_live")[0][0]
+    org.records.update("Account", account, {"Name": name})
+    org.advance(7200)
+    if load:
+        workspace.tick()
+    else:
+        extract(workspace)
+
+
+def extract(workspace: Workspace) -> None:
+    """A tick without a warehouse."""
+    org = workspace.org()
+    assert all(one.error is None for one in execute(org, plan_tick(org, org.catalog.select([]))))
+
+
+def manifests(workspace: Workspace) -> list[Path]:
+    """Those of slices, oldest reading first."""
+    found = workspace.folder.glob("lake/*/manifests/account/*.json")
+    return sorted(found, key=lambda path: path.name.split("_")[3])
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_of_a_storage_that_was_restored_silver_is_made_anew_once(
+    org: Emulator, raw: Workspace, monkeypatch: pytest.MonkeyPatch, *, compacted: bool
+) -> None:
+    rename(org, raw, "in the backup")
+    lake, backup = raw.folder / "lake", raw.folder / "backup"
+    shutil.copytree(lake, backup)
+    rename(org, raw, "after the backup")
+    if compacted:
+        org.advance(3 * 3600)
+        monkeypatch.setattr(compaction, "MANY", 2)
+        assert compaction.compact_slices(raw.org().kept_lake, "account", org.clock.now())
+        monkeypatch.undo()
+        raw.load("account")
+    shutil.rmtree(lake)
+    backup.rename(lake)
+
+    assert behind(raw.org(), raw.org().kept_lake) == {"account"}
+    raw.load("account")
+
+    names = raw.rows("SELECT Name FROM silver.account WHERE Name LIKE '% the backup'")
+    assert names == [("in the backup",)], "silver says what raw says"
+    assert behind(raw.org(), raw.org().kept_lake) == set()
+    org.advance(3600)
+    raw.tick()
+    assert differences(org, raw, "Account") == []
+    assert behind(raw.org(), raw.org().kept_lake) == set()
+
+
+def test_slices_whose_place_others_took_are_not_missed(
+    org: Emulator, raw: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = raw.org().kept_lake
+    rename(org, raw, "one")
+    for name in ("two", "three"):
+        rename(org, raw, name)
+        org.advance(3 * 3600)
+        with monkeypatch.context() as patched:
+            patched.setattr(compaction, "MANY", 1)
+            assert compaction.compact_slices(lake, "account", org.clock.now())
+        rebuild(raw.org(), lake, "account")
+        assert behind(raw.org(), lake) == set(), "those that are still there need no merge"
+        before = raw.rows("SELECT count(*) FROM ops.merges")
+        org.advance(2 * 3600)
+        assert compaction.remove_replaced(lake, "account", org.clock.now())
+        assert behind(raw.org(), lake) == set()
+        raw.load("account")
+        assert raw.rows("SELECT count(*) FROM ops.merges") == before
+    assert differences(org, raw, "Account") == []
+
+
+@pytest.mark.parametrize("merged", [False, True], ids=["slices", "compacted slice"])
+def test_slices_that_were_compacted_twice_while_the_warehouse_was_away_are_not_lost(
+    org: Emulator, raw: Workspace, monkeypatch: pytest.MonkeyPatch, *, merged: bool
+) -> None:
+    monkeypatch.setattr(compaction, "MANY", 1)
+    monkeypatch.setattr(compaction, "_joined", lambda fresh, older: [*fresh, *older])
+    lake = raw.org().kept_lake
+
+    def compact() -> None:
+        org.advance(3 * 3600)
+        assert compaction.compact_slices(lake, "account", org.clock.now())
+        org.advance(3 * 3600)
+        compaction.remove_replaced(lake, "account", org.clock.now())
+
+    rename(org, raw, "one")
+    if merged:  # of what it stands for, silver has the names
+        compact()
+        raw.load("account")
+    taken_up = raw.rows("SELECT slice FROM ops.slices")
+    for name in ("two", "three"):
+        rename(org, raw, name, load=False)
+        compact()
+    listed = {ref.id for ref in lake.refs()["account"] if not ref.kind.patches}
+    named = {slice_id for piece in lake.slices("account") for slice_id in piece.replaces}
+    (first, *_) = [slice_id for (slice_id,) in taken_up]
+    assert first not in listed | named, "no manifest names it any more"
+
+    assert behind(raw.org(), lake) == {"account"}
+    raw.load("account")
+
+    assert behind(raw.org(), lake) == set()
+    assert set(taken_up) < set(raw.rows("SELECT slice FROM ops.slices")), "nothing was made anew"
+    assert differences(org, raw, "Account") == []
+
+
+def test_a_slice_that_is_lost_by_itself_fails_and_silver_keeps_its_rows(
+    org: Emulator, raw: Workspace
+) -> None:
+    rename(org, raw, "one")
+    rename(org, raw, "two")
+    rows = raw.rows("SELECT count(*) FROM silver.account")
+    manifests(raw)[0].unlink()
+
+    extract(raw)
+    with pytest.raises(StorageError, match=r"\(export\) is gone .* or run `sf-assets rebuild`"):
+        raw.load("account")
+    assert raw.rows("SELECT count(*) FROM silver.account") == rows
+
+
+def test_a_compacted_slice_that_is_lost_fails_and_silver_keeps_its_rows(
+    org: Emulator, raw: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = raw.org().kept_lake
+    rename(org, raw, "one")
+    org.advance(3 * 3600)
+    with monkeypatch.context() as patched:
+        patched.setattr(compaction, "MANY", 1)
+        (made,) = compaction.compact_slices(lake, "account", org.clock.now())
+    raw.load("account")
+    org.advance(3 * 3600)
+    compaction.remove_replaced(lake, "account", org.clock.now())
+    rename(org, raw, "two")
+    rows = raw.rows("SELECT count(*) FROM silver.account")
+    next(path for path in manifests(raw) if made.id in path.name).unlink()
+
+    assert behind(raw.org(), lake) == {"account"}
+    with pytest.raises(StorageError, match=rf"{made.id} \(compacted\) is gone .* or run `sf-ass"):
+        raw.load("account")
+    assert raw.rows("SELECT count(*) FROM silver.account") == rows
+
+
+def test_a_manifest_that_is_cut_is_seen_where_nothing_changed(
+    org: Emulator, raw: Workspace
+) -> None:
+    rename(org, raw, "one")
+    oldest = manifests(raw)[0]
+    whole = oldest.read_bytes()
+    for cut in (b"", whole[: len(whole) // 2]):
+        oldest.write_bytes(cut)
+        assert behind(raw.org(), raw.org().kept_lake) == {"account"}
+        with pytest.raises(StorageError, match=rf"{oldest.name} cannot be read.*restore it"):
+            raw.load("account")
+    oldest.write_bytes(whole + b"\n")
+    assert behind(raw.org(), raw.org().kept_lake) == {"account"}, "a size says where to look"
+    raw.load("account")
+    assert behind(raw.org(), raw.org().kept_lake) == set()
+
+
+def test_a_rebuild_from_a_raw_that_has_nothing_is_refused(org: Emulator, raw: Workspace) -> None:
+    rows = raw.rows("FROM silver.account ORDER BY Id")
+    folder = manifests(raw)[0].parent
+    folder.rename(raw.folder / "elsewhere")
+
+    with pytest.raises(StorageError, match="has no slice of account, and silver has rows"):
+        rebuild(raw.org(), raw.org().kept_lake, "account")
+
+    assert raw.rows("FROM silver.account ORDER BY Id") == rows
+    org.advance(3600)
+    raw.tick()
+    assert differences(org, raw, "Account") == []

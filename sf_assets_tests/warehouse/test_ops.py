@@ -72,6 +72,21 @@ def test_the_columns_of_older_tables_are_noted_once(warehouse: Warehouse) -> Non
     ]
 
 
+def test_of_older_notes_no_slice_is_missed_that_may_have_been_replaced(
+    warehouse: Warehouse,
+) -> None:
+    write(
+        warehouse,
+        f"{FIRST} INSERT INTO ops.slices VALUES ('00D1', 'account', 's3', 'compacted'), "
+        "('00D1', 'account', 's4', 'deletions')",
+    )
+
+    with warehouse.connect() as connection:
+        rows = connection.execute("SELECT slice FROM ops.replaced ORDER BY 1").fetchall()
+
+    assert rows == [("s1",), ("s3",)]
+
+
 @pytest.mark.parametrize(
     "dropped",
     ["VIEW ops.sync_log", "TABLE ops.failures", "TABLE ops.slices", "TABLE ops.schema_version"],
