@@ -1,9 +1,11 @@
 """`sf-assets catalog`."""
 
 import sys
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +13,7 @@ from sf_assets.cli.output import emit, json_option, messages
 from sf_assets.errors import ConfigError
 
 if TYPE_CHECKING:
+    from sf_assets.pipeline.catalog_diff import CatalogDiff
     from sf_assets.pipeline.discover import Discovery
 
 
@@ -19,73 +22,114 @@ if TYPE_CHECKING:
 @click.option("--include", multiple=True, metavar="PATTERN", help="Only these objects; repeatable.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Not these; repeatable.")
 @click.option(
-    "--start", type=click.DateTime(["%Y-%m-%d"]), help="First partition; default: a year ago."
+    "--start",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="First partition of all objects; default: where the records of each begin.",
 )
+@click.option("--force", is_flag=True, help="Write over the catalogue that is there.")
 @json_option
 def catalog(
+    *,
     from_org: bool,  # noqa: ARG001 (it says where from; more sources may come)
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     start: datetime | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Write a catalogue of what the org has.
 
-    It is printed, and written to the file that SF_ASSETS_CATALOG names unless that holds one.
+    It is printed, and written to the file that SF_ASSETS_CATALOG names. If that holds a catalogue,
+    what is different is told, and the file is left as it is unless --force is given.
     """
+    from sf_assets.pipeline.catalog_diff import compare
     from sf_assets.pipeline.discover import catalog_from_org
     from sf_assets.salesforce.client import connect
     from sf_assets.settings import load_credentials, load_settings
 
     path = load_settings().catalog
-    now = datetime.now(UTC)
-    first = start.date() if start else now.date().replace(year=now.year - 1, day=1)
+    first = start.date() if start else None
     found = catalog_from_org(connect(load_credentials()), include, exclude, first)
-    written = path is not None and _write(path, found.text)
+    diff = compare(path, found) if path and _holds_something(path) else None
+    is_written = path is not None and (diff is None or (force and not diff.unknown))
+    if not as_json:
+        click.echo(found.text, nl=False)
+        _tell(*_missing(found), *(_differences(diff) if diff else ()))
+    if path and is_written:
+        _write(path, found.text)
+    if not as_json and path:
+        _tell(_outcome(path, diff, written=is_written))
     asked = {name.lower() for name in include}
     missed = [*found.unknown, *(name for name in found.left_out if name.lower() in asked)]
     if as_json:
-        emit(
-            {
-                "ok": not missed,
-                "path": path if written else None,
-                "catalog": found.text,
-                "left_out": found.left_out,
-                "unknown": found.unknown,
-            }
-        )
-    else:
-        click.echo(found.text, nl=False)
-        _tell(found, path, written=written)
+        emit({"ok": not missed, "path": path if is_written else None} | _document(found, diff))
     sys.exit(1 if missed else 0)
 
 
-def _tell(found: "Discovery", path: Path | None, *, written: bool) -> None:
-    """Say where the catalogue is, and what is not in it."""
-    if written:
-        messages.print(f"written to {path}", markup=False, soft_wrap=True)
-    elif path:
-        messages.print(
-            f"{path} holds a catalogue already and is left as it is", markup=False, soft_wrap=True
-        )
+def _document(found: "Discovery", diff: "CatalogDiff | None") -> dict[str, Any]:
+    objects = {
+        name: {
+            "label": one.label,
+            "grain": one.partitioning.grain,
+            "start": one.partitioning.start,
+            "records": one.activity.records,
+            "changed_in_a_month": one.activity.lately,
+            "reason": one.reason,
+        }
+        for name, one in found.objects.items()
+    }
+    return {
+        "catalog": found.text,
+        "partitions": found.partitions,
+        "objects": objects,
+        "left_out": found.left_out,
+        "unknown": found.unknown,
+        "diff": diff and asdict(diff),
+    }
+
+
+def _tell(*lines: str) -> None:
+    for line in lines:
+        messages.print(line, markup=False, soft_wrap=True)
+
+
+def _missing(found: "Discovery") -> Iterator[str]:
     for name, reason in found.left_out.items():
-        messages.print(f"left out: {name}: {reason}", markup=False, soft_wrap=True)
+        yield f"left out: {name}: {reason}"
     for name, reason in found.unknown.items():
-        messages.print(
-            f"not known: {name}: {reason}; it is not in the catalogue: add it there, or remove the "
-            "file and run again",
-            style="red", markup=False, soft_wrap=True,
-        )  # fmt: skip
+        yield f"not known: {name}: {reason}; it is not in the catalogue: run again, or add it there"
 
 
-def _write(path: Path, text: str) -> bool:
-    """Write the file, unless that would overwrite somebody's catalogue.
+def _outcome(path: Path, diff: "CatalogDiff | None", *, written: bool) -> str:
+    if written:
+        return f"written to {path}"
+    if diff and diff.unknown:
+        return f"{path} is left as it is: nothing could be found out of {', '.join(diff.unknown)}"
+    return f"{path} holds a catalogue already and is left as it is; --force writes over it"
+
+
+def _differences(diff: "CatalogDiff") -> Iterator[str]:
+    for name in diff.new:
+        yield f"new: {name}"
+    for name, reason in diff.gone.items():
+        yield f"gone: {name}: {reason}"
+    for name, settings in diff.changed.items():
+        news = ", ".join(f"{setting} {old} → {new}" for setting, (old, new) in settings.items())
+        yield f"changed: {name}: {news}"
+    for place in diff.lost:
+        yield f"lost if written over: {place}"
+
+
+def _holds_something(path: Path) -> bool:
+    return path.is_file() and bool(path.read_bytes().strip())
+
+
+def _write(path: Path, text: str) -> None:
+    """Write the file.
 
     Raises:
         ConfigError: It cannot be written.
     """
-    if path.exists() and path.read_text(encoding="utf-8").strip():
-        return False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -93,4 +137,3 @@ def _write(path: Path, text: str) -> bool:
         raise ConfigError(
             f"the catalogue {path} cannot be written ({error.strerror}); set SF_ASSETS_CATALOG"
         ) from None
-    return True

@@ -95,6 +95,12 @@ class Query:
         select = f"DAY_ONLY({cursor}) d, COUNT(Id) n"
         return f"{self._soql(select, cursor, window)} GROUP BY DAY_ONLY({cursor})"
 
+    def per_month(self, cursor: str) -> str:
+        """The SOQL that counts rows (`n`) by UTC year (`y`) and month (`m`) of the cursor."""
+        year, month = f"CALENDAR_YEAR({cursor})", f"CALENDAR_MONTH({cursor})"
+        select = f"{year} y, {month} m, COUNT(Id) n"
+        return f"{self._soql(select, cursor, None)} GROUP BY {year}, {month}"
+
     def only(self, names: Iterable[str]) -> "Query":
         """The same query with just these fields."""
         return replace(self, fields=tuple(names))
