@@ -5,8 +5,9 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
-from sf_assets.assets.automation import daily_checks, derived, fresh, rebuild_gold, tick
+from sf_assets.assets.automation import daily_checks, derived, fresh, tick
 from sf_assets.assets.gold import gold_asset, gold_tables
+from sf_assets.assets.gold_sensor import rebuild_gold
 from sf_assets.assets.objects import group_objects, object_assets
 from sf_assets.assets.quality import quality
 from sf_assets.assets.schema import schema_changes
@@ -48,7 +49,7 @@ def _definitions() -> dg.Definitions:
     for org in orgs if tables else ():
         parts += [
             dg.Definitions(assets=[gold_asset(catalog, table, org) for table in tables]),
-            rebuild_gold(org),
+            rebuild_gold(catalog, tables, org),
         ]
     parts += [quality(catalog, org) for org in orgs]
     return dg.Definitions.merge(*parts, dg.Definitions(executor=dg.in_process_executor))

@@ -98,6 +98,10 @@ class LeftOutError(SfAssetsError):
     """A packaged gold table reads what the org, or its user, does not have; nothing is wrong."""
 
 
+class HeldError(SfAssetsError):
+    """A gold table waits for blocking checks of what it reads; the message says which."""
+
+
 class WarehouseError(SfAssetsError):
     """The warehouse cannot be read or written."""
 

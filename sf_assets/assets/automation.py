@@ -1,4 +1,4 @@
-"""What runs by itself: ticks, gold when silver changed, derived fields and checks once a day."""
+"""What runs by itself on a schedule: ticks, derived fields and checks once a day."""
 
 from typing import TYPE_CHECKING
 
@@ -7,18 +7,18 @@ import dagster as dg
 from sf_assets.assets.objects import DERIVED_TAG, FRESH_TAG, TICK_TAG, Group
 from sf_assets.assets.partitions import open_key
 from sf_assets.errors import ConfigError, LimitExceededError, SfAssetsError
-from sf_assets.naming import gold_name
 
 if TYPE_CHECKING:
     from sf_assets.pipeline.tick import Due
 
-_ACTIVE = [
+ACTIVE = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+"""Of runs that are not over."""
 
 
 def tick(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
@@ -44,7 +44,7 @@ def tick(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
     def every_5_minutes(
         context: dg.ScheduleEvaluationContext,
     ) -> dg.RunRequest | dg.SkipReason:
-        running = dg.RunsFilter(job_name=job.name, statuses=_ACTIVE)
+        running = dg.RunsFilter(job_name=job.name, statuses=ACTIVE)
         if context.instance.get_runs(running, limit=1):
             return dg.SkipReason("the last tick is still at work")
         if reason := _not_due(group):
@@ -189,16 +189,6 @@ def derived(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
         )
 
     return dg.Definitions(jobs=[job], schedules=[derived_at_5])
-
-
-def rebuild_gold(org: str) -> dg.Definitions:
-    """Build gold tables when what they read has changed."""
-    sensor = dg.AutomationConditionSensorDefinition(
-        f"rebuild_{gold_name(org)}",
-        target=dg.AssetSelection.groups(gold_name(org)),
-        default_status=dg.DefaultSensorStatus.RUNNING,
-    )
-    return dg.Definitions(sensors=[sensor])
 
 
 def daily_checks() -> dg.Definitions:

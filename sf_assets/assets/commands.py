@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from sf_assets.assets.automation import tick_request
-from sf_assets.assets.gold import gold_tables
+from sf_assets.assets.gold import day_tags, gold_tables
 from sf_assets.assets.objects import DERIVED_TAG, WINDOW_TAG, Group, group_objects
 from sf_assets.assets.partitions import open_key
 from sf_assets.assets.quality import quality_key
@@ -19,20 +19,14 @@ from sf_assets.errors import (
     WarehouseLockedError,
 )
 from sf_assets.failures import Work, alone
-from sf_assets.naming import ONLY, gold_name, raw_name, silver_name
+from sf_assets.naming import ONLY, gold_name, silver_name
 from sf_assets.pipeline.estimate import Estimate
-from sf_assets.pipeline.gold import missing_days, tables_there
+from sf_assets.pipeline.gold_due import GoldState, GoldStatus, gold_due, unanswered_gates
 from sf_assets.pipeline.org import Org, load_org
 from sf_assets.pipeline.plan import Plan, plan_backfill
-from sf_assets.pipeline.quality import closed_gates, late_tables, mark_late
-from sf_assets.pipeline.status import BUILT, gold_status
 from sf_assets.pipeline.tick import due, left_out
 from sf_assets.quality import References
-from sf_assets.warehouse.gold import GoldTable
 from sf_assets.windows import ALWAYS, BEGIN, Grain, Window, compact, parse_compact, utc_day
-
-_RANGE_START = "dagster/asset_partition_range_start"
-_RANGE_END = "dagster/asset_partition_range_end"
 
 
 def refresh(runner: Runner, catalog: Catalog, names: Collection[str]) -> None:
@@ -195,82 +189,54 @@ def _build_on_silver(runner: Runner, catalog: Catalog) -> None:
 
 
 def _build_on_silver_of(runner: Runner, org: Org) -> None:
-    _ask_again(runner, org)
-    held: dict[str, list[str]] = {}
-    for slug, check in sorted(closed_gates(org)):
-        held.setdefault(slug, []).append(check)
-    _build_gold(runner, org, held)
+    runner.check(_outdated(runner, org))
+    _build_gold(runner, org)
     silver = silver_name(org.name)
     if any(check["asset"].startswith(f"{silver}/") for check in runner.report.checks):
         runner.run([quality_key(org.name)], {})
 
 
-def _ask_again(runner: Runner, org: Org) -> None:
-    """Ask checks that did not pass once more, where the answer may be another one by now.
+def _outdated(runner: Runner, org: Org) -> set[dg.AssetCheckKey]:
+    """Checks to ask once more, because all objects are loaded only now.
 
-    These are references, since all objects are loaded only now, and blocking checks that were last
-    asked in an earlier run, since the catalogue may have changed.
+    These are references that did not lead anywhere, and blocking checks that were not asked of what
+    silver holds now.
     """
     silver = silver_name(org.name)
-    outcomes = {(check["asset"], check["check"]): check["passed"] for check in runner.report.checks}
-    closed = closed_gates(org)
-    again = set()
-    for spec in org.catalog.objects.values():
-        for check in spec.expectations:
-            passed = outcomes.get((f"{silver}/{spec.slug}", check.name))
-            late = passed is None and (spec.slug, check.name) in closed
-            if late or (passed is False and isinstance(check, References)):
-                again.add(dg.AssetCheckKey(dg.AssetKey([silver, spec.slug]), check.name))
-    runner.check(again)
+    loose = {
+        (silver, spec.slug, check.name)
+        for spec in org.catalog.objects.values()
+        for check in spec.expectations
+        if isinstance(check, References)
+    }
+    told = {(*c["asset"].split("/"), c["check"]) for c in runner.report.checks if not c["passed"]}
+    again = {dg.AssetCheckKey(dg.AssetKey([layer, slug]), c) for layer, slug, c in loose & told}
+    return again | {
+        dg.AssetCheckKey(dg.AssetKey([silver, gate.slug]), gate.check)
+        for gate in unanswered_gates(org)
+    }
 
 
-def _build_gold(runner: Runner, org: Org, held: Mapping[str, Sequence[str]]) -> None:
-    """Build the gold tables that are late, not there yet, or older than what they read."""
-    layers = {raw_name(org.name), silver_name(org.name)}
-    changed = {slug for layer, slug in runner.report.materialized if layer in layers}
+def _build_gold(runner: Runner, org: Org) -> None:
+    """Build the gold tables that are due, each after those that it reads."""
     tables = gold_tables(org.catalog)
-    silver, _ = tables_there(org, tables)
-    late = late_tables(org)
-    states = {told.name: told.state for told in gold_status(org, tables)}
+    found: dict[str, GoldStatus] = {}
     for table in tables:
-        reads = table.silver | table.raw
-        if states[table.name] == BUILT and not (reads | table.gold) & changed:
-            continue
         key = dg.AssetKey([gold_name(org.name), table.name])
         failed: dict[str, SfAssetsError] = {}
         with alone(Work.BUILD, table.name, failed, _is_held):
-            if lacking := sorted(reads - silver):
-                # Why they are not there has been said, if they were asked for.
-                absent = ", ".join(f"{silver_name(org.name)}.{slug}" for slug in lacking)
-                runner.report.left_out[tuple(key.path)] = (
-                    f"{gold_name(org.name)}.{table.name} is left out: there is no {absent}"
-                )
-                continue
-            if closed := sorted(f"{s}: {', '.join(held[s])}" for s in reads & held.keys()):
-                runner.report.errors[key.to_user_string()] = (
-                    f"not built: blocking checks did not pass ({'; '.join(closed)}); "
-                    "ops.to_fix says what to do"
-                )
-                mark_late(org, table.name, late=True)
-                continue
-            runner.run([key], _day_tags(org, table))
-            changed.add(table.name)
-            if table.name in late:
-                mark_late(org, table.name, late=False)
+            found = found or {told.name: told for told in gold_due(org, tables, datetime.now(UTC))}
+            status = found[table.name]
+            if status.state is GoldState.HELD:
+                runner.report.errors[key.to_user_string()] = status.why or "held"
+            elif status.state is GoldState.LEFT_OUT:
+                runner.report.left_out[tuple(key.path)] = status.why or "left out"
+            elif status.state is GoldState.DUE:
+                found = {}  # what reads it is another matter once it is built
+                runner.run([key], day_tags(status.days))
         runner.report.errors |= {key.to_user_string(): str(e) for e in failed.values()}
 
 
 def _is_held(error: SfAssetsError) -> bool:
     """Whether another program holds the warehouse, so that no table can be built."""
     return isinstance(error, WarehouseLockedError)
-
-
-def _day_tags(org: Org, table: GoldTable) -> dict[str, str]:
-    """The partitions to build of a daily table: from the first day it lacks to today."""
-    if not table.daily:
-        return {}
-    today = datetime.now(UTC).date()
-    start = org.catalog.start
-    days = [start + timedelta(days=n) for n in range((today - start).days + 1)]
-    missing = missing_days(org, table, days)
-    return {_RANGE_START: f"{missing[0]}", _RANGE_END: f"{missing[-1]}"}

@@ -1,39 +1,21 @@
-"""Gold assets: one for each `.sql` file, built whenever what it reads has changed."""
+"""Gold assets: one for each `.sql` file."""
 
-from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import dagster as dg
 
-from sf_assets.assets.objects import FRESH_TAG
 from sf_assets.catalog import PACKAGED_GOLD, Catalog
 from sf_assets.errors import ConfigError, LeftOutError
 from sf_assets.naming import gold_name, raw_name, silver_name
 from sf_assets.warehouse.gold import GoldTable, read_gold
 
-_NEWS = (
-    dg.AutomationCondition.newly_updated()
-    & ~dg.AutomationCondition.executed_with_root_target()
-    & ~dg.AutomationCondition.all_new_updates_have_run_tags(tag_keys={FRESH_TAG})
-)
-"""An update, but for those which say that nothing has changed."""
-
-REBUILT_WHEN_READ_CHANGES = (
-    dg.AutomationCondition.any_deps_match(
-        _NEWS | dg.AutomationCondition.will_be_requested()
-    ).since_last_handled()
-    & dg.AutomationCondition.all_deps_blocking_checks_passed()
-    & ~dg.AutomationCondition.in_progress()
-)
-"""Not `eager()`: that waits until no partition of silver is missing, and until nothing failed.
-A change that a blocking check holds up is not forgotten: gold is built once the check passes."""
-
-
 LEFT_OUT = "left out"
 """Metadata of an observation: why a packaged table is not built."""
 
-_DAYS_NOT_FINAL = timedelta(days=2)
+_RANGE_START = "dagster/asset_partition_range_start"
+_RANGE_END = "dagster/asset_partition_range_end"
 
 
 def gold_tables(catalog: Catalog) -> list[GoldTable]:
@@ -60,6 +42,11 @@ def gold_tables(catalog: Catalog) -> list[GoldTable]:
     return kept
 
 
+def day_tags(days: Sequence[date]) -> dict[str, str]:
+    """The tags of a run that builds these days, and those between; none where there are no days."""
+    return {_RANGE_START: f"{days[0]}", _RANGE_END: f"{days[-1]}"} if days else {}
+
+
 def gold_asset(catalog: Catalog, table: GoldTable, org: str) -> dg.AssetsDefinition:
     """The asset of a gold table of one org."""
     key = dg.AssetKey([gold_name(org), table.name])
@@ -68,9 +55,6 @@ def gold_asset(catalog: Catalog, table: GoldTable, org: str) -> dg.AssetsDefinit
         *(dg.AssetKey([raw_name(org), slug]) for slug in sorted(table.raw)),
         *(dg.AssetKey([gold_name(org), name]) for name in sorted(table.gold)),
     ]
-    condition = REBUILT_WHEN_READ_CHANGES
-    if table.daily:
-        condition &= dg.AutomationCondition.in_latest_time_window(_DAYS_NOT_FINAL)
     days = dg.DailyPartitionsDefinition(f"{catalog.start:%Y-%m-%d}", end_offset=1)
 
     @dg.asset(
@@ -82,7 +66,6 @@ def gold_asset(catalog: Catalog, table: GoldTable, org: str) -> dg.AssetsDefinit
         kinds={"gold", "sql"},
         group_name=gold_name(org),
         owners=list(catalog.owners),
-        automation_condition=condition,
         op_tags={"sf_assets/layer": "gold"},
         output_required=False,
     )

@@ -163,8 +163,7 @@ def object_assets(group: Group, warehouse_kind: str) -> dg.AssetsDefinition:
             for n, d in (SILVER_CHECKS | ORG_CHECKS).items()
         ]
         checks += [
-            dg.AssetCheckSpec(c.name, asset=silver, description=c.asks, blocking=c.blocking)
-            for c in spec.expectations
+            dg.AssetCheckSpec(c.name, asset=silver, description=c.asks) for c in spec.expectations
         ]
 
     @dg.multi_asset(

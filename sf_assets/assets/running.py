@@ -133,19 +133,13 @@ class Runner:
             ):
                 if name in observed.metadata:
                     place[key[-1]] = str(observed.metadata[name].value)
-        elif event.is_step_failure and not _is_check_failure(event):
+        elif event.is_step_failure:
             errors = _errors(event)
             waiting = self.report.waiting
             if _is_held(event):
                 waiting |= errors
             said = self.report.left | waiting
             self.report.errors |= {n: e for n, e in errors.items() if said.get(n) != e}
-
-
-def _is_check_failure(event: dg.DagsterEvent) -> bool:
-    """Whether the step failed only by a blocking check, which the report has among the checks."""
-    error = event.step_failure_data.error
-    return error is not None and error.cls_name == "DagsterAssetCheckFailedError"
 
 
 def _is_held(event: dg.DagsterEvent) -> bool:

@@ -257,13 +257,14 @@ class _Step:
         if not wanted:
             return
         findings: list[Finding] = []
+        asked_at = datetime.now(UTC)
         with alone(Work.CHECK, CHECKS, self.errors):
             for finding in self._findings(wanted):
                 if finding.name in wanted[finding.slug]:
                     findings.append(finding)  # noqa: PERF401 (an error keeps those before it)
             # Before Dagster hears of them: what follows from checks reads what is kept of them.
             kept = [f for f in findings if f.name not in RAW_CHECKS]
-            record(self._org, self._lake, kept, self.errors)
+            record(self._org, self._lake, kept, asked_at, self.errors)
         held = self._held and isinstance(self.errors.get(CHECKS), WarehouseLockedError)
         if held or self.away:  # it has been said; away, perhaps there is nothing to check yet
             self.errors.pop(CHECKS, None)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -19,6 +20,9 @@ from sf_assets.cli.output import (
 )
 from sf_assets.errors import SfAssetsError
 
+_GOLD = ("name", "state", "built_at", "rows", "why")
+"""What is told of a gold table."""
+
 
 @click.command()
 @object_option
@@ -26,14 +30,15 @@ from sf_assets.errors import SfAssetsError
 def status(objects: tuple[str, ...], as_json: bool) -> None:
     """Where every object and gold table stands, and what is left of the API budget."""
     from sf_assets.assets.gold import gold_tables
+    from sf_assets.pipeline.gold_due import gold_due
     from sf_assets.pipeline.org import load_orgs
-    from sf_assets.pipeline.status import budget, gold_status, tick_minutes
+    from sf_assets.pipeline.status import budget, tick_minutes
     from sf_assets.pipeline.status import status as ask
 
     document: dict[str, Any] = {"ok": True, "orgs": []}
     for org in load_orgs():
         found = ask(org, org.catalog.select(objects))
-        gold = gold_status(org, gold_tables(org.catalog))
+        gold = gold_due(org, gold_tables(org.catalog), datetime.now(UTC))
         left = budget(org)
         told = str(left) if isinstance(left, SfAssetsError) else limits_told(left)
         minutes = tick_minutes(org)
@@ -41,7 +46,7 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
             {
                 "org": org.name,
                 "objects": list(map(asdict, found)),
-                "gold": list(map(asdict, gold)),
+                "gold": [{name: getattr(table, name) for name in _GOLD} for table in gold],
                 "budget": told,
                 "tick_minutes": minutes,
             }
@@ -55,8 +60,8 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
         )  # fmt: skip
         show(f"Org {org.name}", columns, [tuple(asdict(item).values()) for item in found])
         if gold:
-            names = ("table", "state", "built (UTC)", "rows")
-            show("Gold", names, [tuple(asdict(table).values()) for table in gold])
+            names = ("table", "state", "built (UTC)", "rows", "why")
+            show("Gold", names, [tuple(getattr(table, n) for n in _GOLD) for table in gold])
         if isinstance(left, SfAssetsError):
             click.echo(f"API budget: not known, {left}")
         else:

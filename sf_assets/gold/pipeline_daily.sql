@@ -10,38 +10,46 @@ days AS (
         ($day::DATE + 1)::TIMESTAMPTZ AS day_end,
         (SELECT min(_read_at) FROM raw.opportunity) AS first_read
 ),
+-- Each version with when the next one came: found once, whatever days are asked for.
 versions AS (
     SELECT
-        o.Id,
         o.StageName,
         o.CurrencyIsoCode,
         o.Amount,
         o.Probability,
-        o.IsClosed OR o.IsDeleted AS is_over
-    FROM raw.opportunity AS o, days
-    WHERE o._cursor < days.day_end AND days.first_read < days.day_end
-    QUALIFY
-        row_number() OVER (PARTITION BY o.Id ORDER BY o._cursor DESC, o._read_at DESC, o._slice DESC)
-        = 1
+        o.IsClosed OR o.IsDeleted AS is_over,
+        o._cursor AS since,
+        coalesce(
+            lead(o._cursor) OVER (PARTITION BY o.Id ORDER BY o._cursor, o._read_at, o._slice),
+            'infinity'::TIMESTAMPTZ
+        ) AS until
+    FROM raw.opportunity AS o
 ),
 history AS (
     SELECT
-        h.OpportunityId AS Id,
         h.StageName,
         coalesce(h.CurrencyIsoCode, o.CurrencyIsoCode) AS CurrencyIsoCode,
         h.Amount,
         h.Probability,
-        h.ForecastCategory IN ('Closed', 'Omitted') AS is_over
+        h.ForecastCategory IN ('Closed', 'Omitted') AS is_over,
+        h.CreatedDate AS since,
+        coalesce(
+            lead(h.CreatedDate) OVER (PARTITION BY h.OpportunityId ORDER BY h.CreatedDate, h.Id),
+            'infinity'::TIMESTAMPTZ
+        ) AS until
     FROM silver.opportunityhistory AS h
     LEFT JOIN silver.opportunity AS o ON o.Id = h.OpportunityId
-    CROSS JOIN days
-    WHERE h.CreatedDate < days.day_end AND days.first_read >= days.day_end
-    QUALIFY row_number() OVER (PARTITION BY h.OpportunityId ORDER BY h.CreatedDate DESC, h.Id DESC) = 1
 ),
 known AS (
-    SELECT *, 'raw' AS basis FROM versions
+    SELECT v.*, 'raw' AS basis
+    FROM versions AS v
+    JOIN days ON v.since < days.day_end AND v.until >= days.day_end
+    WHERE days.first_read < days.day_end
     UNION ALL
-    SELECT *, 'opportunity_history' AS basis FROM history
+    SELECT h.*, 'opportunity_history' AS basis
+    FROM history AS h
+    JOIN days ON h.since < days.day_end AND h.until >= days.day_end
+    WHERE days.first_read >= days.day_end
 ),
 deals AS (
     SELECT

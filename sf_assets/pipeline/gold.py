@@ -1,29 +1,48 @@
 """Gold tables, built from silver and, where they ask for it, from all versions that raw holds."""
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from hashlib import sha256
 
 import duckdb
 
 from sf_assets.catalog import PACKAGED_GOLD
-from sf_assets.errors import ConfigError, LeftOutError, SfAssetsError, WarehouseError
+from sf_assets.errors import (
+    ConfigError,
+    HeldError,
+    LeftOutError,
+    SfAssetsError,
+    WarehouseError,
+    WarehouseLockedError,
+)
 from sf_assets.failures import Work, named
 from sf_assets.naming import folded
 from sf_assets.pipeline.describes import as_described
+from sf_assets.pipeline.gold_due import days_not_final, refuse_held, sources
 from sf_assets.pipeline.org import Org
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.scan import scan
-from sf_assets.warehouse.builds import note_build
-from sf_assets.warehouse.duckdb import known_names, quoted, text_literal, transaction
-from sf_assets.warehouse.gold import CURRENCY, DAY, GoldTable, raw_relation
+from sf_assets.warehouse.builds import Build, builds, note_attempt, note_build
+from sf_assets.warehouse.duckdb import known_names, quoted, transaction
+from sf_assets.warehouse.gold import (
+    CURRENCY,
+    DAY,
+    NOT_ITS_DAY,
+    GoldTable,
+    of_many_days,
+    of_one_day,
+    raw_relation,
+)
 from sf_assets.warehouse.refusals import refusal
 from sf_assets.warehouse.stage import fill, make_rejects
 from sf_assets.warehouse.tables import TEMPORARY, Table
 
 log = logging.getLogger(__name__)
+
+_DAYS_AT_ONCE = 100
+"""Days that one query builds: what it keeps of each in memory has a bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,38 +63,94 @@ class Built:
 def build_gold(org: Org, lake: Lake, table: GoldTable, days: Sequence[date] = ()) -> Built:
     """Build one gold table anew, or some of its days; the old one is there until the new one is.
 
+    What it was built by is noted in the same transaction, in `ops.gold_builds`; if it fails, why
+    is noted in `ops.gold_attempts`.
+
     Raises:
+        HeldError: A blocking check of what it reads did not pass, or was not asked.
         LeftOutError: A packaged table reads what this org, or its user, does not have.
         ConfigError: It reads an object that is not in silver, or a column that is not there.
         WarehouseError: The warehouse is locked or refuses the query.
     """
+    try:
+        with named(Work.BUILD, table.name), org.writing(lake.org_id) as connection:
+            return _build(org, lake, table, days, connection)
+    except (HeldError, LeftOutError, WarehouseLockedError):
+        raise
+    except SfAssetsError as error:
+        with suppress(SfAssetsError), org.writing(lake.org_id) as connection:
+            said, now = str(error), datetime.now(UTC)
+            note_attempt(connection, lake.org_id, table.name, table.sql_hash, now, said)
+        raise
+
+
+def _build(
+    org: Org,
+    lake: Lake,
+    table: GoldTable,
+    days: Sequence[date],
+    connection: duckdb.DuckDBPyConnection,
+) -> Built:
+    if held := refuse_held(connection, org, lake.org_id, table):
+        raise HeldError(held)
     name = quoted(org.gold, table.name)
-    with named(Work.BUILD, table.name), org.writing(lake.org_id) as connection:
-        run = connection.execute
-        run(f"CREATE SCHEMA IF NOT EXISTS {quoted(org.gold)}")
-        try:
-            for slug in sorted(table.raw):
-                _load_versions(connection, lake, slug, table.columns_used())
-            query = table.rendered(org.schema, org.gold, _without_currency(connection, org.schema))
-            by_day: dict[date, int] = {}
+    run = connection.execute
+    run(f"CREATE SCHEMA IF NOT EXISTS {quoted(org.gold)}")
+    build = _next_build(connection, org, lake.org_id, table, days)
+    try:
+        for slug in sorted(table.raw):
+            _load_versions(connection, lake, slug, table.columns_used())
+        query = table.rendered(org.schema, org.gold, _without_currency(connection, org.schema))
+        at_once = _DAYS_AT_ONCE if table.daily and _takes_many_days(connection, query) else 1
+        with transaction(connection):
+            if not table.daily:
+                run(f"CREATE OR REPLACE TABLE {name} AS {query}")
+            elif _make_daily(connection, table, org.gold, query, days[0]):
+                build = replace(build, days=frozenset(days))
+            by_day = _build_days(connection, name, query, days, at_once) if table.daily else {}
+            rows = _count(connection, name)
+            note_build(connection, lake.org_id, table.name, replace(build, rows=rows))
+    except duckdb.Error as error:
+        refused = _refused(table, error, known_names(connection))
+        if isinstance(refused, LeftOutError):
+            left_out = replace(build, days=frozenset(), left_out=str(refused))
             with transaction(connection):
-                if not table.daily:
-                    run(f"CREATE OR REPLACE TABLE {name} AS {query}")
-                else:
-                    _make_daily(connection, table, name, query, days[0])
-                    by_day = {day: _build_day(connection, name, query, day) for day in days}
-                run(f"COMMENT ON TABLE {name} IS {text_literal(_built_by(table))}")
-                counted = run(f"SELECT count(*) FROM {name}").fetchone()
-                rows = int(counted[0]) if counted else 0
-                note_build(connection, lake.org_id, table.name, rows, datetime.now(UTC))
-        except duckdb.Error as error:
-            raise _refused(table, error, known_names(connection)) from None
-        columns = {row[0]: row[1] for row in run(f"DESCRIBE {name}").fetchall()}
-        return Built(rows, columns, by_day)
+                note_build(connection, lake.org_id, table.name, left_out)
+        raise refused from None
+    columns = {row[0]: row[1] for row in run(f"DESCRIBE {name}").fetchall()}
+    return Built(rows, columns, by_day)
+
+
+def _next_build(
+    connection: duckdb.DuckDBPyConnection,
+    org: Org,
+    org_id: str,
+    table: GoldTable,
+    days: Sequence[date],
+) -> Build:
+    """What there is to note of a build that begins.
+
+    Days that its query has built before stay. What it reads is noted as read only where all days
+    are built that are not final: else these are older than it.
+    """
+    now = datetime.now(UTC)
+    before = builds(connection, org_id).get(table.name)
+    same = before if before and before.sql_hash == table.sql_hash else None
+    read: Mapping[str, str] = sources(connection, org_id, table)
+    if table.daily and not days_not_final(org.catalog.start, now).issubset(days):
+        read = same.sources if same else {}
+    return Build(table.sql_hash, read, now, None, (same.days if same else frozenset()) | set(days))
+
+
+def _count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
+    counted = connection.execute(f"SELECT count(*) FROM {name}").fetchone()
+    return int(counted[0]) if counted else 0
 
 
 def _refused(table: GoldTable, error: duckdb.Error, names: Collection[str]) -> SfAssetsError:
     """What to say of a table that cannot be built."""
+    if NOT_ITS_DAY in str(error):
+        return ConfigError(f"{table.path}: its column day must be $day in every row")
     said = refusal(error, table.sql, names)
     unknown = isinstance(error, duckdb.CatalogException | duckdb.BinderException)
     if unknown and table.path.parent == PACKAGED_GOLD:
@@ -100,59 +175,51 @@ def _without_currency(connection: duckdb.DuckDBPyConnection, silver: str) -> set
 
 
 def _make_daily(
-    connection: duckdb.DuckDBPyConnection, table: GoldTable, name: str, query: str, day: date
-) -> None:
-    """Make the table of a daily query; anew where its file asks for other columns than it has."""
-    wanted = f"SELECT * FROM ({query}) LIMIT 0"
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {name} AS {wanted}", {DAY: day})
-    there = connection.execute(f"SELECT * FROM {name} LIMIT 0").description
-    asked = connection.execute(wanted, {DAY: day}).description
-    if there != asked:
+    connection: duckdb.DuckDBPyConnection, table: GoldTable, schema: str, query: str, day: date
+) -> bool:
+    """Make the table of a daily query; anew where its file asks for other columns than it has.
+
+    Returns:
+        Whether it is empty now.
+    """
+    name, wanted = quoted(schema, table.name), f"SELECT * FROM ({query}) LIMIT 0"
+    there = "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?"
+    if connection.execute(there, [schema, table.name]).fetchone():
+        has = connection.execute(f"SELECT * FROM {name} LIMIT 0").description
+        if has == connection.execute(wanted, {DAY: day}).description:
+            return False
         log.info("gold.%s has other columns now; its days are built anew", table.name)
-        connection.execute(f"CREATE OR REPLACE TABLE {name} AS {wanted}", {DAY: day})
+    connection.execute(f"CREATE OR REPLACE TABLE {name} AS {wanted}", {DAY: day})
+    return True
 
 
-def _built_by(table: GoldTable) -> str:
-    """Which text of the file a table was built by; it is kept as the table's comment."""
-    return f"sf_assets {sha256(table.sql.encode()).hexdigest()[:16]}"
+def _takes_many_days(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
+    """Whether the engine can plan the query of a day for many days at once."""
+    try:
+        connection.execute(f"EXPLAIN {of_many_days(query)}", {"days": []})
+    except duckdb.Error as error:
+        log.debug("a query is run day by day: %s", type(error).__name__)
+        return False
+    return True
 
 
-def tables_there(org: Org, tables: Iterable[GoldTable]) -> tuple[set[str], set[str]]:
-    """Objects that have a silver table, and gold tables that are built as their files say now.
-
-    Raises:
-        WarehouseError: The warehouse is locked or refuses.
-    """
-    if not org.warehouse.path.exists():
-        return set(), set()
-    with org.warehouse.connect(read_only=True) as connection:
-        rows = connection.execute(
-            "SELECT schema_name, table_name, comment FROM duckdb_tables()"
-        ).fetchall()
-    silver = {table for schema, table, _ in rows if schema == org.schema}
-    built = {(name, comment) for schema, name, comment in rows if schema == org.gold}
-    return silver, {table.name for table in tables if (table.name, _built_by(table)) in built}
-
-
-def missing_days(org: Org, table: GoldTable, days: Iterable[date]) -> list[date]:
-    """Those of the days that a daily table does not have, and the last two in any case.
-
-    A day is final once the next one has begun and what was late is in raw. All are missing where
-    the file has changed since.
-    """
-    days = sorted(days)
-    have: set[date] = set()
-    if table.name in tables_there(org, [table])[1]:
-        query = f"SELECT DISTINCT {quoted(DAY)} FROM {quoted(org.gold, table.name)}"
-        with org.warehouse.connect(read_only=True) as connection:
-            have = {row[0] for row in connection.execute(query).fetchall()}
-    return [day for day in days if day not in have or day in days[-2:]]
-
-
-def _build_day(connection: duckdb.DuckDBPyConnection, name: str, query: str, day: date) -> int:
-    connection.execute(f"DELETE FROM {name} WHERE {quoted(DAY)} = ?", [day])
-    row = connection.execute(f"INSERT INTO {name} {query}", {DAY: day}).fetchone()
-    return int(row[0]) if row else 0
+def _build_days(
+    connection: duckdb.DuckDBPyConnection, name: str, query: str, days: Sequence[date], at_once: int
+) -> dict[date, int]:
+    """Build days of a daily table, so many by one query; how many rows each has."""
+    run, day = connection.execute, quoted(DAY)
+    for first in range(0, len(days), at_once):
+        some = list(days[first : first + at_once])
+        run(f"DELETE FROM {name} WHERE {day} = ANY($days::DATE[])", {"days": some})
+        if at_once > 1:
+            run(f"INSERT INTO {name} {of_many_days(query)}", {"days": some})
+        else:
+            run(f"INSERT INTO {name} {of_one_day(query)}", {DAY: some[0]})
+    counts = run(
+        f"SELECT {day}::DATE, count(*) FROM {name} WHERE {day} = ANY($days::DATE[]) GROUP BY 1",
+        {"days": list(days)},
+    ).fetchall()
+    return dict.fromkeys(days, 0) | dict(counts)
 
 
 def _load_versions(

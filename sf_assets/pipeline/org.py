@@ -113,9 +113,14 @@ class Org:
         return Warehouse(self.settings.warehouse_url)
 
     @contextmanager
-    def writing(self, org_id: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The warehouse open for writing, and claimed for this org."""
-        with self.warehouse.connect() as connection:
+    def writing(self, org_id: str, *, wait: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The warehouse open for writing, and claimed for this org.
+
+        Args:
+            org_id: The org's Id.
+            wait: Whether to wait a while if another program holds it.
+        """
+        with self.warehouse.connect(wait=wait) as connection:
             self.warehouse.claim(connection, org_id, self.name)
             yield connection
 

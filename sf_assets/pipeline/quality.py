@@ -10,6 +10,7 @@ from sf_assets.expectations import ORG_CHECKS, REMEDIES, SILVER_CHECKS
 from sf_assets.failures import Work, alone
 from sf_assets.pipeline.checks import Facts, Failures, Finding
 from sf_assets.pipeline.describes import KeptDescribes
+from sf_assets.pipeline.gates import gates
 from sf_assets.pipeline.org import Org
 from sf_assets.quality import Expectation, Severity
 from sf_assets.storage.lake import Lake
@@ -85,13 +86,21 @@ def _finding(slug: str, check: Expectation, answer: Answer, rows: int) -> Findin
     )
 
 
-def record(org: Org, lake: Lake, findings: Collection[Finding], failures: Failures) -> None:
+def record(
+    org: Org,
+    lake: Lake,
+    findings: Collection[Finding],
+    asked_at: datetime,
+    failures: Failures,
+) -> None:
     """Keep what checks of silver found; of objects without a table there is nothing to keep.
 
     Args:
         org: The org; it is not asked anything.
         lake: Its raw layer.
         findings: What they found.
+        asked_at: When they were asked, by our clock, which merges are noted by as well: an answer
+            says nothing of what was merged since.
         failures: Gets objects of which it could not be kept.
 
     Raises:
@@ -99,8 +108,7 @@ def record(org: Org, lake: Lake, findings: Collection[Finding], failures: Failur
     """
     if not findings or not org.warehouse.path.exists():
         return
-    gates = _blocking(org.catalog)
-    now = datetime.now(UTC)  # not by the org's clock, which is known in some runs and not in others
+    blocking = gates(org.catalog)
     with org.writing(lake.org_id) as connection:
         silver = Silver(connection, org.schema)
         rows: dict[str, int] = {}
@@ -109,12 +117,12 @@ def record(org: Org, lake: Lake, findings: Collection[Finding], failures: Failur
                 rows[slug] = silver.rows(slug)
         kept = [
             scores.Kept(
-                checked_at=now,
+                checked_at=asked_at,
                 org_id=lake.org_id,
                 object=found.slug,
                 check=found.name,
                 severity=Severity.ERROR if found.severe else Severity.WARN,
-                blocking=(found.slug, found.name) in gates,
+                blocking=(found.slug, found.name) in blocking,
                 passed=found.passed,
                 offenders=found.offenders,
                 rows=rows[found.slug],
@@ -127,44 +135,6 @@ def record(org: Org, lake: Lake, findings: Collection[Finding], failures: Failur
         if kept:
             with transaction(connection):
                 scores.keep(connection, kept)
-
-
-def closed_gates(org: Org) -> set[tuple[str, str]]:
-    """Blocking checks that did not pass, or were never asked, of objects that are in silver.
-
-    Raises:
-        WarehouseError: The warehouse is locked or refuses.
-    """
-    gates = _blocking(org.catalog)
-    if not gates or not org.warehouse.path.exists():
-        return set()
-    with org.warehouse.connect(read_only=True) as connection:
-        silver = Silver(connection, org.schema)
-        gates = {(slug, name) for slug, name in gates if slug in silver}
-        return scores.not_passed(connection, org.kept_lake.org_id, gates)
-
-
-def late_tables(org: Org) -> set[str]:
-    """Gold tables that were due and not built, because a blocking check did not pass.
-
-    Raises:
-        WarehouseError: The warehouse is locked or refuses.
-    """
-    if not org.warehouse.path.exists():
-        return set()
-    with org.warehouse.connect(read_only=True) as connection:
-        return scores.late_tables(connection, org.kept_lake.org_id)
-
-
-def mark_late(org: Org, table: str, *, late: bool) -> None:
-    """Note that a gold table is due and not built, or that it is built now.
-
-    Raises:
-        WarehouseError: The warehouse is locked or refuses.
-    """
-    org_id = org.kept_lake.org_id
-    with org.writing(org_id) as connection, transaction(connection):
-        scores.mark_late(connection, org_id, table, late=late)
 
 
 def score(org: Org, lake: Lake) -> list[scores.Score]:
@@ -194,15 +164,6 @@ def unasked(org: Org, lake: Lake) -> Counter[str]:
         with org.warehouse.connect(read_only=True) as connection:
             wanted -= scores.asked(connection, lake.org_id)
     return Counter(slug for slug, _ in wanted)
-
-
-def _blocking(catalog: Catalog) -> set[tuple[str, str]]:
-    return {
-        (spec.slug, check.name)
-        for spec in catalog.objects.values()
-        for check in spec.expectations
-        if check.blocking
-    }
 
 
 def _remedies(catalog: Catalog) -> dict[tuple[str, str], str]:

@@ -1,6 +1,6 @@
 """Where every object stands: what raw covers, what silver holds, what is left of the budget."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -11,21 +11,14 @@ from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import SfAssetsError
 from sf_assets.failures import Work, alone
 from sf_assets.pipeline.aside import ORG, What, kept
-from sf_assets.pipeline.gold import tables_there
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.pace import present_interval
-from sf_assets.pipeline.quality import late_tables
 from sf_assets.pipeline.told import keep_told
 from sf_assets.salesforce.budget import Standing
 from sf_assets.storage.lake import Inventory, Lake
-from sf_assets.warehouse.builds import built, merged
 from sf_assets.warehouse.checks import Silver
-from sf_assets.warehouse.gold import GoldTable
 from sf_assets.warehouse.merge import merged_slices
 from sf_assets.windows import BEGIN, Coverage
-
-BUILT = "built"
-"""State of a gold table that there is nothing to do for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +45,6 @@ class ObjectStatus:
     rows: int | None = None
     failing: str | None = None
     error: SfAssetsError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GoldStatus:
-    """One gold table.
-
-    Attributes:
-        name: The table.
-        state: `built`; `due`, where its file or what it reads has changed since; `held`, where it
-            is due and a blocking check keeps it; or `not built`.
-        built_at: When it was built last.
-        rows: Its rows then.
-    """
-
-    name: str
-    state: str
-    built_at: datetime | None = None
-    rows: int | None = None
 
 
 def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
@@ -124,35 +99,6 @@ def _status(
         unmerged=len(ids - merged),
         rows=rows,
     )
-
-
-def gold_status(org: Org, tables: Sequence[GoldTable]) -> list[GoldStatus]:
-    """Say where the gold tables stand, each after those that it reads.
-
-    Raises:
-        SfAssetsError: The storage or the warehouse cannot be read.
-    """
-    if not org.warehouse.path.exists():
-        return [GoldStatus(table.name, "not built") for table in tables]
-    _, as_written = tables_there(org, tables)
-    held = late_tables(org)
-    org_id = org.kept_lake.org_id
-    with org.warehouse.connect(read_only=True) as connection:
-        found = built(connection, org_id)
-        merges = merged(connection, org_id, {slug for t in tables for slug in t.silver | t.raw})
-    told = []
-    for table in tables:
-        at, rows = found.get(table.name, (None, None))
-        news = [merges[slug] for slug in table.silver | table.raw if slug in merges]
-        news += [found[name][0] for name in table.gold if name in found]
-        if table.name in held:
-            state = "held"
-        elif at is None:
-            state = "not built"
-        else:
-            state = "due" if table.name not in as_written or max(news, default=at) > at else BUILT
-        told.append(GoldStatus(table.name, state, at, rows))
-    return told
 
 
 def budget(org: Org) -> dict[str, Standing] | SfAssetsError:

@@ -71,22 +71,28 @@ class Warehouse:
         }
 
     @contextmanager
-    def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open the file, waiting a while if another program holds it; close it in any case.
+    def connect(
+        self, *, read_only: bool = False, wait: bool = True
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the file, and close it in any case.
+
+        Args:
+            read_only: Whether others may read it meanwhile.
+            wait: Whether to wait a while if another program holds it.
 
         Raises:
-            WarehouseLockedError: It stays held.
+            WarehouseLockedError: It is held, and stays so.
             WarehouseDamagedError: It cannot be read; a rebuild makes another.
             WarehouseError: It cannot be opened.
         """
         with _in_this_process[self.path]:
-            with self._opened(read_only) as connection:
+            with self._opened(read_only, wait) as connection:
                 if not read_only or ops.is_current(connection):
                     yield connection
                     return
-            with self._opened(read_only=False):
+            with self._opened(False, wait):
                 pass  # that brings it up to what this release reads
-            with self._opened(read_only) as connection:
+            with self._opened(read_only, wait) as connection:
                 yield connection
 
     def check(self) -> None:
@@ -120,8 +126,8 @@ class Warehouse:
             raise self._unusable(error) from None
 
     @contextmanager
-    def _opened(self, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-        connection = self._open(read_only)
+    def _opened(self, read_only: bool, wait: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        connection = self._open(read_only, wait)
         try:
             with self.explained(connection):
                 connection.execute("SET TimeZone = 'UTC'")
@@ -148,9 +154,9 @@ class Warehouse:
                 "nothing half done was kept, the tables are as they were last committed"
             ) from None
 
-    def _open(self, read_only: bool) -> duckdb.DuckDBPyConnection:
+    def _open(self, read_only: bool, wait: bool) -> duckdb.DuckDBPyConnection:
         mode = self.path, read_only
-        deadline = time.monotonic() + (0 if mode in _given_up else PATIENCE)
+        deadline = time.monotonic() + (PATIENCE if wait and mode not in _given_up else 0)
         pause = 0.05
         while True:
             try:
@@ -165,8 +171,9 @@ class Warehouse:
                 if _LOCKED not in str(error):
                     raise self._unusable(error) from None
                 if time.monotonic() > deadline:
-                    # What cannot be read is being written, so it cannot be written, either.
-                    _given_up.update({mode, (self.path, False)})
+                    if wait:
+                        # What cannot be read is being written, so it cannot be written, either.
+                        _given_up.update({mode, (self.path, False)})
                     raise WarehouseLockedError(
                         f"the warehouse {self.path} is held by another program "
                         f"({_holder(str(error))}); close it there and run again, raw is kept"

@@ -56,9 +56,13 @@ CREATE TABLE IF NOT EXISTS ops.to_fix (
     blocking BOOLEAN, offenders BIGINT, rows BIGINT, share DOUBLE, ids VARCHAR[],
     first_seen TIMESTAMPTZ, checked_at TIMESTAMPTZ, what_to_do VARCHAR
 );
-CREATE TABLE IF NOT EXISTS ops.gold_late (org_id VARCHAR, name VARCHAR);
 CREATE TABLE IF NOT EXISTS ops.gold_builds (
-    org_id VARCHAR, name VARCHAR, built_at TIMESTAMPTZ, rows BIGINT
+    org_id VARCHAR, name VARCHAR, sql_hash VARCHAR, sources VARCHAR, built_at TIMESTAMPTZ,
+    rows BIGINT, days DATE[], left_out VARCHAR
+);
+CREATE TABLE IF NOT EXISTS ops.gold_attempts (
+    org_id VARCHAR, name VARCHAR, of VARCHAR, tries INTEGER, since TIMESTAMPTZ,
+    tried_at TIMESTAMPTZ, error VARCHAR
 );
 """
 
@@ -100,6 +104,8 @@ MIGRATIONS = (
         SELECT (org_id, object) FROM ops.slices WHERE kind = '{Kind.COMPACTED}'
     )
     """,
+    # Which gold is late follows from `ops.gold_builds`; what that says no query of is built anew.
+    "DROP TABLE IF EXISTS ops.gold_late",
 )
 """What older notes must be worked into, in the order of the releases; each is done once."""
 

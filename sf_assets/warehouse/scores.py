@@ -38,6 +38,25 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Latest:
+    """The latest answer to a check.
+
+    Attributes:
+        passed: Whether it passed.
+        checked_at: When it was asked.
+        offenders: Rows that offend; None when it is asked of the table, or could not be asked.
+        reason: Why it could not be asked; empty when it could, or nothing of that was kept.
+        since: When it first did not pass since it last did; None where it passes.
+    """
+
+    passed: bool
+    checked_at: datetime
+    offenders: int | None
+    reason: str | None
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """How good an object's rows are by its latest checks, from 0 to 100.
 
@@ -82,38 +101,35 @@ def readings(
     return dict(rows)
 
 
-def not_passed(
+def latest(
     connection: duckdb.DuckDBPyConnection, org_id: str, checks: Checks
-) -> set[tuple[str, str]]:
-    """Those of the checks that did not pass the last time, or were never asked."""
-    query = (
-        'SELECT object, "check" FROM ops.quality WHERE org_id = ? '
-        "GROUP BY ALL HAVING arg_max(passed, checked_at)"
+) -> dict[tuple[str, str], Latest]:
+    """The latest answer to each of the checks; nothing of those that were never asked."""
+    query = """
+    WITH asked AS (
+        SELECT object, "check", arg_max(passed, checked_at) AS passed,
+            max(checked_at) AS checked_at, max(checked_at) FILTER (passed) AS passed_at,
+            arg_max(offenders, checked_at) AS offenders, arg_max(reason, checked_at) AS reason
+        FROM ops.quality
+        WHERE org_id = $org AND object = ANY($objects) AND "check" = ANY($checks) GROUP BY ALL
     )
-    return set(checks) - set(_ask(connection, query, [org_id]))
+    SELECT object, "check", a.passed, a.checked_at, a.offenders, a.reason, (
+        SELECT min(checked_at) FROM ops.quality q
+        WHERE q.org_id = $org AND q.object = a.object AND q."check" = a."check"
+            AND q.checked_at > coalesce(a.passed_at, '-infinity')
+    ) FROM asked a
+    """
+    objects, names = {slug for slug, _ in checks}, {name for _, name in checks}
+    parameters = {"org": org_id, "objects": list(objects), "checks": list(names)}
+    rows = connection.execute(query, parameters).fetchall()
+    found = {(slug, name): Latest(*answer) for slug, name, *answer in rows}
+    return {check: found[check] for check in checks if check in found}
 
 
 def asked(connection: duckdb.DuckDBPyConnection, org_id: str) -> set[tuple[str, str]]:
     """All checks that were ever asked."""
     query = 'SELECT DISTINCT object, "check" FROM ops.quality WHERE org_id = ?'
     return set(_ask(connection, query, [org_id]))
-
-
-def late_tables(connection: duckdb.DuckDBPyConnection, org_id: str) -> set[str]:
-    """Gold tables that were due and not built."""
-    return {
-        row[0]
-        for row in _ask(connection, "SELECT name FROM ops.gold_late WHERE org_id = ?", [org_id])
-    }
-
-
-def mark_late(
-    connection: duckdb.DuckDBPyConnection, org_id: str, table: str, *, late: bool
-) -> None:
-    """Note that a gold table is due and not built, or that it is built now."""
-    connection.execute("DELETE FROM ops.gold_late WHERE org_id = ? AND name = ?", [org_id, table])
-    if late:
-        connection.execute("INSERT INTO ops.gold_late VALUES (?, ?)", [org_id, table])
 
 
 def _ask(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any]) -> list[Any]:

@@ -1,11 +1,17 @@
 """How tests of assets run them: as the schedules do, and as the UI does."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import dagster as dg
 
+from sf_assets.assets import commands
+from sf_assets.assets.running import Runner
+from sf_assets.catalog import load_catalog
 from sf_assets.definitions import defs
+from sf_assets.emulator.server import Emulator
 from sf_assets.expectations import ORG_CHECKS
+from sf_assets_tests.conftest import Workspace
 
 
 def run_assets(
@@ -35,3 +41,72 @@ def run_checks(instance: dg.DagsterInstance, *checks: tuple[str, str]) -> dg.Exe
     return job.get_subset(asset_check_selection=keys).execute_in_process(
         instance=instance, raise_on_error=False
     )
+
+
+class Shop:
+    """A workspace with a gold table of accounts and one of leads, and its org.
+
+    Attributes:
+        workspace: The workspace.
+        org: The org.
+    """
+
+    def __init__(self, workspace: Workspace, org: Emulator) -> None:
+        self.workspace = workspace
+        self.org = org
+        gold = workspace.folder / "gold"
+        gold.mkdir()
+        for name in ("account", "lead"):
+            query = f"SELECT count(*) AS n FROM silver.{name}\n"
+            (gold / f"{name}s.sql").write_text(query, encoding="utf-8")
+
+    def declare(self, *checks: dict[str, Any]) -> None:
+        """Write the catalogue, with these checks of Account."""
+        self.workspace.catalogue(
+            {"Account": {"checks": list(checks)}, "Lead": None}, start="2026-10-01", gold="gold"
+        )
+
+    def account(self, **values: Any) -> str:
+        """A new account."""
+        return str(self.org.org.records.insert("Account", values))
+
+    def accounts(self, table: str) -> int:
+        (row,) = self.workspace.rows(f"SELECT count(*) FROM {table}")
+        return int(row[0])
+
+    def gold(self, table: str) -> int | None:
+        """What a gold table counts; None when it is not built."""
+        there = "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'gold' AND table_name = "
+        if self.workspace.rows(f"{there}'{table}'") == [(0,)]:
+            return None
+        (row,) = self.workspace.rows(f"SELECT n FROM gold.{table}")
+        return int(row[0])
+
+    def refresh(self) -> Runner:
+        """`sf-assets refresh`, in this process; nothing is remembered between two of them."""
+        self.org.advance(60)
+        with dg.DagsterInstance.ephemeral() as instance:
+            runner = Runner(instance)
+            commands.refresh(runner, load_catalog(self.workspace.folder / "catalog.yaml"), [])
+        return runner
+
+
+def look(instance: dg.DagsterInstance, sensor: str = "rebuild_gold") -> list[Any]:
+    """Evaluate the sensor of gold, and carry out what it requests: the results of the runs."""
+    repository = defs().get_repository_def()
+    asked = evaluate(instance, sensor)
+    job = repository.get_job(repository.get_sensor_def(sensor).job_name or "")
+    return [
+        job.get_subset(
+            asset_selection=set(request.asset_selection or ()),
+            asset_check_selection=set(request.asset_check_keys or ()),
+        ).execute_in_process(instance=instance, tags=request.tags, raise_on_error=False)
+        for request in asked.run_requests or ()
+    ]
+
+
+def evaluate(instance: dg.DagsterInstance, sensor: str = "rebuild_gold") -> Any:
+    """Evaluate the sensor of gold; nothing is carried out."""
+    repository = defs().get_repository_def()
+    with dg.build_sensor_context(instance=instance, repository_def=repository) as context:
+        return repository.get_sensor_def(sensor).evaluate_tick(context)

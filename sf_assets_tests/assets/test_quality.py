@@ -1,6 +1,5 @@
 """Declared checks as a user of Dagster and of the command line meets them, on a faulty org."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,13 +8,9 @@ import pytest
 
 from sf_assets.assets import commands
 from sf_assets.assets.objects import TICK_TAG
-from sf_assets.assets.running import Runner
-from sf_assets.catalog import load_catalog
 from sf_assets.definitions import defs
-from sf_assets.emulator.server import Emulator
 from sf_assets.expectations import ORG_CHECKS, SILVER_CHECKS
-from sf_assets_tests.assets.shared import run_assets
-from sf_assets_tests.conftest import Workspace
+from sf_assets_tests.assets.shared import Shop, evaluate, look, run_assets
 
 TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
 SILVER = dg.AssetKey(["silver", "account"])
@@ -31,67 +26,6 @@ CHECKS: list[dict[str, Any]] = [
     {"not_null": "Nope__c"},
 ]
 GATE = {"unique": "Name", "severity": "error", "blocking": True}
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
-class Shop:
-    """A workspace with a gold table of accounts and one of leads, and its org.
-
-    Attributes:
-        workspace: The workspace.
-        org: The org.
-    """
-
-    def __init__(self, workspace: Workspace, org: Emulator) -> None:
-        self.workspace = workspace
-        self.org = org
-        gold = workspace.folder / "gold"
-        gold.mkdir()
-        for name in ("account", "lead"):
-            query = f"SELECT count(*) AS n FROM silver.{name}\n"
-            (gold / f"{name}s.sql").write_text(query, encoding="utf-8")
-
-    def declare(self, *checks: dict[str, Any]) -> None:
-        """Write the catalogue, with these checks of Account."""
-        self.workspace.catalogue(
-            {"Account": {"checks": list(checks)}, "Lead": None}, start="2026-10-01", gold="gold"
-        )
-
-    def account(self, **values: Any) -> str:
-        """A new account."""
-        return str(self.org.org.records.insert("Account", values))
-
-    def accounts(self, table: str) -> int:
-        (row,) = self.workspace.rows(f"SELECT count(*) FROM {table}")
-        return int(row[0])
-
-    def gold(self, table: str) -> int | None:
-        """What a gold table counts; None when it is not built."""
-        there = "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'gold' AND table_name = "
-        if self.workspace.rows(f"{there}'{table}'") == [(0,)]:
-            return None
-        (row,) = self.workspace.rows(f"SELECT n FROM gold.{table}")
-        return int(row[0])
-
-    def refresh(self) -> Runner:
-        """`sf-assets refresh`, in this process; nothing is remembered between two of them."""
-        self.org.advance(60)
-        with dg.DagsterInstance.ephemeral() as instance:
-            runner = Runner(instance)
-            commands.refresh(runner, load_catalog(self.workspace.folder / "catalog.yaml"), [])
-        return runner
-
-
-@pytest.fixture
-def shop(own_workspace: Workspace, living_org: Emulator, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    for name, value in own_workspace.env.items():
-        monkeypatch.setenv(name, value)
-    return Shop(own_workspace, living_org)
 
 
 def test_a_score_says_what_it_does_not_count(shop: Shop) -> None:
@@ -125,6 +59,12 @@ def test_gold_that_a_killed_run_did_not_build_is_built_by_an_idle_one(
 def tick(instance: dg.DagsterInstance, *names: str) -> dg.ExecuteInProcessResult:
     keys = [dg.AssetKey([layer, name]) for layer in ("raw", "silver") for name in names]
     return run_assets(instance, keys, TODAY, {TICK_TAG: "true"})
+
+
+def built(*results: dg.ExecuteInProcessResult) -> set[str]:
+    """What runs have materialized."""
+    events = [e for result in results for e in result.get_asset_materialization_events()]
+    return {e.asset_key.to_user_string() for e in events if e.asset_key}
 
 
 def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
@@ -168,7 +108,7 @@ def test_every_declared_check_is_an_asset_check_on_silver(shop: Shop) -> None:
         "matches_Website", "between_NumberOfEmployees", "references_ParentId", "rows", "fresh",
         "not_null_Nope__c", "unique_Name_Phone", "ids",
     }  # fmt: skip
-    assert [name for name, node in mine.items() if node.blocking] == ["unique_Name_Phone"]
+    assert not any(node.blocking for node in mine.values()), "it is gold that waits"
     assert mine["unique_Name"].description == "No two live rows have the same Name."
 
 
@@ -248,58 +188,49 @@ def test_checks_run_alone_and_every_morning(shop: Shop, instance: dg.DagsterInst
 def test_a_blocking_check_keeps_gold_until_it_passes(
     shop: Shop, instance: dg.DagsterInstance
 ) -> None:
-    tables = ("accounts", "leads", "daily")
-    accounts, leads, daily = (dg.AssetKey(["gold", name]) for name in tables)
     (shop.workspace.folder / "gold" / "daily.sql").write_text(
         "SELECT $day::DATE AS day, count(*) AS n FROM raw.account, silver.account GROUP BY 1"
     )
     shop.declare({"unique": "AccountNumber", "severity": "error", "blocking": True})
-    first = dg.evaluate_automation_conditions(defs(), instance)
     assert tick(instance, "account", "lead").success
-    second = dg.evaluate_automation_conditions(defs(), instance, cursor=first.cursor)
-    assert (second.get_num_requested(accounts), second.get_num_requested(leads)) == (1, 1)
-    assert second.get_num_requested(daily) > 0
+    assert built(*look(instance)) == {"gold/accounts", "gold/leads", "gold/daily"}
+    before = shop.gold("accounts")
     _, two = (shop.account(Name=name, AccountNumber="7") for name in ("a", "b"))
     shop.org.advance(60)
     result = tick(instance, "account", "lead")
-    assert not result.success, "a failed blocking check is never reported green"
-    assert SILVER in {e.asset_key for e in result.get_asset_materialization_events()}
-    third = dg.evaluate_automation_conditions(defs(), instance, cursor=second.cursor)
-    assert (third.get_num_requested(accounts), third.get_num_requested(daily)) == (0, 0)
+    assert result.success, "gold is held; silver is as it should be"
+    check = evaluations(result)["unique_AccountNumber"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    (told,) = evaluate(instance).skip_message.split("; daily: ")[:1]
+    assert "accounts: held by blocking checks: account: unique_AccountNumber did not pass" in told
+    assert "2 offenders; ops.to_fix says what to do" in told
+    (failure,) = run_assets(instance, {dg.AssetKey(["gold", "accounts"])}).get_step_failure_events()
+    assert "gold.accounts is held by blocking checks" in str(failure.step_failure_data.error)
     # A later tick that has nothing to do with it changes nothing.
     shop.org.org.records.insert("Lead", {"LastName": "new", "Company": "c"})
     shop.org.advance(60)
     assert tick(instance, "lead").success
-    fourth = dg.evaluate_automation_conditions(defs(), instance, cursor=third.cursor)
-    assert (fourth.get_num_requested(accounts), fourth.get_num_requested(leads)) == (0, 1)
+    assert built(*look(instance)) == {"gold/leads"}
+    assert shop.gold("accounts") == before
     shop.org.org.records.update("Account", two, {"AccountNumber": "8"})
     shop.org.advance(60)
     assert tick(instance, "account").success
-    fifth = dg.evaluate_automation_conditions(defs(), instance, cursor=fourth.cursor)
-    assert fifth.get_num_requested(accounts) == 1
-    assert fifth.get_num_requested(daily) > 0
+    assert built(*look(instance)) == {"gold/accounts", "gold/daily"}
+    assert shop.gold("accounts") == (before or 0) + 2
 
 
-def test_gold_is_not_forgotten_when_the_check_passes_by_itself_later(
+def test_a_blocking_check_that_was_not_asked_is_asked_before_gold_is_built(
     shop: Shop, instance: dg.DagsterInstance
 ) -> None:
-    """The record was changed outside of the object: the checks of the morning set gold free."""
-    accounts = dg.AssetKey(["gold", "accounts"])
-    shop.declare({"references": "ParentId", "severity": "error", "blocking": True})
-    first = dg.evaluate_automation_conditions(defs(), instance)
-    plant(shop)
-    shop.org.advance(60)
-    assert not tick(instance, "account").success
-    second = dg.evaluate_automation_conditions(defs(), instance, cursor=first.cursor)
-    assert second.get_num_requested(accounts) == 0
+    """As when a run was killed before its checks, or the catalogue asks for another."""
+    shop.declare()
+    shop.workspace.tick()
     shop.declare({"not_null": "Name", "severity": "error", "blocking": True})
-    third = dg.evaluate_automation_conditions(defs(), instance, cursor=second.cursor)
-    assert third.get_num_requested(accounts) == 0, "the new check was not asked yet"
-    defs().resolve_job_def("daily_checks").execute_in_process(
-        instance=instance, raise_on_error=False
-    )
-    fourth = dg.evaluate_automation_conditions(defs(), instance, cursor=third.cursor)
-    assert fourth.get_num_requested(accounts) == 1
+    built_now, asked = look(instance)
+    assert built(built_now) == {"gold/leads"}
+    assert [e.check_name for e in asked.get_asset_check_evaluations()] == ["not_null_Name"]
+    assert built(*look(instance)) == {"gold/accounts"}
+    assert look(instance) == []
 
 
 @pytest.mark.slow
@@ -342,7 +273,6 @@ def test_refresh_builds_gold_late_when_the_catalogue_no_longer_asks(shop: Shop) 
     shop.declare()
     assert shop.refresh().report.errors == {}
     assert shop.gold("accounts") == (held or 0) + 1
-    assert shop.workspace.rows("SELECT * FROM ops.gold_late") == []
 
 
 def test_references_are_asked_once_all_objects_are_loaded(shop: Shop) -> None:

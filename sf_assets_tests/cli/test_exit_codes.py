@@ -23,7 +23,7 @@ def test_gold_that_needs_objects_nobody_asked_for_is_no_error(
     (org,) = shell("status", "--json", env=workspace.env).document["orgs"]
     accounts, leads = org["gold"]
     assert (accounts["name"], accounts["state"], leads["state"]) == (
-        "accounts", "built", "not built",
+        "accounts", "built", "left out",
     )  # fmt: skip
     assert accounts["rows"] == 1
     assert accounts["built_at"] is not None

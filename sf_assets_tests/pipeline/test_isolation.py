@@ -187,7 +187,7 @@ def _checked(check: Callable[[Org, Failures], Any]) -> Callable[[Workspace], Out
 
 def _keep(org: Org, failed: Failures) -> None:
     findings = list(check_silver(org, org.kept_lake, [VICTIM, *OTHERS], {}))
-    record(org, org.kept_lake, findings, failed)
+    record(org, org.kept_lake, findings, datetime.now(UTC), failed)
 
 
 def _declared(org: Org, failed: Failures) -> Any:
@@ -321,8 +321,6 @@ WHERE = [
 ]
 OF_AN_OBJECT = {"slug", "spec", "item", "extracted", "table", "gap"}
 HARMLESS = {
-    "assets/commands.py:_ask_again": "compares what is there already",
-    "assets/commands.py:_build_on_silver_of": "sorts what is there already",
     "assets/work.py:_carry_out": "tells failures; the objects have a boundary of their own",
     "assets/commands.py:refresh": "tells what has been set aside",
     "assets/commands.py:_leave_out": "tells what is left out",
@@ -332,14 +330,14 @@ HARMLESS = {
     "cli/tables.py:_compared": "tells what is left out",
     "cli/tables.py:rebuild": "each rebuild has a boundary of its own",
     "pipeline/aside.py:note": "keeps failures",
-    "pipeline/status.py:gold_status": "compares moments",
     "pipeline/derived.py:_derived": "sorts what was described",
     "pipeline/derived.py:_plan": "sorts what was measured and set aside",
     "pipeline/derived.py:_taken_up": "compares names of slices",
     "pipeline/derived.py:check_derived": "tells what was measured",
     "pipeline/estimate.py:fitting": "adds up",
+    "pipeline/gates.py:closed_gates": "compares moments",
     "pipeline/future.py:_ahead": "compares moments",
-    "pipeline/gold.py:build_gold": "the objects that one table reads",
+    "pipeline/gold.py:_build": "the objects that one table reads",
     "pipeline/load.py:behind": "compares names of slices",
     "pipeline/plan.py:_describe_again": "sorts what was described",
     "pipeline/plan.py:_described": "tells warnings",

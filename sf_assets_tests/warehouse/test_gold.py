@@ -1,7 +1,10 @@
 """Gold files as people write them: used, or refused with the file; built whatever values say."""
 
 import codecs
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
@@ -9,7 +12,13 @@ import pytest
 
 from sf_assets.catalog import PACKAGED_GOLD
 from sf_assets.errors import ConfigError
-from sf_assets.warehouse.gold import GoldTable, read_gold
+from sf_assets.warehouse.gold import (
+    NOT_ITS_DAY,
+    GoldTable,
+    of_many_days,
+    of_one_day,
+    read_gold,
+)
 
 OBJECTS = frozenset(
     {"account", "case", "event", "invoice__c", "invoice__history", "lead", "opportunity",
@@ -162,17 +171,20 @@ def fill(connection: duckdb.DuckDBPyConnection, kind: str, number: str, *, curre
                 f"CREATE {temporary} TABLE {place} ({SYSTEM}, {columns.format(kind)}{extra})"
             )
             described = connection.execute(f"DESCRIBE {place}").fetchall()
-            for day in DAYS * 3:
-                values = [value(name, type_, day, number) for name, type_, *_ in described]
+            for row, day in enumerate(DAYS * 3):
+                values = [value(name, type_, day, number, row) for name, type_, *_ in described]
                 connection.execute(f"INSERT INTO {place} VALUES ({', '.join(values)})")
 
 
-def value(name: str, type_: str, day: str, number: str) -> str:
-    """A value for a column, as SQL."""
+def value(name: str, type_: str, day: str, number: str, row: int) -> str:
+    """A value for a column, as SQL; the newest rows are of what is open."""
     if name == "Probability" and day == DAYS[0]:
         return "1"
+    known = {"IsDeleted": "false", "IsClosed": f"{row} < 4", "_slice": f"'{row}'"}
+    if name in known:
+        return known[name]
     fixed = {
-        "BOOLEAN": "false" if name == "IsDeleted" else "random() < 0.5",
+        "BOOLEAN": "random() < 0.5",
         "DATE": f"DATE '{day}'",
         "TIMESTAMP WITH TIME ZONE": f"TIMESTAMPTZ '{day} 23:59:59 UTC'",
         "VARCHAR": "'x'",
@@ -229,3 +241,56 @@ def test_amounts_of_several_currencies_are_not_added(
     ).fetchall()
 
     assert rows == [("EUR", 110, 55), ("JPY", 1000, 500)]
+
+
+EVERY_DAY = {
+    "an aggregate of all rows": "SELECT $day AS day, count(*) AS n, sum(a) FROM t WHERE d < $day",
+    "none in the end": "SELECT $day AS day, count(*) AS n FROM t WHERE d < $day HAVING n > 999",
+    "groups": "SELECT $day AS day, k, avg(a) FROM t WHERE d > $day - 3 AND d <= $day GROUP BY k",
+    "a rollup": "SELECT $day AS day, k, count(*) FROM t WHERE d < $day GROUP BY ROLLUP (k)",
+    "a window": "SELECT $day AS day, id, row_number() OVER (PARTITION BY k ORDER BY id) AS n "
+    "FROM t WHERE d <= $day QUALIFY n < 4",
+    "the first of some": "SELECT $day AS day, id FROM t WHERE d <= $day ORDER BY a, id LIMIT 3",
+    "distinct": "SELECT DISTINCT ON (k) $day AS day, k, id FROM t WHERE d < $day ORDER BY k, id",
+    "a CTE that is read twice": "WITH x AS (SELECT * FROM t WHERE d < $day) SELECT $day AS day, "
+    "count(*) AS n FROM x UNION ALL SELECT $day, -count(*) FROM x",
+    "a series": "SELECT $day AS day, g FROM generate_series(DATE '2026-01-01', $day, "
+    "INTERVAL 1 DAY) AS s(g)",
+    "what is not there": "SELECT $day AS day, k FROM (SELECT DISTINCT k FROM t) s WHERE NOT EXISTS "
+    "(SELECT 1 FROM t WHERE t.k = s.k AND t.d = $day)",
+    "an outer join": "SELECT $day AS day, x.id, y.id FROM (SELECT * FROM t WHERE d = $day) x FULL "
+    "JOIN (SELECT * FROM t WHERE d = $day - 1) y ON x.k = y.k",
+    "queries in queries": "SELECT $day AS day, (SELECT count(*) FROM t WHERE d = (SELECT max(d) "
+    "FROM t WHERE d < $day)) AS n",
+    "recursion": "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < "
+    "date_part('day', $day)) SELECT $day AS day, max(n) FROM r",
+}
+
+
+@pytest.mark.parametrize("name", EVERY_DAY)
+def test_many_days_at_once_are_what_each_is_alone(
+    connection: duckdb.DuckDBPyConnection, name: str
+) -> None:
+    connection.execute(
+        "CREATE TABLE t AS SELECT i AS id, DATE '2026-01-01' + (i * 7 % 40)::INT AS d, i % 5 AS k, "
+        "(i * 31 % 17)::DECIMAL(10, 2) AS a FROM range(200) r(i)"
+    )
+    sql = EVERY_DAY[name]
+    days = [date(2025, 12, 30) + timedelta(n) for n in range(50)]
+
+    alone = [
+        row for d in days for row in connection.execute(of_one_day(sql), {"day": d}).fetchall()
+    ]
+    together = connection.execute(of_many_days(sql), {"days": days}).fetchall()
+
+    assert Counter(together) == Counter(alone)
+
+
+@pytest.mark.parametrize("render", [of_many_days, of_one_day])
+def test_rows_of_another_day_are_refused(
+    connection: duckdb.DuckDBPyConnection, render: Callable[[str], str]
+) -> None:
+    days = [date(2026, 1, 1)]
+    parameters = {"days": days} if render is of_many_days else {"day": days[0]}
+    with pytest.raises(duckdb.InvalidInputException, match=re.escape(NOT_ITS_DAY)):
+        connection.execute(render("SELECT $day + 1 AS day"), parameters).fetchall()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -10,6 +11,7 @@ import pytest
 
 from sf_assets.errors import ConfigError, WarehouseDamagedError
 from sf_assets.warehouse import ops
+from sf_assets.warehouse.builds import Build, builds, note_build
 from sf_assets.warehouse.duckdb import Warehouse
 
 FIRST = """
@@ -85,6 +87,33 @@ def test_of_older_notes_no_slice_is_missed_that_may_have_been_replaced(
         rows = connection.execute("SELECT slice FROM ops.replaced ORDER BY 1").fetchall()
 
     assert rows == [("s1",), ("s3",)]
+
+
+GOLD_WAS_MARKED = """
+CREATE SCHEMA ops;
+CREATE TABLE ops.schema_version (version INTEGER, schema VARCHAR, made_at TIMESTAMPTZ);
+INSERT INTO ops.schema_version VALUES (1, 'f16f93d', now());
+CREATE TABLE ops.gold_late (org_id VARCHAR, name VARCHAR);
+CREATE TABLE ops.gold_builds (
+    org_id VARCHAR, name VARCHAR, built_at TIMESTAMPTZ, rows BIGINT
+);
+INSERT INTO ops.gold_late VALUES ('00D1', 'accounts');
+INSERT INTO ops.gold_builds VALUES ('00D1', 'leads', '2026-11-01', 7);
+"""
+"""Notes of the last release that kept which gold tables are late."""
+
+
+def test_gold_that_was_built_by_no_known_query_is_built_anew(warehouse: Warehouse) -> None:
+    write(warehouse, GOLD_WAS_MARKED)
+
+    with warehouse.connect() as connection:
+        assert ops.is_current(connection)
+        tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+        assert ("gold_late",) not in tables
+        assert builds(connection, "00D1") == {}
+        build = Build("1234", {"silver.lead": "m1"}, datetime(2026, 11, 2, tzinfo=UTC), 8)
+        note_build(connection, "00D1", "leads", build)
+        assert builds(connection, "00D1") == {"leads": build}
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,7 @@ from sf_assets.warehouse.scores import (
     LAST_READINGS,
     Kept,
     keep,
-    late_tables,
-    mark_late,
-    not_passed,
+    latest,
     readings,
     score,
 )
@@ -52,8 +50,6 @@ def test_orgs_are_kept_apart(connection: duckdb.DuckDBPyConnection) -> None:
     assert listed.fetchall() == [(UK, 50, 1), (US, 10, 1)]
     assert readings(connection, UK, ["account"]) == {"account": [100]}
     assert readings(connection, US, ["account", "lead"]) == {"account": [1000]}
-    mark_late(connection, UK, "t", late=True)
-    assert (late_tables(connection, UK), late_tables(connection, US)) == ({"t"}, set())
 
 
 def test_a_score_weighs_the_latest_outcomes_by_severity(
@@ -112,25 +108,30 @@ def test_readings_are_the_last_ones_and_one_for_each_run(
     assert readings(connection, UK, ["lead"]) == {"lead": list(reversed(hours))[:LAST_READINGS]}
 
 
-def test_a_check_that_was_never_asked_has_not_passed(
+def test_the_latest_answer_counts_and_tells_since_when(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
     keep(
         connection,
         [
             kept(UK, "account", "a", 5), kept(UK, "account", "a", 0, hours=1),
-            kept(UK, "account", "b", 0), kept(UK, "account", "b", 5, hours=1),
-            kept(US, "lead", "c", 0),
+            kept(UK, "account", "b", 9), kept(UK, "account", "b", 0, hours=1),
+            kept(UK, "account", "b", 5, hours=2), kept(UK, "account", "b", 7, hours=3),
+            kept(UK, "lead", "a", 1), kept(US, "lead", "c", 0),
         ],
     )  # fmt: skip
-    assert not_passed(connection, UK, REMEDIES) == {("account", "b"), ("lead", "c")}
+    found = latest(connection, UK, REMEDIES)
+    assert found.keys() == {("account", "a"), ("account", "b")}, "none that was never asked"
+    assert (found["account", "a"].passed, found["account", "a"].since) == (True, None)
+    failing = found["account", "b"]
+    assert (failing.passed, failing.offenders) == (False, 7)
+    assert (failing.since, failing.checked_at) == (
+        NOW + timedelta(hours=2), NOW + timedelta(hours=3),
+    )  # fmt: skip
 
 
-def test_a_warehouse_of_before_there_were_such_tables_has_nothing(
+def test_a_warehouse_of_before_there_was_such_a_table_has_nothing(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
-    for table in ("quality", "gold_late"):
-        connection.execute(f"DROP TABLE ops.{table}")
+    connection.execute("DROP TABLE ops.quality")
     assert readings(connection, UK, ["lead"]) == {}
-    assert not_passed(connection, UK, {("lead", "c")}) == {("lead", "c")}
-    assert late_tables(connection, UK) == set()

@@ -1,0 +1,114 @@
+"""The sensor that builds gold: it asks what is due, and never what happened."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from sf_assets.assets.automation import ACTIVE
+from sf_assets.assets.gold import day_tags, gold_tables
+from sf_assets.catalog import Catalog
+from sf_assets.errors import WarehouseLockedError
+from sf_assets.naming import gold_name, silver_name
+from sf_assets.warehouse.gold import GoldTable
+
+if TYPE_CHECKING:
+    from sf_assets.pipeline.gold_due import GoldStatus
+    from sf_assets.pipeline.org import Org
+
+
+def rebuild_gold(catalog: Catalog, tables: Sequence[GoldTable], org: str) -> dg.Definitions:
+    """Every 30 seconds: build the gold tables that are due, and ask blocking checks that are.
+
+    Nothing is asked of Salesforce. What fails is tried again after pauses that grow.
+    """
+    known = {table.name for table in tables}
+    blocking = {
+        dg.AssetCheckKey(dg.AssetKey([silver_name(org), spec.slug]), check.name)
+        for spec in catalog.objects.values()
+        for check in spec.expectations
+        if check.blocking
+    }
+    gold = dg.AssetSelection.assets(*(dg.AssetKey([gold_name(org), name]) for name in known))
+    target = gold | dg.AssetSelection.checks(*blocking)
+
+    @dg.sensor(
+        name=f"rebuild_{gold_name(org)}",
+        target=target,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def rebuild(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        from sf_assets.pipeline.org import load_org
+
+        try:
+            requests, told = _look(context.instance, load_org(org), known)
+        except WarehouseLockedError as error:
+            return dg.SkipReason(f"asks again: {error}")
+        if requests:
+            return dg.SensorResult(run_requests=requests)
+        return dg.SkipReason("; ".join(told) or "all of gold is as it should be")
+
+    return dg.Definitions(sensors=[rebuild])
+
+
+def _look(
+    instance: dg.DagsterInstance, org: "Org", known: Collection[str]
+) -> tuple[list[dg.RunRequest], list[str]]:
+    """Runs for what is due and not at work already, and what there is to say of the rest."""
+    from sf_assets.pipeline.gold_due import GoldState, gold_due, start_attempts
+
+    now = datetime.now(UTC)
+    tables = {table.name: table for table in gold_tables(org.catalog)}
+    new = [f"{name} is new: reload the code location" for name in tables if name not in known]
+    found = gold_due(org, [t for t in tables.values() if t.name in known], now, wait=False)
+    assets, checks = _at_work(instance)
+    key = {name: dg.AssetKey([org.gold, name]) for name in tables}
+    due = {s.name: s for s in found if s.state is GoldState.DUE}
+    at_work = {name for name in tables if key[name] in assets}
+    ready = {name: s for name, s in due.items() if name not in at_work and _is_ready(s, now)}
+    # Each waits for those that it reads, so that it is not built twice.
+    ready = {n: s for n, s in ready.items() if not tables[n].gold & (ready.keys() | at_work)}
+    closed = {gate.name: gate for status in found for gate in status.closed}
+    asked = {
+        name: dg.AssetCheckKey(dg.AssetKey([org.schema, gate.slug]), gate.check)
+        for name, gate in closed.items()
+        if gate.answer is None and (not gate.next_try or gate.next_try <= now)
+    }
+    asked = {name: check for name, check in asked.items() if check not in checks}
+    if ready or asked:
+        hashes = {name: tables[name].sql_hash for name in ready}
+        start_attempts(org, hashes | {name: closed[name].merge for name in asked}, now)
+    return (
+        list(_requests(key, ready, list(asked.values()))),
+        new + [f"{s.name}: {s.why}" for s in found if s.why],
+    )
+
+
+def _is_ready(status: "GoldStatus", now: datetime) -> bool:
+    return status.next_try is None or status.next_try <= now
+
+
+def _requests(
+    keys: Mapping[str, dg.AssetKey],
+    ready: Mapping[str, "GoldStatus"],
+    checks: Sequence[dg.AssetCheckKey],
+) -> Iterator[dg.RunRequest]:
+    """One run for all tables that are not daily, one for each that is, and one for the checks."""
+    whole = [keys[name] for name, status in ready.items() if not status.days]
+    if whole:
+        yield dg.RunRequest(asset_selection=whole, asset_check_keys=[])
+    for name, status in ready.items():
+        if status.days:
+            tags = day_tags(status.days)
+            yield dg.RunRequest(asset_selection=[keys[name]], asset_check_keys=[], tags=tags)
+    if checks:
+        yield dg.RunRequest(asset_selection=[], asset_check_keys=checks)
+
+
+def _at_work(instance: dg.DagsterInstance) -> tuple[set[dg.AssetKey], set[dg.AssetCheckKey]]:
+    """Assets and checks of runs that are not over."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=ACTIVE))
+    assets = {key for run in runs for key in run.asset_selection or ()}
+    return assets, {key for run in runs for key in run.asset_check_selection or ()}
