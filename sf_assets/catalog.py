@@ -9,15 +9,17 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
 from sf_assets.errors import ConfigError
 from sf_assets.naming import ApiName, folded
 from sf_assets.quality import Declared, Expectation
+from sf_assets.timetable import Times, parse_times
 from sf_assets.windows import Grain
 
 PACKAGED = Path(__file__).parent / "catalog.yaml"
@@ -60,10 +62,30 @@ def _start(day: date) -> date:
     return day
 
 
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (LookupError, OSError, ValueError):
+        raise ValueError(f"there is no time zone {name!r}; write one as `Europe/Berlin`") from None
+    return name
+
+
 Owner = Annotated[str, AfterValidator(_owner)]
 TagKey = Annotated[str, AfterValidator(_tag_key)]
 TagValue = Annotated[str, AfterValidator(_tag_value)]
 Start = Annotated[date, AfterValidator(_start)]
+Recurring = Annotated[Times, BeforeValidator(parse_times)]
+Zone = Annotated[str, AfterValidator(_zone)]
+
+_START = date(2025, 1, 1)
+_REFRESH, _DERIVED = parse_times("every 5 minutes"), parse_times("at 05:00")
+_DEFAULTS: dict[str, Any] = {
+    "start": _START,
+    "grain": Grain.DAILY,
+    "refresh": _REFRESH,
+    "derived": _DERIVED,
+}
+"""What holds for objects where neither they nor the file say it."""
 
 
 class ObjectSpec(BaseModel):
@@ -73,6 +95,8 @@ class ObjectSpec(BaseModel):
         name: API name, such as `Account` or `Invoice__c`.
         grain: How its rows are cut into partitions.
         start: First partition; the first one holds everything before it, too.
+        refresh: When its schedule looks for changes.
+        derived: When its derived fields are read again where they have drifted.
         fields: API names to export; None for all that the user may read.
         exclude: API names not to export.
         history: Whether every version read is kept in the warehouse, as `silver.<object>_history`.
@@ -89,6 +113,8 @@ class ObjectSpec(BaseModel):
     name: ApiName
     grain: Grain
     start: Start
+    refresh: Recurring = _REFRESH
+    derived: Recurring = _DERIVED
     fields: tuple[ApiName, ...] | None = None
     exclude: tuple[ApiName, ...] = ()
     history: bool = False
@@ -123,6 +149,10 @@ class Catalog(BaseModel):
         path: The file it was read from.
         start: First partition of the objects that name none.
         grain: Grain of the objects that name none.
+        refresh: When the objects that say no time are refreshed.
+        derived: When derived fields of the objects that say no time are read again.
+        daily_checks: When all checks are asked.
+        timezone: Of all these times.
         owners: Owners of the objects that name none, and of the gold tables.
         orgs: Names of the orgs; empty for the one org of the `SALESFORCE_*` variables.
         gold: Folder of the gold `.sql` files.
@@ -132,12 +162,21 @@ class Catalog(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path
-    start: Start = date(2025, 1, 1)
+    start: Start = _START
     grain: Grain = Grain.DAILY
+    refresh: Recurring = _REFRESH
+    derived: Recurring = _DERIVED
+    daily_checks: Recurring = parse_times("at 06:00")
+    timezone: Zone = "UTC"
     owners: tuple[Owner, ...] = ()
     orgs: tuple[OrgName, ...] = ()
     gold: Path = PACKAGED_GOLD
     objects: Annotated[dict[ApiName, ObjectSpec], Field(min_length=1)]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of all times."""
+        return ZoneInfo(self.timezone)
 
     @property
     def unread(self) -> tuple[Path, ...]:
@@ -303,8 +342,8 @@ def _completed(document: Any, path: Path, tree: yaml.Node | None) -> Any:
         return {"path": path}
     if not isinstance(document.get("objects"), dict):
         return document | {"path": path}
-    defaults = {name: document[name] for name in ("start", "grain", "owners") if name in document}
-    defaults = {"start": Catalog.model_fields["start"].default, "grain": Grain.DAILY} | defaults
+    said = {name: document[name] for name in (*_DEFAULTS, "owners") if name in document}
+    defaults = _DEFAULTS | said
     objects = {}
     for name, written in document["objects"].items():
         objects[name] = written

@@ -36,14 +36,14 @@ def _definitions() -> dg.Definitions:
     orgs = catalog.orgs or (ONLY,)
     tables = gold_tables(catalog)
     warehouse_kind = urlsplit(settings.warehouse_url).scheme
-    parts = [daily_checks()]
+    parts = [daily_checks(catalog.daily_checks, catalog.timezone)]
     for group in group_objects(catalog):
         assets = object_assets(group, warehouse_kind)
         parts += [
             dg.Definitions(assets=[assets]),
             tick(group, assets),
             fresh(group, assets),
-            derived(group, assets),
+            derived(group, assets, catalog.timezone),
         ]
     parts += [schema_changes(org) for org in orgs]
     for org in orgs if tables else ():

@@ -1,7 +1,7 @@
 """The catalogue: what can be declared, and how errors are told."""
 
 import re
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -54,6 +54,21 @@ def test_objects_take_the_defaults_of_the_file_unless_they_say_otherwise(tmp_pat
     assert (invoice.owners, invoice.tags) == ((), {"pii": "no"})
     assert (invoice.fields, invoice.exclude) == (("Name", "Amount__c"), ("Secret__c",))
     assert catalog.gold == PACKAGED_GOLD
+
+
+def test_times_are_set_for_the_file_and_for_an_object(tmp_path: Path) -> None:
+    catalog = read(
+        tmp_path,
+        "timezone: Europe/Berlin\nrefresh: every hour\ndaily_checks: at 07:15\nobjects:\n"
+        "  Lead:\n  Case: {refresh: every 10 minutes, derived: '0 22 * * 1-5'}\n",
+    )
+    lead, case = catalog.objects.values()
+    assert (lead.refresh.cron, lead.derived.cron) == ("0 * * * *", "0 5 * * *")
+    assert (case.refresh.cron, case.derived.cron) == ("*/10 * * * *", "0 22 * * 1-5")
+    assert (catalog.daily_checks.cron, catalog.timezone) == ("15 7 * * *", "Europe/Berlin")
+    plain = read(tmp_path, "objects: {Lead: }")
+    assert plain.objects["Lead"].refresh.pause == timedelta(minutes=5)
+    assert (plain.daily_checks.cron, plain.timezone) == ("0 6 * * *", "UTC")
 
 
 def test_paths_begin_at_the_catalogues_folder(
@@ -136,6 +151,15 @@ ERRORS = {
     "a start to come": ("objects:\n  Lead:\n    start: 2999-01-01", 3, "and today"),
     "a place of its own": ("objects:\n  Lead: {lines: {}}", 2, "no setting"),
     "too deep": ("[" * 3000, 1, "nested too deep"),
+    "a time that nobody understands": (
+        "objects:\n  Lead:\n    refresh: every 7 minutes",
+        3,
+        "objects.Lead.refresh: write `every 5 minutes`",
+    ),
+    "a time of the top": ("derived: 05:00\nobjects: {Lead: }", 1, "derived: write `every"),
+    "a refresh too often": ("refresh: '* * * * *'\nobjects: {Lead: }", 1, "five minutes"),
+    "no time zone": ("objects: {Lead: }\ntimezone: Berlin", 2, "no time zone 'Berlin'"),
+    "a time zone of an object": ("objects:\n  Lead: {timezone: UTC}", 2, "Lead.timezone"),
     "a number that is none": ("objects:\n  Lead: {tags: {a: 0x_}}", 2, "0x_"),
 }
 

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "sf_assets"
 BASE = {
     "addresses", "catalog", "changes", "describe", "errors", "expectations", "failures", "naming",
-    "private", "quality", "settings", "stopping", "windows",
+    "private", "quality", "settings", "stopping", "timetable", "windows",
 }  # fmt: skip
 ALLOWED = {
     "salesforce": BASE | {"salesforce"},

@@ -6,7 +6,8 @@ import dagster as dg
 
 from sf_assets.assets.objects import DERIVED_TAG, FRESH_TAG, TICK_TAG, Group
 from sf_assets.assets.partitions import open_key
-from sf_assets.errors import ConfigError, LimitExceededError, SfAssetsError
+from sf_assets.errors import ConfigError, LimitExceededError, SfAssetsError, WarehouseError
+from sf_assets.timetable import Times
 
 if TYPE_CHECKING:
     from sf_assets.pipeline.tick import Due
@@ -25,7 +26,8 @@ def tick(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
     """Every five minutes: find out what changed in a group, and run only for that.
 
     Objects in which nothing changed cost a fifth of an API call and no run; that they were looked
-    at is recorded in raw. Where the API budget does not carry that, ticks are left out.
+    at is recorded in raw. Objects whose times the catalogue says wait for them. Where the API
+    budget does not carry that, ticks are left out.
     """
     job = dg.define_asset_job(
         f"tick_{group.name}",
@@ -66,26 +68,58 @@ def _not_due(group: Group) -> str | None:
     from datetime import UTC, datetime
 
     from sf_assets.pipeline.org import load_org
-    from sf_assets.pipeline.pace import reason_to_wait
+    from sf_assets.pipeline.pace import probed, reason_to_wait
 
     org = load_org(group.org)
     try:
         lake = org.kept_lake
     except ConfigError:  # the first tick of all
         return None
-    objects = len(org.catalog.objects)
+    objects = probed(org.catalog.objects.values())
     return reason_to_wait(lake, org.settings, objects, group.specs.keys(), datetime.now(UTC))
+
+
+def _resting(group: Group) -> set[str]:
+    """Objects that are not to be read before their time; it is found out without a call."""
+    from datetime import UTC, datetime
+
+    from sf_assets.pipeline.org import load_org
+    from sf_assets.pipeline.pace import resting
+
+    org = load_org(group.org)
+    try:
+        lake = org.kept_lake
+    except ConfigError:  # nothing was ever read
+        return set()
+    now = datetime.now(UTC)
+    return resting(lake, org.settings, group.specs.values(), org.catalog.zone, now)
+
+
+def _lagging(group: Group) -> set[str]:
+    """Objects whose silver lags behind raw, as far as that can be looked at now."""
+    from sf_assets.pipeline.load import behind
+    from sf_assets.pipeline.org import load_org
+
+    org = load_org(group.org)
+    try:
+        return behind(org, org.kept_lake) & group.specs.keys()
+    except WarehouseError:
+        return set()
 
 
 def _ask(group: Group) -> dg.RunRequest | dg.SkipReason:
     """What a tick of a group comes to: a run for the objects that have work, if there are any."""
     from sf_assets.pipeline.tick import due
 
-    found = due(group.org, group.specs.values())
+    rest = _resting(group)
+    if rest == group.specs.keys() and not _lagging(group):
+        return dg.SkipReason("it is the time of no object; each was read when it last was")
+    found = due(group.org, group.specs.values(), rest=rest)
     if request := tick_request(group, found):
         return request
     left = "".join(f"; {slug}: {why}" for slug, why in found.aside.items())
     left += "".join(f"; {slug} is left out: {why}" for slug, why in found.absent.items())
+    left += "".join(f"; {slug} waits for its time" for slug in group.specs if slug in rest)
     return dg.SkipReason(
         f"nothing has changed; all other objects are covered{left}"
         if left
@@ -162,8 +196,9 @@ def tick_request(group: Group, found: "Due") -> dg.RunRequest | None:
     )
 
 
-def derived(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
+def derived(group: Group, assets: dg.AssetsDefinition, zone: str) -> dg.Definitions:
     """Once a day, before the checks: read derived fields again where they have drifted."""
+    crons = sorted({spec.derived.cron for spec in group.specs.values()})
     job = dg.define_asset_job(
         f"derived_{group.name}",
         selection=dg.AssetSelection.assets(assets).without_checks(),
@@ -172,26 +207,36 @@ def derived(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
     )
 
     @dg.schedule(
-        name=f"derived_at_5_{group.name}",
-        cron_schedule="0 5 * * *",
-        execution_timezone="UTC",
+        name=f"derived_{group.name}",
+        cron_schedule=crons,
+        execution_timezone=zone,
         job=job,
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
-    def derived_at_5() -> dg.RunRequest:
+    def derived_again(
+        context: dg.ScheduleEvaluationContext,
+    ) -> dg.RunRequest | dg.SkipReason:
         from sf_assets.pipeline.org import load_org
         from sf_assets.pipeline.tick import left_out
 
-        absent = left_out(load_org(group.org), group.specs)
+        org, now = load_org(group.org), context.scheduled_execution_time
+        due = dict.fromkeys(
+            slug
+            for slug, spec in group.specs.items()
+            if len(crons) == 1 or spec.derived.at(now, org.catalog.zone)
+        )
+        slugs = due.keys() - left_out(org, group.specs).keys()
+        if not slugs:
+            return dg.SkipReason("it is the time of no object")
         return dg.RunRequest(
-            asset_selection=group.keys(slug for slug in group.specs if slug not in absent),
+            asset_selection=group.keys(slug for slug in due if slug in slugs),
             partition_key=open_key(group.grain),
         )
 
-    return dg.Definitions(jobs=[job], schedules=[derived_at_5])
+    return dg.Definitions(jobs=[job], schedules=[derived_again])
 
 
-def daily_checks() -> dg.Definitions:
+def daily_checks(times: Times, zone: str) -> dg.Definitions:
     """All checks of all objects, once a day, with nothing extracted."""
     job = dg.define_asset_job(
         "daily_checks",
@@ -199,10 +244,10 @@ def daily_checks() -> dg.Definitions:
         description="Every check of every object, on what is there.",
     )
     schedule = dg.ScheduleDefinition(
-        name="daily_checks_at_6",
+        name="daily_checks",
         job=job,
-        cron_schedule="0 6 * * *",
-        execution_timezone="UTC",
+        cron_schedule=times.cron,
+        execution_timezone=zone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     return dg.Definitions(jobs=[job], schedules=[schedule])

@@ -32,7 +32,7 @@ def still_fresh(
         failures: Gets objects that could not be looked at.
     """
     lake = org.kept_lake
-    found = check_raw(lake, group.specs, org.now(), failures, {"freshness"})
+    found = check_raw(lake, group.specs.values(), org.now(), failures, {"freshness"})
     fresh = {f.slug: f.facts for f in found if f.name == "freshness" and f.passed}
     lacking = _lacking(org, group)
     for slug, facts in fresh.items():

@@ -276,7 +276,8 @@ class _Step:
 
         if slugs := asked(RAW_CHECKS):
             names = {name for some in wanted.values() for name in some}
-            yield from check_raw(self._lake, slugs, self._org.now(), self.errors, names)
+            specs = [self._group.specs[slug] for slug in slugs]
+            yield from check_raw(self._lake, specs, self._org.now(), self.errors, names)
         # Silver that waits is older than raw.
         wanted = {slug: some for slug, some in wanted.items() if slug not in self._held}
         if slugs := asked(SILVER_CHECKS):

@@ -4,6 +4,7 @@ from collections.abc import Container, Iterable, Iterator, MutableMapping, Seque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from sf_assets.catalog import ObjectSpec
 from sf_assets.describe import ObjectInfo
 from sf_assets.errors import SfAssetsError
 from sf_assets.expectations import RAW_CHECKS, SILVER_CHECKS
@@ -14,10 +15,12 @@ from sf_assets.pipeline.describes import KeptDescribes
 from sf_assets.pipeline.org import Org
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.slices import Kind, Slice, SliceRef
+from sf_assets.timetable import SHORTEST
 from sf_assets.warehouse.checks import Silver
 from sf_assets.windows import BEGIN, Coverage
 
 FRESH = timedelta(hours=1)
+"""How old coverage may be, beyond what the catalogue's times make it."""
 SNAPSHOT_FRESH = timedelta(days=1, hours=1)
 """Objects without a cursor are read whole, large ones once a day."""
 
@@ -60,7 +63,7 @@ Failures = MutableMapping[str, SfAssetsError]
 
 def check_raw(
     lake: Lake,
-    slugs: Iterable[str],
+    specs: Iterable[ObjectSpec],
     now: datetime,
     failures: Failures,
     names: Container[str] = RAW_CHECKS,
@@ -69,14 +72,15 @@ def check_raw(
 
     Args:
         lake: The raw layer.
-        slugs: Which objects.
+        specs: Which objects.
         now: The org's present, or ours when the org is not asked.
         failures: Gets those that could not be checked.
         names: Which checks.
     """
     found = lake.inventory()
     failing = aside.kept(lake, What.READING)
-    for slug in slugs:
+    for spec in specs:
+        slug = spec.slug
         with alone(Work.CHECK_RAW, slug, failures):
             refs, covered = found.refs.get(slug, []), found.coverage.get(slug, Coverage())
             mine = sorted(refs, key=lambda ref: ref.id)
@@ -84,21 +88,26 @@ def check_raw(
                 yield _ledger(slug, list(lake.read(mine[-_LATEST:])), len(mine))
             yield from _coverage(slug, covered)
             fault = failing.get(slug) or failing.get(aside.ORG)
-            yield _freshness(slug, mine, covered.watermark, now, fault)
+            yield _freshness(spec, mine, covered.watermark, now, fault)
 
 
 def _freshness(
-    slug: str, refs: Sequence[SliceRef], watermark: datetime, now: datetime, fault: Aside | None
+    spec: ObjectSpec,
+    refs: Sequence[SliceRef],
+    watermark: datetime,
+    now: datetime,
+    fault: Aside | None,
 ) -> Finding:
-    """Whether the coverage is recent, and nothing keeps it from going on."""
+    """Whether the coverage is as recent as its times allow, and nothing keeps it from going on."""
     whole = bool(refs) and refs[-1].kind is Kind.SNAPSHOT
     minutes = round((now - watermark).total_seconds() / 60) if watermark > BEGIN else -1
-    fresh = watermark > BEGIN and now - watermark <= (SNAPSHOT_FRESH if whole else FRESH)
+    allowed = (SNAPSHOT_FRESH if whole else FRESH) + spec.refresh.pause - SHORTEST
+    fresh = watermark > BEGIN and now - watermark <= allowed
     facts: Facts = {"watermark": _spelt(watermark), "minutes behind": minutes}
     if fault:
         facts |= {"fails since": _spelt(fault.since), "next try": _spelt(fault.next_try)}
         facts["error"] = fault.error
-    return Finding(slug, "freshness", fresh and not fault, severe=False, facts=facts)
+    return Finding(spec.slug, "freshness", fresh and not fault, severe=False, facts=facts)
 
 
 def _ledger(slug: str, latest: list[Slice], slices: int) -> Finding:

@@ -1,17 +1,20 @@
-"""How often a tick may probe: every five minutes where the budget allows, more rarely where not."""
+"""How often a tick may probe: every five minutes where the budget allows, more rarely where not.
+
+And which objects are not to be probed by each, as the catalogue says.
+"""
 
 import math
-from collections.abc import Collection
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta, tzinfo
 
+from sf_assets.catalog import ObjectSpec
 from sf_assets.pipeline.told import last_told
 from sf_assets.salesforce.budget import ASK_AGAIN, Standing
 from sf_assets.salesforce.rest import QUERIES_A_CALL
 from sf_assets.settings import Settings
 from sf_assets.storage.lake import Lake
-
-SHORTEST = timedelta(minutes=5)
-"""The schedule's own interval; longer ones are whole multiples of it."""
+from sf_assets.timetable import SHORTEST
+from sf_assets.windows import Coverage
 
 LONGEST = timedelta(hours=24)
 
@@ -37,13 +40,43 @@ def probing_calls(objects: int) -> int:
     return -(-objects // QUERIES_A_CALL)
 
 
+def probed(specs: Iterable[ObjectSpec]) -> int:
+    """How many objects of a catalogue an average tick probes: those of rare times count less."""
+    ticks_a_day = timedelta(days=1) / SHORTEST
+    return math.ceil(sum(spec.refresh.a_day for spec in specs) / ticks_a_day)
+
+
+def resting(
+    lake: Lake, settings: Settings, specs: Iterable[ObjectSpec], zone: tzinfo, now: datetime
+) -> set[str]:
+    """Objects that were read when it was last their time, by lower-cased name.
+
+    It follows from what is covered: a time that was missed is made up for by the next tick.
+
+    Args:
+        lake: The raw layer.
+        settings: Settings.
+        specs: The objects; those whose time is each tick do not rest.
+        zone: Time zone of their times.
+        now: The present.
+    """
+    rare = [spec for spec in specs if spec.refresh.pause > SHORTEST]
+    covered = lake.coverage() if rare else {}
+    told = settings.lag + SHORTEST / 2  # as far as a tick reads that comes in time
+    return {
+        spec.slug
+        for spec in rare
+        if covered.get(spec.slug, Coverage()).watermark >= spec.refresh.last(now, zone) - told
+    }
+
+
 def present_interval(lake: Lake, settings: Settings, objects: int) -> timedelta:
     """The interval by what the org last told, which costs no call.
 
     Args:
         lake: The raw layer.
         settings: Settings.
-        objects: How many objects of the org are probed, in all groups together.
+        objects: How many objects of the org a tick probes, in all groups together.
     """
     told = last_told(lake)
     if told is None:
@@ -62,7 +95,7 @@ def reason_to_wait(
     Args:
         lake: The raw layer.
         settings: Settings.
-        objects: How many objects of the org are probed, in all groups together.
+        objects: How many objects of the org a tick probes, in all groups together.
         slugs: The objects of this tick; the last one is known from what it covered.
         now: The present.
     """

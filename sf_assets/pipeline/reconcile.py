@@ -24,7 +24,7 @@ from sf_assets.pipeline.content import comparable, compare_contents
 from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.extract import Extractor
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.pace import present_interval
+from sf_assets.pipeline.pace import present_interval, probed
 from sf_assets.pipeline.replay import copy_raw, replay
 from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.compare import (
@@ -181,8 +181,8 @@ def _standing(org: Org, item: Described, watermark: datetime) -> str:
 
     As far as the schedule lets it, and an hour or two for a run that was late, is not too far.
     """
-    objects = len(org.catalog.objects)
-    pace = present_interval(org.lake, org.settings, objects)
+    objects = probed(org.catalog.objects.values())
+    pace = max(present_interval(org.lake, org.settings, objects), item.spec.refresh.pause)
     allowed = org.settings.lag + max(_LATE, 3 * pace)
     if item.cursor is None:
         allowed += _SNAPSHOT_AGE

@@ -12,7 +12,7 @@ from sf_assets.errors import SfAssetsError
 from sf_assets.failures import Work, alone
 from sf_assets.pipeline.aside import ORG, What, kept
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.pace import present_interval
+from sf_assets.pipeline.pace import present_interval, probed
 from sf_assets.pipeline.told import keep_told
 from sf_assets.salesforce.budget import Standing
 from sf_assets.storage.lake import Inventory, Lake
@@ -113,5 +113,6 @@ def tick_minutes(org: Org) -> int:
     """Minutes between two ticks of the schedule, by what the org last told of its calls."""
     if "client" in org.__dict__:
         keep_told(org.kept_lake, org.client.budget)
-    pace = present_interval(org.kept_lake, org.settings, len(org.catalog.objects))
-    return pace // timedelta(minutes=1)
+    specs = org.catalog.objects.values()
+    pace = present_interval(org.kept_lake, org.settings, probed(specs))
+    return max(pace, min(spec.refresh.pause for spec in specs)) // timedelta(minutes=1)

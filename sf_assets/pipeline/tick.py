@@ -38,12 +38,19 @@ class Due:
     absent: dict[str, str]
 
 
-def due(org_name: str, specs: Iterable[ObjectSpec], *, anyway: bool = False) -> Due:
+def due(
+    org_name: str,
+    specs: Iterable[ObjectSpec],
+    *,
+    rest: Container[str] = (),
+    anyway: bool = False,
+) -> Due:
     """Probe objects and record those in which nothing changed.
 
     Args:
         org_name: Name of the org.
         specs: Which objects.
+        rest: Those of them that are not to be read now.
         anyway: Whether objects are tried that have been set aside, as when they are named.
 
     Raises:
@@ -57,7 +64,7 @@ def due(org_name: str, specs: Iterable[ObjectSpec], *, anyway: bool = False) -> 
     unread = set(left[What.READING])
     if org.catalog.is_packaged:
         unread |= left[What.BEING].keys()
-    asked_of = {slug: spec for slug, spec in slugs.items() if slug not in unread}
+    asked_of = {s: spec for s, spec in slugs.items() if s not in unread and s not in rest}
     try:
         plan = plan_tick(org, asked_of.values())
     finally:

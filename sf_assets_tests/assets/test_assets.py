@@ -226,7 +226,7 @@ def test_derived_fields_are_read_again_by_a_tag_and_tell_nothing_where_nothing_d
 @pytest.mark.usefixtures("loaded")
 def test_derived_fields_are_read_again_every_day() -> None:
     repository = defs().get_repository_def()
-    schedule = repository.get_schedule_def("derived_at_5_objects_daily_20261001")
+    schedule = repository.get_schedule_def("derived_objects_daily_20261001")
     with dg.build_schedule_context(
         scheduled_execution_time=datetime.now(UTC), repository_def=repository
     ) as context:

@@ -284,7 +284,7 @@ def test_an_object_that_the_org_does_not_have_turns_nothing_red(
     (run,) = screen.tick()
     assert run.success
     there = {"raw/account", "silver/account"}
-    for request in screen.ask(TICK.replace("every_5_minutes", "derived_at_5")).run_requests:
+    for request in screen.ask(TICK.replace("every_5_minutes", "derived")).run_requests:
         assert {key.to_user_string() for key in request.asset_selection} == there
     asked = screen.ask(TICK)
     assert "nope__c is left out: " in asked.skip_message

@@ -236,7 +236,9 @@ SCENES: Mapping[Work, Callable[[Workspace], Outcome]] = {
     Work.ESTIMATE: _backfilled,
     Work.TAKE_BACK: _ahead,
     Work.REBUILD: _rebuilt,
-    Work.CHECK_RAW: _checked(lambda o, f: check_raw(o.kept_lake, (VICTIM, *OTHERS), o.now(), f)),
+    Work.CHECK_RAW: _checked(
+        lambda o, f: check_raw(o.kept_lake, o.catalog.select((VICTIM, *OTHERS)), o.now(), f)
+    ),
     Work.CHECK_SILVER: _checked(lambda o, f: check_silver(o, o.kept_lake, (VICTIM, *OTHERS), f)),
     Work.CHECK_DECLARED: _checked(_declared),
     Work.KEEP: _checked(_keep),
