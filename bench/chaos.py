@@ -30,7 +30,7 @@ from sf_assets.pipeline.load import behind
 from sf_assets.pipeline.plan import plan_tick
 from sf_assets.pipeline.reconcile import reconcile
 from sf_assets.pipeline.repair import Repair
-from sf_assets.pipeline.sync import Extracted, execute
+from sf_assets.pipeline.sync import Extraction, execute
 from sf_assets.salesforce import session
 from sf_assets.salesforce.rest import ROWS_A_PAGE
 from sf_assets_tests.conftest import Workspace
@@ -143,7 +143,7 @@ def _tick(org: Emulator, workspace: Workspace, seed: int, *, merge: bool) -> str
     return told + (f", {failed}" if failed else "")
 
 
-def _raw_alone(workspace: Workspace) -> dict[str, Extracted]:
+def _raw_alone(workspace: Workspace) -> dict[str, Extraction]:
     org = workspace.org()
     plan = plan_tick(org, org.catalog.select([]))
     return {extracted.slug: extracted for extracted in execute(org, plan)}

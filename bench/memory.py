@@ -76,11 +76,11 @@ def window(share: str) -> int:
 
 
 def _rows(results: Iterator[object]) -> int:
-    from sf_assets.pipeline.sync import Extracted
+    from sf_assets.pipeline.sync import Extraction
 
     rows = 0
     for done in results:
-        assert isinstance(done, Extracted)
+        assert isinstance(done, Extraction)
         assert done.error is None, done.error
         rows += sum(piece.counts.written for piece in done.slices)
     return rows

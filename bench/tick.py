@@ -4,7 +4,6 @@
 a year leaves behind, `tick` does what the schedule and the run that it starts do.
 """
 
-import os
 import shutil
 import sys
 import time
@@ -137,29 +136,16 @@ def age(slices: int, proofs: int) -> None:
 
 
 def tick() -> None:
-    """What the schedule does, and the run that it asks for."""
-    from sf_assets.assets.automation import tick_request
-    from sf_assets.assets.objects import group_objects
-    from sf_assets.assets.running import runner
-    from sf_assets.catalog import load_catalog
-    from sf_assets.pipeline.tick import due
+    """What the command line does, event by event."""
+    from sf_assets.pipeline.events import Failed
+    from sf_assets.pipeline.org import load_orgs
+    from sf_assets.pipeline.refresh import refresh
 
-    catalog = load_catalog(Path(os.environ["SF_ASSETS_CATALOG"]))
-    (group,) = group_objects(catalog)
+    (org,) = load_orgs()
     watch = Stopwatch()
-    request = tick_request(group, due(group.org, group.specs.values()))
-    planned, events = watch.seconds, 0
-    if request:
-        with runner() as run:
-            run.run(
-                request.asset_selection or (),
-                request.tags,
-                request.partition_key,
-                checks=request.asset_check_keys,
-            )
-            assert not run.report.errors, run.report.errors
-            events = len(run.report.materialized)
-    say(plan_seconds=planned, run_seconds=watch.seconds - planned, events=events, peak_mb=peak_mb())
+    found = list(refresh(org))
+    assert not any(isinstance(event, Failed) for event in found), found
+    say(seconds=watch.seconds, events=len(found), peak_mb=peak_mb())
 
 
 if __name__ == "__main__":

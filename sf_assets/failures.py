@@ -46,6 +46,7 @@ class Work(StrEnum):
     BUILD = "building gold"
     EXAMINE = "examining"
     CLEAN = "cleaning up after"
+    COMMAND = "carrying out the command for org"
 
 
 class UnforeseenError(SfAssetsError):

@@ -13,7 +13,7 @@ from sf_assets.emulator.settings import Settings
 from sf_assets.pipeline.load import Loaded, load
 from sf_assets.pipeline.org import Org, load_orgs
 from sf_assets.pipeline.plan import Plan, plan_tick
-from sf_assets.pipeline.sync import Extracted, execute
+from sf_assets.pipeline.sync import Extraction, execute
 
 FAST = Settings(job_seconds=0.0)
 
@@ -51,12 +51,12 @@ class Workspace:
         (org,) = load_orgs(self.env)
         return org
 
-    def tick(self) -> dict[str, Extracted]:
+    def tick(self) -> dict[str, Extraction]:
         """One tick of all objects, silver included; what became of each that had work."""
         org = self.org()
         return self.run(org, plan_tick(org, org.catalog.select([])))
 
-    def run(self, org: Org, plan: Plan) -> dict[str, Extracted]:
+    def run(self, org: Org, plan: Plan) -> dict[str, Extraction]:
         """Carry out a plan, and load what it brought."""
         found = {}
         for extracted in execute(org, plan):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from sf_assets.assets.objects import DERIVED_TAG, FRESH_TAG, TICK_TAG, Group
+from sf_assets.assets.objects import Group, Mode
 from sf_assets.assets.partitions import open_key
 from sf_assets.errors import ConfigError, LimitExceededError, SfAssetsError, WarehouseError
 from sf_assets.timetable import Times
@@ -33,6 +33,7 @@ def tick(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
         f"tick_{group.name}",
         selection=dg.AssetSelection.assets(assets).without_checks()
         | dg.AssetSelection.checks(*group.checks(group.specs)),
+        config=group.config(Mode.TICK),
         description="Extract what is not covered yet, and merge it into silver.",
     )
 
@@ -109,12 +110,13 @@ def _lagging(group: Group) -> set[str]:
 
 def _ask(group: Group) -> dg.RunRequest | dg.SkipReason:
     """What a tick of a group comes to: a run for the objects that have work, if there are any."""
+    from sf_assets.pipeline.org import load_org
     from sf_assets.pipeline.tick import due
 
     rest = _resting(group)
     if rest == group.specs.keys() and not _lagging(group):
         return dg.SkipReason("it is the time of no object; each was read when it last was")
-    found = due(group.org, group.specs.values(), rest=rest)
+    found = due(load_org(group.org), group.specs.values(), rest=rest)
     if request := tick_request(group, found):
         return request
     left = "".join(f"; {slug}: {why}" for slug, why in found.aside.items())
@@ -144,7 +146,7 @@ def failing_request(group: Group) -> dg.RunRequest:
         asset_selection=group.keys(group.specs),
         asset_check_keys=group.raw_checks(group.specs),
         partition_key=open_key(group.grain),
-        tags={TICK_TAG: "true"},
+        run_config=group.config(Mode.TICK),
     )
 
 
@@ -155,7 +157,7 @@ def fresh(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
         f"fresh_{group.name}",
         selection=dg.AssetSelection.assets(assets).without_checks()
         | dg.AssetSelection.checks(*checks),
-        tags={FRESH_TAG: "true"},
+        config=group.config(Mode.FRESH),
         description="Say of idle assets that they are up to date; nothing is read.",
     )
 
@@ -173,7 +175,9 @@ def fresh(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
             _ = load_org(group.org).kept_lake
         except ConfigError as error:
             return dg.SkipReason(str(error))
-        return dg.RunRequest(partition_key=open_key(group.grain))
+        return dg.RunRequest(
+            partition_key=open_key(group.grain), run_config=group.config(Mode.FRESH)
+        )
 
     return dg.Definitions(jobs=[job], schedules=[fresh_every_hour])
 
@@ -192,7 +196,7 @@ def tick_request(group: Group, found: "Due") -> dg.RunRequest | None:
         asset_selection=keys,
         asset_check_keys=group.raw_checks(found.raw) + group.silver_checks(found.silver),
         partition_key=open_key(group.grain) if found.raw else None,  # silver has none
-        tags={TICK_TAG: "true"},
+        run_config=group.config(Mode.TICK),
     )
 
 
@@ -202,7 +206,7 @@ def derived(group: Group, assets: dg.AssetsDefinition, zone: str) -> dg.Definiti
     job = dg.define_asset_job(
         f"derived_{group.name}",
         selection=dg.AssetSelection.assets(assets).without_checks(),
-        tags={DERIVED_TAG: "drifted"},
+        config=group.config(Mode.DRIFTED),
         description="Read formulas, roll-ups and parents' fields again where they have drifted.",
     )
 
@@ -231,6 +235,7 @@ def derived(group: Group, assets: dg.AssetsDefinition, zone: str) -> dg.Definiti
         return dg.RunRequest(
             asset_selection=group.keys(slug for slug in due if slug in slugs),
             partition_key=open_key(group.grain),
+            run_config=group.config(Mode.DRIFTED),
         )
 
     return dg.Definitions(jobs=[job], schedules=[derived_again])

@@ -1,6 +1,6 @@
 """Results of checks that outlive their asset's next event, until they are asked again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
@@ -8,27 +8,27 @@ ASKED = "asked"
 """Name of the fact that tells when a carried result was found."""
 
 
-def carry_over(context: dg.AssetExecutionContext, checks: Iterable[dg.AssetCheckKey]) -> None:
-    """Report again what checks found that this run does not ask.
+def carried(
+    instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey]
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """What checks found last, to be reported again after their assets were materialized.
 
     Dagster shows no result that is older than the latest materialization: what was found in the
     morning would be gone with the next tick.
 
     Args:
-        context: A run that has materialized the checks' assets.
-        checks: The checks that it does not answer.
+        instance: Knows the results.
+        checks: Checks that are not answered anew.
     """
-    storage = context.instance.event_log_storage
+    storage = instance.event_log_storage
     for record in storage.get_latest_asset_check_execution_by_key(list(checks)).values():
         if found := record.evaluation:
             asked = found.metadata.get(ASKED, dg.MetadataValue.timestamp(record.create_timestamp))
-            context.log_event(
-                dg.AssetCheckEvaluation(
-                    asset_key=found.asset_key,
-                    check_name=found.check_name,
-                    passed=found.passed,
-                    severity=found.severity,
-                    metadata={**found.metadata, ASKED: asked},
-                    blocking=found.blocking,
-                )
+            yield dg.AssetCheckEvaluation(
+                asset_key=found.asset_key,
+                check_name=found.check_name,
+                passed=found.passed,
+                severity=found.severity,
+                metadata={**found.metadata, ASKED: asked},
+                blocking=found.blocking,
             )

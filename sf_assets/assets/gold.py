@@ -1,45 +1,24 @@
 """Gold assets: one for each `.sql` file."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from sf_assets.catalog import PACKAGED_GOLD, Catalog
-from sf_assets.errors import ConfigError, LeftOutError
+from sf_assets.catalog import Catalog
+from sf_assets.errors import LeftOutError
 from sf_assets.naming import gold_name, raw_name, silver_name
-from sf_assets.warehouse.gold import GoldTable, read_gold
+from sf_assets.warehouse.gold import GoldTable
+
+if TYPE_CHECKING:
+    from sf_assets.pipeline.gold import Built
 
 LEFT_OUT = "left out"
 """Metadata of an observation: why a packaged table is not built."""
 
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
-
-
-def gold_tables(catalog: Catalog) -> list[GoldTable]:
-    """The gold tables of the catalogue's folder, each after those that it reads.
-
-    Of the packaged ones only those whose objects the catalogue has.
-
-    Raises:
-        ConfigError: A file is no query, or reads what is not there.
-    """
-    slugs = {spec.slug for spec in catalog.objects.values()}
-    tables = read_gold(catalog.gold, slugs)
-    names = {table.name for table in tables}
-    kept = []
-    for table in tables:
-        unknown = sorted((table.silver | table.raw) - slugs | table.gold - names)
-        if not unknown:
-            kept.append(table)
-        elif table.path.parent != PACKAGED_GOLD:
-            raise ConfigError(
-                f"{table.path} reads {', '.join(unknown)}, which the catalogue {catalog.path} does "
-                "not have; add it there, or remove the file"
-            )
-    return kept
 
 
 def day_tags(days: Sequence[date]) -> dict[str, str]:
@@ -70,6 +49,7 @@ def gold_asset(catalog: Catalog, table: GoldTable, org: str) -> dg.AssetsDefinit
         output_required=False,
     )
     def gold(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        from sf_assets.pipeline.events import day_facts
         from sf_assets.pipeline.gold import build_gold
         from sf_assets.pipeline.org import load_org
 
@@ -81,18 +61,16 @@ def gold_asset(catalog: Catalog, table: GoldTable, org: str) -> dg.AssetsDefinit
             context.log.warning(str(error))
             context.log_event(dg.AssetObservation(key, metadata={LEFT_OUT: str(error)}))
             return
-        for day, rows in built.rows_by_day.items():
-            facts = {"dagster/partition_row_count": rows}
+        for day, facts in day_facts(built).items():
             context.add_asset_metadata(facts, partition_key=f"{day:%Y-%m-%d}")
-        yield dg.MaterializeResult(metadata=_metadata(key, built.rows, built.columns))
+        yield dg.MaterializeResult(metadata=gold_metadata(key, built))
 
     return gold
 
 
-def _metadata(key: dg.AssetKey, rows: int, columns: Mapping[str, str]) -> dict[str, Any]:
-    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()])
-    return {
-        "dagster/row_count": rows,
-        "dagster/table_name": ".".join(key.path),
-        "dagster/column_schema": schema,
-    }
+def gold_metadata(key: dg.AssetKey, built: "Built") -> dict[str, Any]:
+    """What to show of a gold table: its rows and columns."""
+    from sf_assets.pipeline.events import building_facts
+
+    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in built.columns.items()])
+    return building_facts(built, ".".join(key.path)) | {"dagster/column_schema": schema}

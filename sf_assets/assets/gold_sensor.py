@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from sf_assets.assets.automation import ACTIVE
-from sf_assets.assets.gold import day_tags, gold_tables
+from sf_assets.assets.gold import day_tags
 from sf_assets.catalog import Catalog
 from sf_assets.errors import WarehouseLockedError
 from sf_assets.naming import gold_name, silver_name
+from sf_assets.pipeline.gold_files import gold_tables
 from sf_assets.warehouse.gold import GoldTable
 
 if TYPE_CHECKING:

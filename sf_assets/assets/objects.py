@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from enum import Enum
 from typing import Any
 
 import dagster as dg
@@ -13,28 +14,9 @@ from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.naming import ONLY, raw_name, silver_name
 from sf_assets.windows import Grain
 
-TICK_TAG = "sf_assets/tick"
-"""Tag of runs whose windows come from the coverage."""
-
-WINDOW_TAG = "sf_assets/window"
-"""Tag of runs whose window it says, `<start>/<end>`; of all others the partitions say it."""
-
-DERIVED_TAG = "sf_assets/derived"
-"""Tag of runs that read only the fields which change without a stamp: `drifted` for the objects
-where a sample shows drift or whose turn it is, `all` for every one selected."""
-
-FRESH_TAG = "sf_assets/fresh"
-"""Tag of runs that read nothing, and say of idle assets that they are up to date."""
-
 FAILS = "fails"
 """Name of the fact, in an observation of an asset, that tells why a tick could not read or merge
 it, of which a run has been red before."""
-
-LEFT = "left to another run"
-"""Name of the fact that tells who is at work on the object."""
-
-WAITS = "waits for the budget"
-"""Name of the fact, in an observation of a raw asset, that tells why its rest is not read yet."""
 
 _FRESH_RAW = dg.FreshnessPolicy.time_window(
     warn_window=timedelta(hours=2), fail_window=timedelta(hours=3)
@@ -46,6 +28,26 @@ _FRESH_SILVER = dg.FreshnessPolicy.time_window(
 with each event, once in six, for as long as its coverage is up to date; see `fresh`."""
 
 Events = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
+
+
+class Mode(Enum):
+    """What a run of objects does with the assets that it is for."""
+
+    PARTITIONS = "extract the run's partitions anew, whatever raw holds of them, and load them"
+    TICK = "extract what is not covered yet, and load it"
+    DRIFTED = "read fields that change without a stamp where a sample shows it, or it is their turn"
+    DERIVED = "read fields that change without a stamp of all rows"
+    FRESH = "read nothing; say of idle assets that they are up to date"
+
+
+class ObjectsConfig(dg.Config):
+    """Configuration of a run of objects.
+
+    Attributes:
+        mode: What it does.
+    """
+
+    mode: Mode = Mode.PARTITIONS
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,10 @@ class Group:
         prefix = "" if self.org == ONLY else f"{self.org}_"
         start = "" if self.grain is Grain.NONE else f"_{self.start:%Y%m%d}"
         return f"{prefix}objects_{self.grain}{start}"
+
+    def config(self, mode: Mode) -> dg.RunConfig:
+        """Configuration of a run of this step."""
+        return dg.RunConfig(ops={self.name: ObjectsConfig(mode=mode)})
 
     def raw_key(self, slug: str) -> dg.AssetKey:
         """Key of an object's raw asset."""
@@ -173,10 +179,10 @@ def object_assets(group: Group, warehouse_kind: str) -> dg.AssetsDefinition:
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
     )
-    def objects(context: dg.AssetExecutionContext) -> Events:
+    def objects(context: dg.AssetExecutionContext, config: ObjectsConfig) -> Events:
         from sf_assets.assets.work import work
 
-        yield from work(context, group)
+        yield from work(context, group, config.mode)
 
     return objects
 

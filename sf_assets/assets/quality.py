@@ -7,9 +7,6 @@ import dagster as dg
 from sf_assets.catalog import Catalog
 from sf_assets.naming import ops_name, silver_name
 
-UNASKED, UNASKED_OF = "never asked", "never asked of"
-"""Metadata: how many checks no score counts, because they could never be asked, and of what."""
-
 SCORED_WHEN_CHECKED = (
     dg.AutomationCondition.any_deps_match(
         dg.AutomationCondition.any_checks_match(dg.AutomationCondition.newly_updated())
@@ -42,19 +39,10 @@ def quality(catalog: Catalog, org: str) -> dg.Definitions:
     )
     def score() -> dg.MaterializeResult[Any]:
         from sf_assets.pipeline.org import load_org
-        from sf_assets.pipeline.quality import score as score_org
-        from sf_assets.pipeline.quality import unasked
+        from sf_assets.pipeline.quality import score_facts
 
         home = load_org(org)
-        metadata: dict[str, float | str] = {}
-        for one in score_org(home, home.kept_lake):
-            if one.object is None:
-                metadata |= {"score": one.score, "checks": one.checks, "to fix": one.failed}
-            else:
-                metadata[f"score/{one.object}"] = one.score
-        if never := unasked(home, home.kept_lake):
-            metadata |= {UNASKED: never.total(), UNASKED_OF: ", ".join(sorted(never))}
-        return dg.MaterializeResult(metadata=metadata)
+        return dg.MaterializeResult(metadata=score_facts(home, home.kept_lake))
 
     sensor = dg.AutomationConditionSensorDefinition(
         f"score_{key.path[0]}",

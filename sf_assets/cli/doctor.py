@@ -36,10 +36,10 @@ def _catalogue() -> tuple[list["Diagnosis"], list["Org"], bool]:
 
     Without one, the org of the environment can be examined all the same.
     """
-    from sf_assets.assets.gold import gold_tables
     from sf_assets.catalog import load_catalog
     from sf_assets.naming import ONLY
     from sf_assets.pipeline.doctor import Diagnosis
+    from sf_assets.pipeline.gold_files import gold_tables
     from sf_assets.pipeline.org import Org, load_orgs
     from sf_assets.settings import environment, load_settings
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any, NoReturn
@@ -33,11 +33,11 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @json_option
 def refresh(derived: bool, objects: tuple[str, ...], as_json: bool) -> None:
     """One incremental tick: what changed becomes raw, silver and gold."""
-    from sf_assets.assets import commands
+    from sf_assets.pipeline import refresh as commands
 
     command = commands.refresh_derived if derived else commands.refresh
     _run(
-        lambda runner, catalog: command(runner, catalog, objects),
+        lambda org: command(org, objects),
         as_json=as_json,
         insists=derived or bool(objects),
     )
@@ -53,7 +53,7 @@ def backfill(
     first: datetime, last: datetime, objects: tuple[str, ...], only_plan: bool, as_json: bool
 ) -> None:
     """Extract a range of days anew, and merge it."""
-    from sf_assets.assets import commands
+    from sf_assets.pipeline import refresh as commands
 
     if last < first:
         raise click.BadParameter("--to is before --from")
@@ -62,9 +62,7 @@ def backfill(
     if only_plan:
         _plan(objects, first.date(), last.date(), as_json=as_json)
     _run(
-        lambda runner, catalog: commands.backfill(
-            runner, catalog, objects, first.date(), last.date()
-        ),
+        lambda org: commands.backfill(org, objects, first.date(), last.date()),
         as_json=as_json,
         insists=True,
     )
@@ -72,13 +70,14 @@ def backfill(
 
 def _plan(objects: tuple[str, ...], first: date, last: date, *, as_json: bool) -> NoReturn:
     """Tell what a backfill would cost, and whether today's budget carries it."""
-    from sf_assets.assets.commands import plan
-    from sf_assets.catalog import load_catalog
     from sf_assets.pipeline.estimate import days_needed
-    from sf_assets.settings import load_settings
+    from sf_assets.pipeline.org import load_orgs
+    from sf_assets.pipeline.refresh import plan_days
 
     documents, ok = [], True
-    for org, costs, found in plan(load_catalog(load_settings().catalog), objects, first, last):
+    for org in load_orgs():
+        found = plan_days(org, org.catalog.select(objects), first, last)
+        costs = found.costs(org.lake, found.failed)
         standings = org.client.budget.look()
         days = days_needed(list(costs.values()), standings)
         ok = ok and not found.failed
@@ -111,22 +110,20 @@ def _tell_plan(document: dict[str, Any], days: int | None) -> None:
     click.echo(f"about {calls:,} calls: {fit.get(days, f'takes about {days} days')}")
 
 
-def _run(command: Callable[[Any, Any], None], *, as_json: bool, insists: bool) -> None:
-    """Run assets, tell what became of them, and exit with 1 when not all was done.
+def _run(command: Callable[[Any], Generator[Any]], *, as_json: bool, insists: bool) -> NoReturn:
+    """Carry out a command, tell what became of it, and exit with 1 when not all was done.
 
     Args:
-        command: Runs them.
+        command: What is done for an org, event by event.
         as_json: Whether to print a document.
         insists: Whether it is not enough that another run is at work on an object.
     """
-    from sf_assets.assets.running import runner
-    from sf_assets.catalog import load_catalog
-    from sf_assets.settings import load_settings
+    from sf_assets.cli.kept import keeping
+    from sf_assets.cli.report import carry_out
+    from sf_assets.pipeline.org import load_orgs
 
-    catalog = load_catalog(load_settings().catalog)
-    with runner() as run, watching(quiet=as_json):
-        command(run, catalog)
-    report = run.report
+    with keeping() as keep, watching(quiet=as_json):
+        report = carry_out(load_orgs(), command, keep)
     severe = [c for c in report.checks if not c["passed"] and c["severity"] == "ERROR"]
     ok = not (report.errors or report.waiting or severe or (insists and report.left))
     if as_json:

@@ -29,8 +29,8 @@ _GOLD = ("name", "state", "built_at", "rows", "why")
 @json_option
 def status(objects: tuple[str, ...], as_json: bool) -> None:
     """Where every object and gold table stands, and what is left of the API budget."""
-    from sf_assets.assets.gold import gold_tables
     from sf_assets.pipeline.gold_due import gold_due
+    from sf_assets.pipeline.gold_files import gold_tables
     from sf_assets.pipeline.org import load_orgs
     from sf_assets.pipeline.status import budget, tick_minutes
     from sf_assets.pipeline.status import status as ask

@@ -32,15 +32,16 @@ def _demo() -> int:
     with org() as env:
         click.echo(f"An emulated Salesforce org is up at {env['SALESFORCE_LOGIN_URL']}")
         os.environ.update(env)
-        from sf_assets.assets.commands import refresh
-        from sf_assets.assets.running import runner
+        from sf_assets.cli.kept import keeping
+        from sf_assets.cli.report import carry_out
         from sf_assets.demo.report import tell
         from sf_assets.pipeline.org import load_orgs
+        from sf_assets.pipeline.refresh import refresh
 
         (home,) = load_orgs()
-        with runner() as assets, watching(quiet=False):
-            refresh(assets, home.catalog, [])
-        well = tell(home, assets.report)
+        with keeping() as keep, watching(quiet=False):
+            report = carry_out([home], refresh, keep)
+        well = tell(home, report)
     click.echo(f"\nDone in {time.monotonic() - started:.0f} s")
     return 0 if well else 1
 

@@ -5,8 +5,8 @@ from typing import Any
 import click
 import duckdb
 
-from sf_assets.assets.running import Report
 from sf_assets.cli.output import show
+from sf_assets.cli.report import Report
 from sf_assets.demo.home import HOME, ROOT
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.reconcile import Reconciled, reconcile

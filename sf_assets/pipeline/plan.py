@@ -1,7 +1,7 @@
 """What a run has to extract, found out from the coverage and cheap probes."""
 
 import logging
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Container, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -74,6 +74,32 @@ class Plan:
             self.failed[slug] = orders
         else:
             self.orders.setdefault(slug, []).extend(orders)
+
+    def join(self, other: "Plan") -> None:
+        """Take up what another plan has to do."""
+        self.orders |= other.orders
+        self.failed |= other.failed
+        self.described |= other.described
+        self.asked |= other.asked
+        self.patience = max(self.patience, other.patience)
+
+    def only(self, slugs: Container[str]) -> "Plan":
+        """What there is to do of some objects, once what was proven of all has been kept."""
+        deletions = replace(
+            self.deletions,
+            told={slug: told for slug, told in self.deletions.told.items() if slug in slugs},
+            none={},
+            sweeps={slug for slug in self.deletions.sweeps if slug in slugs},
+        )
+        return replace(
+            self,
+            orders={slug: orders for slug, orders in self.orders.items() if slug in slugs},
+            idle={},
+            settled={},
+            failed={slug: error for slug, error in self.failed.items() if slug in slugs},
+            deletions=deletions,
+            lacking={slug for slug in self.lacking if slug in slugs},
+        )
 
     def record(self, lake: Lake, now: datetime) -> None:
         """Keep what was proven."""

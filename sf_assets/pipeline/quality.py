@@ -19,6 +19,9 @@ from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.duckdb import transaction
 from sf_assets.warehouse.quality import Answer, Asker, Subject
 
+UNASKED, UNASKED_OF = "never asked", "never asked of"
+"""Facts: how many checks no score counts, because they could never be asked, and of what."""
+
 
 def check_declared(
     org: Org, lake: Lake, wanted: Mapping[str, Sequence[Expectation]], failures: Failures
@@ -151,6 +154,23 @@ def score(org: Org, lake: Lake) -> list[scores.Score]:
     now = datetime.now(UTC)
     with org.writing(lake.org_id) as connection, transaction(connection):
         return scores.score(connection, lake.org_id, now, _remedies(org.catalog))
+
+
+def score_facts(org: Org, lake: Lake) -> Facts:
+    """Score the org's objects anew; what to show of it, of the whole and of each object.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    facts: Facts = {}
+    for one in score(org, lake):
+        if one.object is None:
+            facts |= {"score": one.score, "checks": one.checks, "to fix": one.failed}
+        else:
+            facts[f"score/{one.object}"] = one.score
+    if never := unasked(org, lake):
+        facts |= {UNASKED: never.total(), UNASKED_OF: ", ".join(sorted(never))}
+    return facts
 
 
 def unasked(org: Org, lake: Lake) -> Counter[str]:

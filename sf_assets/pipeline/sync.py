@@ -35,7 +35,7 @@ is acted upon only when the main thread runs Python again."""
 
 
 @dataclass(slots=True)
-class Extracted:
+class Extraction:
     """What became of one object.
 
     Attributes:
@@ -56,7 +56,7 @@ class Extracted:
         return isinstance(self.error, LimitExceededError | BusyError)
 
 
-def execute(org: Org, plan: Plan) -> Generator[Extracted]:
+def execute(org: Org, plan: Plan) -> Generator[Extraction]:
     """Extract everything that a plan orders.
 
     Windows found idle are recorded first. Closing the iterator early aborts what is at work. What
@@ -80,10 +80,10 @@ def execute(org: Org, plan: Plan) -> Generator[Extracted]:
         keep_told(org.lake, org.client.budget)
 
 
-def _results(org: Org, plan: Plan) -> Generator[Extracted]:
+def _results(org: Org, plan: Plan) -> Generator[Extraction]:
     for slug, error in plan.failed.items():
         report(slug, "failed")
-        yield Extracted(slug, error=error)
+        yield Extraction(slug, error=error)
     if not plan.slugs:
         return
     now = fitting(org.client.budget, plan.orders)
@@ -103,7 +103,7 @@ def _results(org: Org, plan: Plan) -> Generator[Extracted]:
         extractor.close()
 
 
-def _as_completed(futures: Iterable[Future[Extracted]]) -> Iterator[Extracted]:
+def _as_completed(futures: Iterable[Future[Extraction]]) -> Iterator[Extraction]:
     """Results in the order in which they come, waited for in short spells."""
     pending = set(futures)
     while pending:
@@ -114,7 +114,7 @@ def _as_completed(futures: Iterable[Future[Extracted]]) -> Iterator[Extracted]:
 
 def _extract_object(
     org: Org, extractor: Extractor, plan: Plan, slug: str, orders: Sequence[Order]
-) -> Extracted:
+) -> Extraction:
     """Extract windows of one object, one after the other, and look for what was deleted.
 
     Args:
@@ -124,7 +124,7 @@ def _extract_object(
         slug: The object.
         orders: Those of its windows that the budget carries.
     """
-    result, started = Extracted(slug), monotonic()
+    result, started = Extraction(slug), monotonic()
     try:
         item = plan.described[slug]
         with named(Work.EXTRACT, slug), org.lake.working(slug, item.info.name, plan.patience):

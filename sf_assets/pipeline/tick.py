@@ -11,7 +11,7 @@ from sf_assets.pipeline import aside
 from sf_assets.pipeline.aside import Aside, What
 from sf_assets.pipeline.estimate import fitting
 from sf_assets.pipeline.load import behind
-from sf_assets.pipeline.org import Org, load_org
+from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.plan import Plan, plan_tick
 from sf_assets.pipeline.told import keep_told
 from sf_assets.storage.lake import Lake
@@ -30,16 +30,18 @@ class Due:
         aside: Why objects are not read, or not merged, before the time of their next try.
         absent: Objects that the packaged catalogue names and the org does not have, and what it
             says of them.
+        plan: How to read the objects; what it proves of others has been kept.
     """
 
     raw: list[str]
     silver: list[str]
     aside: dict[str, str]
     absent: dict[str, str]
+    plan: Plan
 
 
 def due(
-    org_name: str,
+    org: Org,
     specs: Iterable[ObjectSpec],
     *,
     rest: Container[str] = (),
@@ -48,7 +50,7 @@ def due(
     """Probe objects and record those in which nothing changed.
 
     Args:
-        org_name: Name of the org.
+        org: The org.
         specs: Which objects.
         rest: Those of them that are not to be read now.
         anyway: Whether objects are tried that have been set aside, as when they are named.
@@ -57,7 +59,6 @@ def due(
         BudgetExhaustedError: There is work, and the budget carries none of it.
         SfAssetsError: The org or the storage cannot be reached at all.
     """
-    org = load_org(org_name)
     now = datetime.now(UTC)
     slugs = {spec.slug: spec for spec in specs}
     left = {what: {} if anyway else _left(org.lake, what, slugs, now) for what in What}
@@ -92,6 +93,7 @@ def due(
         silver=[slug for slug in slugs if slug in silver],
         aside=told | {slug: str(note) for slug, note in left[What.READING].items()},
         absent=left_out(org, slugs),
+        plan=plan.only(raw),
     )
 
 

@@ -1,16 +1,19 @@
 """How tests of assets run them: as the schedules do, and as the UI does."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import dagster as dg
 
-from sf_assets.assets import commands
-from sf_assets.assets.running import Runner
+from sf_assets.assets.objects import Mode, ObjectsConfig, group_objects
 from sf_assets.catalog import load_catalog
+from sf_assets.cli.report import Report, carry_out
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
 from sf_assets.expectations import ORG_CHECKS
+from sf_assets.pipeline import refresh as commands
+from sf_assets.pipeline.org import load_orgs
+from sf_assets.settings import load_settings
 from sf_assets_tests.conftest import Workspace
 
 
@@ -18,7 +21,7 @@ def run_assets(
     instance: dg.DagsterInstance,
     keys: Collection[dg.AssetKey],
     partition: str | None = None,
-    tags: Mapping[str, str] | None = None,
+    mode: Mode = Mode.PARTITIONS,
 ) -> dg.ExecuteInProcessResult:
     """Materialise assets, with their checks but those that ask the org, as a tick does."""
     job = defs().resolve_implicit_global_asset_job_def()
@@ -30,8 +33,28 @@ def run_assets(
     return job.get_subset(
         asset_selection=set(keys), asset_check_selection=checks
     ).execute_in_process(
-        instance=instance, partition_key=partition, tags=tags, raise_on_error=False
+        instance=instance,
+        partition_key=partition,
+        run_config=config_of(keys, mode),
+        raise_on_error=False,
     )
+
+
+def config_of(keys: Collection[dg.AssetKey], mode: Mode) -> dg.RunConfig:
+    """Configuration of the steps that make assets."""
+    groups = group_objects(load_catalog(load_settings().catalog))
+    return dg.RunConfig(
+        ops={
+            group.name: ObjectsConfig(mode=mode)
+            for group in groups
+            if not set(keys).isdisjoint(group.keys(group.specs))
+        }
+    )
+
+
+def refresh(*names: str) -> Report:
+    """`sf-assets refresh`, in this process."""
+    return carry_out(load_orgs(), lambda org: commands.refresh(org, names))
 
 
 def run_checks(instance: dg.DagsterInstance, *checks: tuple[str, str]) -> dg.ExecuteInProcessResult:
@@ -82,13 +105,10 @@ class Shop:
         (row,) = self.workspace.rows(f"SELECT n FROM gold.{table}")
         return int(row[0])
 
-    def refresh(self) -> Runner:
+    def refresh(self) -> Report:
         """`sf-assets refresh`, in this process; nothing is remembered between two of them."""
         self.org.advance(60)
-        with dg.DagsterInstance.ephemeral() as instance:
-            runner = Runner(instance)
-            commands.refresh(runner, load_catalog(self.workspace.folder / "catalog.yaml"), [])
-        return runner
+        return refresh()
 
 
 def look(instance: dg.DagsterInstance, sensor: str = "rebuild_gold") -> list[Any]:

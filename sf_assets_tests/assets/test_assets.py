@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from sf_assets.assets.gold import LEFT_OUT
-from sf_assets.assets.objects import DERIVED_TAG, TICK_TAG
+from sf_assets.assets.objects import Mode
 from sf_assets.assets.partitions import keys_touched, window_of
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
@@ -47,10 +47,13 @@ def kept_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.Dagst
 
 
 def run(
-    instance: dg.DagsterInstance, *keys: str, partition: str | None = None, **tags: str
+    instance: dg.DagsterInstance,
+    *keys: str,
+    partition: str | None = None,
+    mode: Mode = Mode.PARTITIONS,
 ) -> dg.ExecuteInProcessResult:
     """Materialise assets, named by their paths."""
-    return run_assets(instance, {dg.AssetKey(key.split("/")) for key in keys}, partition, tags)
+    return run_assets(instance, {dg.AssetKey(key.split("/")) for key in keys}, partition, mode)
 
 
 def materialized(result: dg.ExecuteInProcessResult) -> set[str]:
@@ -126,9 +129,7 @@ def test_silver_alone_is_typed_from_raw(loaded: Workspace, instance: dg.DagsterI
 def test_a_tick_extracts_what_is_missing_and_reports_the_partitions(
     kept_instance: dg.DagsterInstance,
 ) -> None:
-    result = run(
-        kept_instance, "raw/account", "silver/account", partition=TODAY, **{TICK_TAG: "true"}
-    )
+    result = run(kept_instance, "raw/account", "silver/account", partition=TODAY, mode=Mode.TICK)
     assert result.success
     done = kept_instance.get_materialized_partitions(dg.AssetKey(["raw", "account"]))
     start = datetime(2026, 10, 1, tzinfo=UTC).date()
@@ -142,7 +143,7 @@ def test_one_bad_object_does_not_stop_the_others_and_is_not_green(
     keys = [
         f"{layer}/{name}" for layer in ("raw", "silver") for name in ("account", "nope__c", "lead")
     ]
-    result = run(instance, *keys, partition=TODAY, **{TICK_TAG: "true"})
+    result = run(instance, *keys, partition=TODAY, mode=Mode.TICK)
     assert not result.success
     assert materialized(result) == {"raw/account", "silver/account", "raw/lead", "silver/lead"}
     (failure,) = [e for e in result.all_events if e.is_step_failure]
@@ -171,7 +172,7 @@ def test_the_schedule_runs_only_for_what_changed(
         "raw/account",
         "silver/account",
     }
-    result = run(instance, "raw/account", "silver/account", partition=TODAY, **request.tags)
+    result = run(instance, "raw/account", "silver/account", partition=TODAY, mode=Mode.TICK)
     assert result.success
     living_org.advance(1)
     key = dg.AssetKey(["raw", "account"])
@@ -188,7 +189,7 @@ def test_the_schedule_runs_only_for_what_changed(
 
 @pytest.mark.usefixtures("loaded")
 def test_checks_can_be_run_alone(instance: dg.DagsterInstance) -> None:
-    run(instance, "raw/account", "silver/account", partition=TODAY, **{TICK_TAG: "true"})
+    run(instance, "raw/account", "silver/account", partition=TODAY, mode=Mode.TICK)
     result = (
         defs()
         .resolve_job_def("daily_checks")
@@ -209,16 +210,16 @@ def test_derived_fields_are_read_again_by_a_tag_and_tell_nothing_where_nothing_d
 ) -> None:
     loaded.catalogue(dict.fromkeys(["Account", "Showcase__c"]), start="2026-10-01")
     keys = [f"{layer}/{name}" for layer in ("raw", "silver") for name in ("account", "showcase__c")]
-    tick = run(instance, *keys, partition=TODAY, **{TICK_TAG: "true"})
+    tick = run(instance, *keys, partition=TODAY, mode=Mode.TICK)
     checks = {e.check_name for e in tick.get_asset_check_evaluations()}
     assert "ids" in checks
     assert "derived" not in checks, "it costs calls, and a tick must not"
     ((parent,),) = loaded.rows("SELECT max(Account__c) FROM silver.showcase__c_live")
     living_org.org.records.update("Account", parent, {"Name": "renamed"})
-    reread = run(instance, *keys, partition=TODAY, **{DERIVED_TAG: "all"})
+    reread = run(instance, *keys, partition=TODAY, mode=Mode.DERIVED)
     assert reread.success
     assert materialized(reread) == {"raw/showcase__c", "silver/showcase__c"}
-    again = run(instance, *keys, partition=TODAY, **{DERIVED_TAG: "all"})
+    again = run(instance, *keys, partition=TODAY, mode=Mode.DERIVED)
     assert again.success
     assert materialized(again) == set()
 
@@ -232,8 +233,8 @@ def test_derived_fields_are_read_again_every_day() -> None:
     ) as context:
         (request,) = schedule.evaluate_tick(context).run_requests or ()
     assert request.partition_key == TODAY
-    job = defs().resolve_job_def(schedule.job_name)
-    assert job.tags[DERIVED_TAG] == "drifted"
+    step = request.run_config["ops"]["objects_daily_20261001"]
+    assert step["config"]["mode"] == Mode.DRIFTED.name
 
 
 def test_gold_is_rebuilt_when_what_it_reads_changed_also_when_another_object_failed(
@@ -246,7 +247,7 @@ def test_gold_is_rebuilt_when_what_it_reads_changed_also_when_another_object_fai
     objects = {"Account": None, "Lead": None, "Nope__c": None}
     loaded.catalogue(objects, start="2026-10-01", gold="gold")
     keys = [f"{layer}/{name}" for layer in ("raw", "silver") for name in ("account", "nope__c")]
-    assert not run(instance, *keys, partition=TODAY, **{TICK_TAG: "true"}).success
+    assert not run(instance, *keys, partition=TODAY, mode=Mode.TICK).success
     (build,) = look(instance)
     assert materialized(build) == {"gold/accounts"}
     assert loaded.rows("SELECT n > 0 FROM gold.accounts") == [(True,)]
@@ -264,7 +265,7 @@ def test_the_packaged_gold_reads_live_rows_only(
     )
     names = ("opportunity", "opportunityhistory", "account")
     keys = [f"{layer}/{name}" for layer in ("raw", "silver") for name in names]
-    assert run(instance, *keys, partition=TODAY, **{TICK_TAG: "true"}).success
+    assert run(instance, *keys, partition=TODAY, mode=Mode.TICK).success
     assert run(instance, "gold/pipeline_by_account").success
     wanted = loaded.rows(
         "SELECT count(*), sum(Amount) FROM silver.opportunity_live WHERE NOT IsClosed"
@@ -294,7 +295,7 @@ def test_a_packaged_table_that_reads_what_is_not_there_is_left_out(
     loaded.catalogue(objects, start="2026-10-01")
     names = ("opportunity", "account", "user")
     keys = [f"{layer}/{name}" for layer in ("raw", "silver") for name in names]
-    assert run(instance, *keys, partition=TODAY, **{TICK_TAG: "true"}).success
+    assert run(instance, *keys, partition=TODAY, mode=Mode.TICK).success
 
     result = run(instance, "gold/pipeline_by_account")
 

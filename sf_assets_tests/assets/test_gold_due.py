@@ -7,9 +7,9 @@ import dagster as dg
 import pytest
 
 from sf_assets.assets import gold_sensor
-from sf_assets.assets.gold import gold_tables
 from sf_assets.definitions import defs
 from sf_assets.pipeline.gold_due import GoldState, gold_due
+from sf_assets.pipeline.gold_files import gold_tables
 from sf_assets.warehouse.builds import Attempt, attempts
 from sf_assets_tests.assets.shared import Shop, evaluate, look
 
@@ -21,7 +21,7 @@ def once(request: pytest.FixtureRequest, shop: Shop, instance: dg.DagsterInstanc
     """Looks once, by either face; what gold was built."""
 
     def by_refresh() -> set[str]:
-        return {name for layer, name in shop.refresh().report.materialized if layer == "gold"}
+        return {name for layer, name in shop.refresh().materialized if layer == "gold"}
 
     def by_sensor() -> set[str]:
         events = [e for run in look(instance) for e in run.get_asset_materialization_events()]

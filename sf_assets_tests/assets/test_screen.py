@@ -13,10 +13,7 @@ from dagster._core.definitions import freshness_evaluator
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from sf_assets.assets import commands
 from sf_assets.assets import fresh as assets_fresh
-from sf_assets.assets.running import Runner
-from sf_assets.catalog import load_catalog
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import WarehouseError
@@ -25,7 +22,7 @@ from sf_assets.pipeline.aside import Aside
 from sf_assets.pipeline.load import load
 from sf_assets.pipeline.status import status
 from sf_assets.salesforce.session import OrgSession
-from sf_assets_tests.assets.shared import look, run_checks
+from sf_assets_tests.assets.shared import look, refresh, run_checks
 from sf_assets_tests.conftest import Workspace
 
 PASSED = AssetCheckExecutionRecordStatus.SUCCEEDED
@@ -76,6 +73,7 @@ class Screen:
                     instance=self.instance,
                     partition_key=request.partition_key,
                     tags=request.tags,
+                    run_config=request.run_config or None,
                     raise_on_error=False,
                 )
             )
@@ -218,16 +216,10 @@ def test_an_object_that_keeps_failing_is_set_aside_and_told_once(
     assert account.failing is None
     assert lead.failing is not None
     assert "set aside until" in lead.failing
-    with dg.DagsterInstance.ephemeral() as instance:
-        catalog = load_catalog(screen.workspace.folder / "catalog.yaml")
-        runner = Runner(instance)
-        commands.refresh(runner, catalog, [])
-        assert "--object Lead" in runner.report.errors["lead"]
-        living_org.admin.show_object("Lead")
-        living_org.advance(1)
-        named = Runner(instance)
-        commands.refresh(named, catalog, ["Lead"])
-        assert named.report.errors == {}, "what is named is tried now"
+    assert "--object Lead" in refresh().errors["lead"]
+    living_org.admin.show_object("Lead")
+    living_org.advance(1)
+    assert refresh("Lead").errors == {}, "what is named is tried now"
     assert not list((screen.workspace.folder / "lake").rglob("aside/*/*.json"))
     run_checks(screen.instance, ("raw/lead", "freshness"))
     assert screen.check("raw/lead", "freshness").status == PASSED
@@ -248,7 +240,7 @@ def test_silver_that_keeps_failing_keeps_no_object_from_being_read(
         living_org.advance(2)
 
     screen.tick()
-    monkeypatch.setattr("sf_assets.assets.work.load", refuse)
+    monkeypatch.setattr("sf_assets.pipeline.run.load", refuse)
     change()
     (first,) = screen.tick()
     assert not first.success, "it is news"
@@ -288,11 +280,7 @@ def test_an_object_that_the_org_does_not_have_turns_nothing_red(
         assert {key.to_user_string() for key in request.asset_selection} == there
     asked = screen.ask(TICK)
     assert "nope__c is left out: " in asked.skip_message
-    with dg.DagsterInstance.ephemeral() as instance:
-        runner = Runner(instance)
-        catalog = load_catalog(screen.workspace.folder / "catalog.yaml")
-        commands.refresh(runner, catalog, ["Nope__c"])
-    assert runner.report.errors.keys() == {"nope__c"}, "it was named"
+    assert refresh("Nope__c").errors.keys() == {"nope__c"}, "it was named"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from sf_assets.errors import StorageError
 from sf_assets.pipeline.checks import Finding
 from sf_assets.pipeline.derived import check_derived, plan_derived
 from sf_assets.pipeline.load import rebuild
-from sf_assets.pipeline.sync import Extracted
+from sf_assets.pipeline.sync import Extraction
 from sf_assets.storage.slices import Kind
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import derived_differences, differences
@@ -36,7 +36,7 @@ def drift_apart(org: Emulator, workspace: Workspace) -> None:
     workspace.tick()
 
 
-def reread_all(workspace: Workspace, *, everything: bool = True) -> dict[str, Extracted]:
+def reread_all(workspace: Workspace, *, everything: bool = True) -> dict[str, Extraction]:
     org = workspace.org()
     with plan_derived(org, org.catalog.select([]), everything=everything) as plan:
         found = workspace.run(org, plan)

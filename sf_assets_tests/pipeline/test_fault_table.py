@@ -39,7 +39,7 @@ from sf_assets.errors import (
 from sf_assets.pipeline import extract
 from sf_assets.pipeline.load import behind
 from sf_assets.pipeline.plan import plan_tick
-from sf_assets.pipeline.sync import Extracted, execute
+from sf_assets.pipeline.sync import Extraction, execute
 from sf_assets.salesforce import bulk, session
 from sf_assets.salesforce.bulk import Deadlines
 from sf_assets.salesforce.session import ATTEMPTS, OrgSession
@@ -259,7 +259,7 @@ def content(workspace: Workspace, table: str = "silver.account") -> list[tuple[A
     return workspace.rows(f"FROM {table} ORDER BY Id")
 
 
-def extracted(workspace: Workspace) -> dict[str, Extracted]:
+def extracted(workspace: Workspace) -> dict[str, Extraction]:
     """A tick's first half: raw, and not yet silver."""
     org = workspace.org()
     return {done.slug: done for done in execute(org, plan_tick(org, org.catalog.select([])))}

@@ -248,10 +248,10 @@ SCENES: Mapping[Work, Callable[[Workspace], Outcome]] = {
     Work.EXAMINE: _examined,
     Work.CLEAN: _cleaned,
 }
-"""What leads to each place; the rest is in `IN_DAGSTER`."""
+"""What leads to each place; the rest is in `IN_A_REFRESH`."""
 
-IN_DAGSTER = {Work.REPORT, Work.CHECK, Work.BUILD}
-"""Places in a run of Dagster's: sf_assets_tests/assets/test_isolated_runs.py."""
+IN_A_REFRESH = {Work.REPORT, Work.CHECK, Work.BUILD, Work.COMMAND}
+"""Places in a whole refresh: sf_assets_tests/cli/test_isolated_refresh.py."""
 
 
 def throw_in(
@@ -310,24 +310,18 @@ def test_what_is_thrown_in_the_work_of_one_object_harms_no_other(
 
 
 def test_every_place_is_tried() -> None:
-    assert SCENES.keys() | IN_DAGSTER == set(Work)
+    assert SCENES.keys() | IN_A_REFRESH == set(Work)
 
 
 PACKAGE = Path(sf_assets.__file__).parent
 WHERE = [
     "pipeline/*.py",
     "assets/work.py",
-    "assets/commands.py",
     "cli/*.py",
     "storage/leftovers.py",
 ]
 OF_AN_OBJECT = {"slug", "spec", "item", "extracted", "table", "gap"}
 HARMLESS = {
-    "assets/work.py:_carry_out": "tells failures; the objects have a boundary of their own",
-    "assets/commands.py:refresh": "tells what has been set aside",
-    "assets/commands.py:_leave_out": "tells what is left out",
-    "assets/work.py:_note": "tells failures",
-    "assets/work.py:load_others": "each load has a boundary of its own",
     "cli/sync.py:_tell_plan": "tells failures",
     "cli/tables.py:_compared": "tells what is left out",
     "cli/tables.py:rebuild": "each rebuild has a boundary of its own",
@@ -337,9 +331,10 @@ HARMLESS = {
     "pipeline/derived.py:_taken_up": "compares names of slices",
     "pipeline/derived.py:check_derived": "tells what was measured",
     "pipeline/estimate.py:fitting": "adds up",
-    "pipeline/gates.py:closed_gates": "compares moments",
     "pipeline/future.py:_ahead": "compares moments",
+    "pipeline/gates.py:closed_gates": "compares what was answered",
     "pipeline/gold.py:_build": "the objects that one table reads",
+    "pipeline/gold_files.py:gold_tables": "compares names",
     "pipeline/load.py:behind": "compares names of slices",
     "pipeline/plan.py:_describe_again": "sorts what was described",
     "pipeline/plan.py:_described": "tells warnings",
@@ -347,6 +342,14 @@ HARMLESS = {
     "pipeline/plan.py:plan_backfill": "sorts what was ordered",
     "pipeline/plan.py:plan_tick": "sorts what was ordered",
     "pipeline/quality.py:_remedies": "reads the catalogue",
+    "pipeline/refresh.py:_checks": "names checks",
+    "pipeline/refresh.py:_read": "tells what is left out",
+    "pipeline/refresh.py:plan_days": "sorts by window",
+    "pipeline/refresh.py:refresh": "tells what waits, was set aside or is left out",
+    "pipeline/run.py:_execute": "tells failures; the objects have a boundary of their own",
+    "pipeline/run.py:_extract": "tells what waits",
+    "pipeline/run.py:_failures": "tells failures",
+    "pipeline/run.py:_load_others": "each load has a boundary of its own",
     "pipeline/sync.py:_results": "tells failures",
     "pipeline/waiting.py:still_waiting": "compares windows",
 }

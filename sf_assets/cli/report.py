@@ -1,0 +1,126 @@
+"""What a command has done, gathered from the events of its runs."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from typing import Any
+
+from sf_assets.errors import SfAssetsError
+from sf_assets.failures import Work, alone
+from sf_assets.naming import ONLY, gold_name, ops_name, raw_name, silver_name
+from sf_assets.pipeline import events
+from sf_assets.pipeline.events import Because, Event, Layer
+from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.quality import UNASKED, UNASKED_OF
+from sf_assets.quality import spelt_score
+
+_SCHEMAS = {Layer.RAW: raw_name, Layer.SILVER: silver_name, Layer.GOLD: gold_name}
+
+
+class Report:
+    """What became of everything that was asked for, by org, layer and object.
+
+    Attributes:
+        materialized: Facts of what was made, by schema and name: `("silver", "account")`.
+        checks: Latest outcome of the checks: asset, name, passed, severity, facts.
+        left_out: By schema and name, why something is not there, though nothing is wrong.
+        waiting: By object or table, what keeps it waiting: the budget, or who holds the warehouse.
+        left: By object, which other run is at work on it.
+        errors: Messages by object, table, or org.
+    """
+
+    def __init__(self) -> None:
+        self.materialized: dict[tuple[str, str], dict[str, Any]] = {}
+        self.left_out: dict[tuple[str, str], str] = {}
+        self.waiting: dict[str, str] = {}
+        self.left: dict[str, str] = {}
+        self.errors: dict[str, str] = {}
+        self._checks: dict[tuple[str, str], dict[str, Any]] = {}
+
+    @property
+    def checks(self) -> list[dict[str, Any]]:
+        """Outcomes of the checks, in the order in which they came first."""
+        return list(self._checks.values())
+
+    @property
+    def quality(self) -> Iterator[str]:
+        """The score of each org, with all that it does not count and that is not all right."""
+        for (schema, name), facts in self.materialized.items():
+            if not schema.startswith("ops") or name != "quality" or "score" not in facts:
+                continue
+            told = f"{spelt_score(facts['score'])} of 100; to fix: {facts['to fix']}"
+            if UNASKED in facts:
+                told += f"; never asked: {facts[UNASKED]} checks of {facts[UNASKED_OF]}"
+            raw = f"raw{schema.removeprefix('ops')}/"
+            bad = [c for c in self.checks if not c["passed"] and c["asset"].startswith(raw)]
+            yield f"{told}; not passed of raw: {len(bad)}" if bad else told
+
+    def add(self, event: Event) -> None:
+        """Take up an event."""
+        match event:
+            case events.ObjectExtracted(org, extraction, facts):
+                self.materialized[raw_name(org), extraction.slug] = dict(facts)
+            case events.ObjectLoaded(org, slug, loaded, told):
+                if told:
+                    facts = events.loading_facts(loaded, f"{silver_name(org)}.{slug}")
+                    self.materialized[silver_name(org), slug] = facts
+            case events.TableBuilt(org, name, built):
+                facts = events.building_facts(built, f"{gold_name(org)}.{name}")
+                self.materialized[gold_name(org), name] = facts
+            case events.Scored(org, facts):
+                self.materialized[ops_name(org), "quality"] = dict(facts)
+            case events.Checked():
+                self._add_check(event)
+            case events.LeftOut(org, layer, name, why):
+                self.left_out[_SCHEMAS[layer](org), name] = why
+            case events.Deferred(org, layer, name, because, error):
+                kept = self.left if because is Because.BUSY else self.waiting
+                kept[_spelt(org, layer, name)] = str(error)
+            case events.Failed(org, layer, name, error):
+                self.errors[_spelt(org, layer, name)] = str(error)
+
+    def _add_check(self, event: events.Checked) -> None:
+        found = event.finding
+        asset = f"{_SCHEMAS[event.layer](event.org)}/{found.slug}"
+        self._checks[asset, found.name] = {
+            "asset": asset,
+            "check": found.name,
+            "passed": found.passed,
+            "severity": "ERROR" if found.severe else "WARN",
+            "facts": dict(found.facts),
+        }
+
+
+def _spelt(org: str, layer: Layer, name: str) -> str:
+    """The name of an object or table, with its schema or org where that is not plain."""
+    if layer is Layer.GOLD:
+        return f"{gold_name(org)}/{name}" if name != gold_name(org) else name
+    return name if org == ONLY else f"{org}/{name}"
+
+
+def carry_out(
+    orgs: Iterable[Org],
+    command: Callable[[Org], Generator[Event]],
+    watch: Callable[[Org, Event], None] = lambda *_: None,
+) -> Report:
+    """Carry out a command for orgs, one after the other; each fails alone where there are several.
+
+    Args:
+        orgs: The orgs.
+        command: What is done for one.
+        watch: Is told each event as it happens.
+
+    Raises:
+        SfAssetsError: Nothing could be done for the only org.
+    """
+    report, orgs = Report(), list(orgs)
+    for org in orgs:
+        failed: dict[str, SfAssetsError] = {}
+        with (
+            alone(Work.COMMAND, org.name, failed, lambda _: len(orgs) == 1),
+            closing(command(org)) as told,
+        ):
+            for event in told:
+                report.add(event)
+                watch(org, event)
+        report.errors |= {name: str(error) for name, error in failed.items()}
+    return report

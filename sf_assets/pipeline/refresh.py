@@ -1,0 +1,242 @@
+"""What `refresh` and `backfill` do for an org: objects, then gold, then the scores."""
+
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, date, datetime, timedelta
+
+from sf_assets.catalog import ObjectSpec
+from sf_assets.errors import (
+    ConfigError,
+    LeftOutError,
+    LimitExceededError,
+    SfAssetsError,
+    WarehouseLockedError,
+)
+from sf_assets.expectations import RAW_CHECKS, SILVER_CHECKS
+from sf_assets.failures import Work, alone
+from sf_assets.pipeline.derived import plan_derived
+from sf_assets.pipeline.events import (
+    Because,
+    Checked,
+    Deferred,
+    Event,
+    Failed,
+    Layer,
+    LeftOut,
+    Scored,
+    TableBuilt,
+)
+from sf_assets.pipeline.gold import build_gold
+from sf_assets.pipeline.gold_due import GoldState, GoldStatus, gold_due, unanswered_gates
+from sf_assets.pipeline.gold_files import gold_tables
+from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.plan import Plan, plan_backfill
+from sf_assets.pipeline.quality import score_facts
+from sf_assets.pipeline.run import Reading, Request, run
+from sf_assets.pipeline.tick import due, left_out
+from sf_assets.warehouse.gold import GoldTable
+from sf_assets.windows import ALWAYS, BEGIN, Grain, Window, utc_day
+
+
+def refresh(org: Org, names: Collection[str] = ()) -> Generator[Event]:
+    """One incremental tick, then the gold tables that are due.
+
+    Args:
+        org: The org.
+        names: Which objects; all of them when none is named. Those named are tried even if they
+            have been set aside.
+
+    Raises:
+        SfAssetsError: The org or the storage cannot be reached at all.
+    """
+    specs = {spec.slug: spec for spec in org.catalog.select(names)}
+    try:
+        found = due(org, specs.values(), anyway=bool(names))
+    except LimitExceededError as error:
+        for slug in specs:
+            yield Deferred(org.name, Layer.RAW, slug, Because.BUDGET, error)
+    else:
+        for slug, why in found.aside.items():
+            advice = f"{why}; `sf-assets refresh --object {specs[slug].name}` tries it now"
+            yield Failed(org.name, Layer.RAW, slug, SfAssetsError(advice), news=False)
+        for slug, why in found.absent.items():
+            yield LeftOut(org.name, Layer.RAW, slug, f"{slug} is left out: {why}")
+        request = Request(
+            Reading.TICK,
+            lambda: nullcontext(found.plan),
+            specs,
+            found.raw,
+            found.silver,
+            _checks(specs, found.raw, found.silver),
+        )
+        yield from _and_gold(org, run(org, request))
+        return
+    yield from _and_gold(org, ())
+
+
+def backfill(org: Org, names: Collection[str], first: date, last: date) -> Generator[Event]:
+    """Extract a range of days anew, merge it, and build the gold tables that are due.
+
+    Args:
+        org: The org.
+        names: Which objects; all of them when none is named.
+        first: First UTC day.
+        last: Last UTC day, which is included.
+
+    Raises:
+        ConfigError: The range lies before an object's first partition.
+        SfAssetsError: The org or the storage cannot be reached at all.
+    """
+    yield from _read(
+        org,
+        names,
+        Reading.BACKFILL,
+        lambda specs: nullcontext(plan_days(org, specs, first, last)),
+    )
+
+
+def refresh_derived(org: Org, names: Collection[str] = ()) -> Generator[Event]:
+    """Read derived fields of all rows again, and build the gold tables that are due.
+
+    Args:
+        org: The org.
+        names: Which objects; all of them when none is named.
+
+    Raises:
+        SfAssetsError: The org or the storage cannot be reached at all.
+    """
+    yield from _read(
+        org, names, Reading.DERIVED, lambda specs: plan_derived(org, specs, everything=True)
+    )
+
+
+def plan_days(org: Org, specs: Iterable[ObjectSpec], first: date, last: date) -> Plan:
+    """Plan to extract a range of days anew, each object from where its partitions begin.
+
+    Args:
+        org: The org.
+        specs: Which objects.
+        first: First UTC day.
+        last: Last UTC day, which is included.
+
+    Raises:
+        ConfigError: The range lies before an object's first partition.
+        SfAssetsError: The org or the storage cannot be reached at all.
+    """
+    alike: dict[Window, list[ObjectSpec]] = {}
+    for spec in specs:
+        alike.setdefault(_window(spec, first, last), []).append(spec)
+    whole = Plan(org.now())
+    for window, some in alike.items():
+        whole.join(plan_backfill(org, some, window))
+    return whole
+
+
+def _window(spec: ObjectSpec, first: date, last: date) -> Window:
+    if spec.grain is Grain.NONE:
+        return ALWAYS
+    if last < spec.start:
+        raise ConfigError(
+            f"the partitions of {spec.name} begin on {spec.start}, and the first holds "
+            "everything before; name a range that touches it"
+        )
+    start = BEGIN if first <= spec.start else utc_day(first)
+    return Window(start, utc_day(last + timedelta(days=1)))
+
+
+def _read(
+    org: Org,
+    names: Collection[str],
+    reading: Reading,
+    plan: Callable[[Iterable[ObjectSpec]], AbstractContextManager[Plan]],
+) -> Iterator[Event]:
+    """Read objects for a reason; not those that a refresh found absent, unless they are named."""
+    specs = {spec.slug: spec for spec in org.catalog.select(names)}
+    absent = {} if names else left_out(org, specs)
+    for slug, why in absent.items():
+        yield LeftOut(org.name, Layer.RAW, slug, f"{slug} is left out: {why}")
+    there = {slug: spec for slug, spec in specs.items() if slug not in absent}
+    if there:
+        request = Request(
+            reading, lambda: plan(there.values()), there, there, there, _checks(there, there, there)
+        )
+        yield from _and_gold(org, run(org, request))
+    else:
+        yield from _and_gold(org, ())
+
+
+def _checks(
+    specs: Mapping[str, ObjectSpec], raw: Iterable[str], silver: Iterable[str]
+) -> dict[str, set[str]]:
+    """The checks, by object, that concern what is read and what is loaded, and cost no call."""
+    wanted = {slug: set(RAW_CHECKS) for slug in raw}
+    for slug in silver:
+        declared = {check.name for check in specs[slug].expectations}
+        wanted[slug] = wanted.get(slug, set()) | SILVER_CHECKS.keys() | declared
+    return wanted
+
+
+def _and_gold(org: Org, events: Iterable[Event]) -> Iterator[Event]:
+    """Events of a run of objects, and what follows from it: gold, and the scores.
+
+    Where another program holds the warehouse, all of that waits.
+    """
+    asked = False
+    for event in events:
+        asked |= isinstance(event, Checked) and event.layer is Layer.SILVER
+        yield event
+    try:
+        for event in _answer_gates(org):
+            asked |= isinstance(event, Checked)
+            yield event
+        yield from _build_due(org)
+        if asked:
+            yield Scored(org.name, score_facts(org, org.kept_lake))
+    except WarehouseLockedError as error:
+        yield Deferred(org.name, Layer.GOLD, org.gold, Because.LOCKED, error)
+
+
+def _answer_gates(org: Org) -> Iterator[Event]:
+    """Ask blocking checks that were not asked of what silver holds now."""
+    gates = unanswered_gates(org)
+    wanted: dict[str, set[str]] = {}
+    for gate in gates:
+        wanted.setdefault(gate.slug, set()).add(gate.check)
+    if wanted:
+        specs = {spec.slug: spec for spec in org.catalog.objects.values()}
+        nothing = Request(Reading.TICK, lambda: nullcontext(Plan(org.now())), specs, checks=wanted)
+        yield from run(org, nothing)
+
+
+def _build_due(org: Org) -> Iterator[Event]:
+    """Build the gold tables that are due, each after those that it reads."""
+    tables = gold_tables(org.catalog)
+    found: dict[str, GoldStatus] = {}
+    for table in tables:
+        failed: dict[str, SfAssetsError] = {}
+        with alone(Work.BUILD, table.name, failed, _is_locked):
+            found = found or {told.name: told for told in gold_due(org, tables, datetime.now(UTC))}
+            status = found[table.name]
+            if status.state is GoldState.HELD:
+                error = SfAssetsError(status.why or "held")
+                yield Failed(org.name, Layer.GOLD, table.name, error)
+            elif status.state is GoldState.LEFT_OUT:
+                yield LeftOut(org.name, Layer.GOLD, table.name, status.why or "left out")
+            elif status.state is GoldState.DUE:
+                found = {}  # what reads it is another matter once it is built
+                yield _built(org, table, status)
+        for error in failed.values():
+            yield Failed(org.name, Layer.GOLD, table.name, error)
+
+
+def _built(org: Org, table: GoldTable, status: GoldStatus) -> Event:
+    try:
+        built = build_gold(org, org.kept_lake, table, status.days)
+    except LeftOutError as error:
+        return LeftOut(org.name, Layer.GOLD, table.name, str(error))
+    return TableBuilt(org.name, table.name, built)
+
+
+def _is_locked(error: SfAssetsError) -> bool:
+    """Whether another program holds the warehouse, so that no table can be built."""
+    return isinstance(error, WarehouseLockedError)

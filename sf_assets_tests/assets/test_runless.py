@@ -1,0 +1,77 @@
+"""What the command line did is seen in the Dagster UI, though Dagster ran nothing."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from sf_assets.assets.runless import Reporter
+from sf_assets.cli.report import Report, carry_out
+from sf_assets.expectations import RAW_CHECKS, SILVER_CHECKS
+from sf_assets.pipeline.org import load_orgs
+from sf_assets.pipeline.refresh import refresh
+from sf_assets_tests.assets.shared import Shop, run_checks
+
+
+def refreshed(shop: Shop, instance: dg.DagsterInstance) -> Report:
+    shop.org.advance(60)
+    return carry_out(load_orgs(), refresh, Reporter(instance).report)
+
+
+def newest(instance: dg.DagsterInstance, name: str) -> dg.AssetMaterialization:
+    event = instance.get_latest_materialization_event(dg.AssetKey(name.split("/")))
+    assert event
+    assert event.asset_materialization
+    return event.asset_materialization
+
+
+def test_a_refresh_is_seen_on_its_assets_without_a_run(shop: Shop, tmp_path: Path) -> None:
+    shop.declare({"unique": "Name"})
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        report = refreshed(shop, instance)
+        raw = newest(instance, "raw/account")
+        assert raw.metadata["ledger/parsed"].value == shop.accounts("silver.account")
+        first = instance.get_materialized_partitions(raw.asset_key)
+        assert {"2026-10-01", raw.partition} <= first
+        silver = newest(instance, "silver/account")
+        assert silver.metadata["dagster/row_count"].value == shop.gold("accounts")
+        assert "dagster/column_schema" in silver.metadata
+        assert newest(instance, "gold/accounts").metadata["dagster/row_count"].value == 1
+        assert newest(instance, "ops/quality").metadata["score"].value == 100.0
+        keys = [
+            dg.AssetCheckKey(dg.AssetKey([layer, "account"]), name)
+            for layer, names in (("raw", RAW_CHECKS), ("silver", {*SILVER_CHECKS, "unique_Name"}))
+            for name in names
+        ]
+        found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+        assert found.keys() == set(keys)
+        assert len(report.checks) == 2 * len(RAW_CHECKS | SILVER_CHECKS) + 1
+        assert instance.get_runs() == []
+
+
+def test_what_was_asked_before_is_shown_again_when_a_command_loads(
+    shop: Shop, tmp_path: Path
+) -> None:
+    shop.declare()
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        refreshed(shop, instance)
+        run_checks(instance, ("silver/account", "reconciled"))
+        key = dg.AssetCheckKey(dg.AssetKey(["silver", "account"]), "reconciled")
+        storage = instance.event_log_storage
+        (before,) = storage.get_latest_asset_check_execution_by_key([key]).values()
+        shop.account(Name="new")
+        refreshed(shop, instance)
+        (after,) = storage.get_latest_asset_check_execution_by_key([key]).values()
+    assert after.id > before.id
+    assert after.evaluation
+    assert "asked" in after.evaluation.metadata
+
+
+def test_what_fails_is_an_observation_of_its_asset(shop: Shop, tmp_path: Path) -> None:
+    shop.declare()
+    shop.org.admin.hide_object("Lead")
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        report = refreshed(shop, instance)
+        records = instance.fetch_observations(dg.AssetKey(["raw", "lead"]), limit=1).records
+    (record,) = records
+    assert record.asset_observation
+    assert str(record.asset_observation.metadata["fails"].value) == report.errors["lead"]
