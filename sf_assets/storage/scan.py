@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import polars as pl
@@ -19,11 +19,14 @@ ORIGIN = ("_read_at", "_slice")
 _AHEAD = 2
 """Files read while the one before is worked on."""
 
+_HEAP_BYTES = 16 << 20
+"""Up to about this size small files are put together, as they are in memory."""
+
 
 def scan(
     store: Store, piece: Slice, columns: Sequence[str] | None = None
 ) -> Iterator[pl.DataFrame]:
-    """The rows of a slice, a file at a time.
+    """The rows of a slice, a file or several small ones at a time.
 
     Args:
         store: Where the slice is.
@@ -43,13 +46,34 @@ def scan(
         origin = []
         columns = [*columns, *ORIGIN]
     with ThreadPoolExecutor(_AHEAD) as pool:
-        waiting = deque[Future[pl.DataFrame]]()
-        for part in piece.parts:
-            waiting.append(pool.submit(_read, store, part, columns))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result().with_columns(origin)
-        while waiting:
-            yield waiting.popleft().result().with_columns(origin)
+        for heap in _heaped(_read_ahead(pool, store, piece.parts, columns)):
+            yield heap.with_columns(origin)
+
+
+def _read_ahead(
+    pool: ThreadPoolExecutor, store: Store, parts: Iterable[Part], columns: Sequence[str]
+) -> Iterator[pl.DataFrame]:
+    waiting = deque[Future[pl.DataFrame]]()
+    for part in parts:
+        waiting.append(pool.submit(_read, store, part, columns))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _heaped(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Small frames put together: to work on a few rows costs as much as on many."""
+    heap: list[pl.DataFrame] = []
+    size = 0.0
+    for frame in frames:
+        heap.append(frame)
+        size += frame.estimated_size()
+        if size >= _HEAP_BYTES:
+            yield pl.concat(heap)
+            heap, size = [], 0.0
+    if heap:
+        yield pl.concat(heap)
 
 
 def since(piece: Slice, low: str) -> Slice:

@@ -4,6 +4,7 @@ import codecs
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -73,7 +74,7 @@ class GoldTable:
             lacking: Tables and views of silver, and tables of raw's versions, that have no column
                 for the currency.
         """
-        tree = _query(self.sql)
+        tree = _query(self.sql).copy()
         homes = {"silver": silver, "raw": "temp", "gold": gold}
         needs_currency = CURRENCY.lower() in self.columns_used()
         for column in tree.find_all(exp.Column):
@@ -234,8 +235,9 @@ def _text(path: Path) -> str:
         ) from None
 
 
+@lru_cache(maxsize=256)
 def _query(text: str) -> exp.Query:
-    """The one query of a text; comments may come after its semicolon.
+    """The one query of a text, for all who ask; comments may come after its semicolon.
 
     Raises:
         ParseError: It is no SQL.

@@ -28,7 +28,6 @@ REJECTS = "temp.staged_rejects"
 """Values that could not be typed, on their way into the object's own table."""
 
 _NAMED = pl.col("Id").is_not_null()
-_HEAP_BYTES = 16 << 20
 _MANY_REJECTS = 50_000
 
 
@@ -62,7 +61,7 @@ def fill(
     Raises:
         CountMismatchError: Not as many as the slice's manifest says.
     """
-    stream = _Stream(_heaped(batches), columns, piece)
+    stream = _Stream(iter(batches), columns, piece)
     while (heap := stream.heap) is not None:
         stream.tight = _make_room(room, columns, stream.needs())
         insert(into.connection, into.name, stream.open(heap))
@@ -155,18 +154,6 @@ def _nameless(texts: pl.DataFrame) -> pl.DataFrame:
 def count_nameless(table: Table) -> int:
     """How many of the rows that came had no Id."""
     return scalar(table.connection, f"SELECT count(*) FROM {REJECTS} WHERE Id IS NULL")
-
-
-def _heaped(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Small frames put together: typing a few rows costs as much as typing many."""
-    heap: list[pl.DataFrame] = []
-    for batch in batches:
-        heap.append(batch)
-        if sum(some.estimated_size() for some in heap) >= _HEAP_BYTES:
-            yield pl.concat(heap)
-            heap = []
-    if heap:
-        yield pl.concat(heap)
 
 
 def insert(

@@ -29,15 +29,19 @@ def written(store: Store) -> Written:
     return write_page(store, layout(), 0, batches(rows_of([stamp(1), stamp(2), stamp(3)])))
 
 
-def test_a_slice_is_read_a_file_at_a_time_with_its_read_time_and_name(
-    store: Store, written: Written
+@pytest.mark.parametrize(
+    ("heap", "sizes"), [(0, [1, 1, 1]), (60, [2, 1]), (16 << 20, [3])], ids=str
+)
+def test_small_files_are_read_together_with_read_time_and_name(
+    store: Store, written: Written, monkeypatch: pytest.MonkeyPatch, heap: int, sizes: list[int]
 ) -> None:
-    files = [pl.DataFrame(rows) for rows in scan(store, written_slice(written))]
-    assert [len(rows) for rows in files] == [1, 1, 1]
-    for rows in files:
+    monkeypatch.setattr("sf_assets.storage.scan._HEAP_BYTES", heap)
+    heaps = list(scan(store, written_slice(written)))
+    assert [len(rows) for rows in heaps] == sizes
+    for rows in heaps:
         assert rows.columns == ["Id", "Stamp", "Text", "_read_at", "_slice"]
-        assert rows["_read_at"].to_list() == [READ_AT]
-        assert rows["_slice"].to_list() == ["S1"]
+        assert rows["_read_at"].to_list() == [READ_AT] * len(rows)
+        assert rows["_slice"].to_list() == ["S1"] * len(rows)
 
 
 def test_only_the_columns_asked_for_are_read(store: Store, written: Written) -> None:
@@ -51,10 +55,8 @@ def test_an_empty_slice_has_no_rows(store: Store) -> None:
 
 def test_a_file_that_is_gone_is_named_with_what_to_do(store: Store, written: Written) -> None:
     store.delete([written.parts[1].path])
-    tables = scan(store, written_slice(written))
-    next(tables)
     with pytest.raises(StorageError, match=r"is gone.*backfill") as caught:
-        next(tables)
+        list(scan(store, written_slice(written)))
     assert store.uri(written.parts[1].path) in str(caught.value)
 
 
