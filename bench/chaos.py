@@ -24,13 +24,14 @@ from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
 from sf_assets.emulator.world.life import OFFICE, UPHEAVAL, Life
 from sf_assets.errors import SfAssetsError
-from sf_assets.pipeline import extract, known, probe
-from sf_assets.pipeline.derived import plan_derived
+from sf_assets.pipeline.extraction import extract
+from sf_assets.pipeline.extraction.execute import Extraction, execute
+from sf_assets.pipeline.extraction.formula_drift import plan_derived
+from sf_assets.pipeline.extraction.repair import Repair
 from sf_assets.pipeline.load import behind
-from sf_assets.pipeline.plan import plan_tick
-from sf_assets.pipeline.reconcile import reconcile
-from sf_assets.pipeline.repair import Repair
-from sf_assets.pipeline.sync import Extraction, execute
+from sf_assets.pipeline.planning import dedupe, probe
+from sf_assets.pipeline.planning.plan import plan_tick
+from sf_assets.pipeline.reconciliation.reconcile import reconcile
 from sf_assets.salesforce import session
 from sf_assets.salesforce.rest import ROWS_A_PAGE
 from sf_assets_tests.conftest import Workspace
@@ -105,9 +106,9 @@ def chaos(minutes: int, seed: int, folder: Path) -> Iterator[str]:
                 # Rows by REST where they are few, as always, or all by Bulk; with windows of many
                 # rows, or of what counts as many.
                 merge = dice.random() < _MERGED
-                many = dice.choice((50, known.MANY))
+                many = dice.choice((50, dedupe.MANY))
                 with (
-                    patch.object(known, "MANY", many),
+                    patch.object(dedupe, "MANY", many),
                     patch.object(extract, "REST_ROWS", dice.choice((0, extract.REST_ROWS))),
                     patch.object(probe, "ROWS_A_PAGE", dice.choice((20, ROWS_A_PAGE))),
                 ):

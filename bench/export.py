@@ -38,10 +38,10 @@ def settings(folder: Path) -> dict[str, str]:
 
 def export(folder: Path, *, silver: bool) -> None:
     """Take up a complete job, as a run does that finds one in its journal."""
-    from sf_assets.pipeline.describes import Described, describe_objects
-    from sf_assets.pipeline.extract import Extractor, Order
+    from sf_assets.pipeline.extraction.extract import Extractor, ExtractTask
     from sf_assets.pipeline.load import load
     from sf_assets.pipeline.org import load_orgs
+    from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
     from sf_assets.salesforce.bulk import Deadlines
     from sf_assets.windows import BEGIN, Window
 
@@ -52,7 +52,7 @@ def export(folder: Path, *, silver: bool) -> None:
     assert isinstance(described, Described)
     window = Window(BEGIN, org.client.now())
     extractor = Extractor(org)
-    draft, job = extractor._begin(Order(described, window))  # noqa: SLF001 (stopped half-way)
+    draft, job = extractor._begin(ExtractTask(described, window))  # noqa: SLF001 (stopped half-way)
     job = org.client.bulk.wait(job, Deadlines())
     watch = Stopwatch()
     piece = extractor.resume(draft, described)
@@ -70,8 +70,8 @@ def export(folder: Path, *, silver: bool) -> None:
 
 def pages(folder: Path) -> None:
     """Download the same rows into one local CSV file."""
-    from sf_assets.pipeline.describes import Described, describe_objects
     from sf_assets.pipeline.org import load_orgs
+    from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
     from sf_assets.salesforce.bulk import Deadlines
 
     (org,) = load_orgs()
@@ -98,7 +98,7 @@ def reference(folder: Path) -> None:
     import pyarrow.parquet as pq
 
     from sf_assets.salesforce.csv import BLOCKS
-    from sf_assets.storage.parts import CHUNK_BYTES, repetitive
+    from sf_assets.storage.parquet_writer import CHUNK_BYTES, repetitive
 
     watch = Stopwatch()
     queue: Queue[pa.Table | None] = Queue(2)

@@ -54,9 +54,9 @@ def measure(rows: int, window_rows: int, deletions: int, folder: Path) -> Iterat
 
 def extract() -> int:
     """A first tick: everything to raw."""
+    from sf_assets.pipeline.extraction.execute import execute
     from sf_assets.pipeline.org import load_orgs
-    from sf_assets.pipeline.plan import plan_tick
-    from sf_assets.pipeline.sync import execute
+    from sf_assets.pipeline.planning.plan import plan_tick
 
     (org,) = load_orgs()
     return _rows(execute(org, plan_tick(org, org.catalog.select([]))))
@@ -64,9 +64,9 @@ def extract() -> int:
 
 def window(share: str) -> int:
     """A backfill of one window that holds a share of the rows."""
+    from sf_assets.pipeline.extraction.execute import execute
     from sf_assets.pipeline.org import load_orgs
-    from sf_assets.pipeline.plan import plan_backfill
-    from sf_assets.pipeline.sync import execute
+    from sf_assets.pipeline.planning.plan import plan_backfill
     from sf_assets.windows import Window, utc_day
 
     (org,) = load_orgs()
@@ -76,7 +76,7 @@ def window(share: str) -> int:
 
 
 def _rows(results: Iterator[object]) -> int:
-    from sf_assets.pipeline.sync import Extraction
+    from sf_assets.pipeline.extraction.execute import Extraction
 
     rows = 0
     for done in results:
@@ -98,7 +98,7 @@ def merge() -> int:
 def compare() -> int:
     """A reconciliation that finds both sides equal."""
     from sf_assets.pipeline.org import load_orgs
-    from sf_assets.pipeline.reconcile import reconcile
+    from sf_assets.pipeline.reconciliation.reconcile import reconcile
 
     (org,) = load_orgs()
     (found,) = reconcile(org, org.catalog.select([]))
@@ -110,8 +110,8 @@ def invent(count: str) -> int:
     """Bring records to silver that the org does not have."""
     from sf_assets.pipeline.load import load
     from sf_assets.pipeline.org import load_orgs
-    from sf_assets.storage.parts import MONTH, Layout, write_page
-    from sf_assets.storage.slices import Counts, Kind, new_slice_id
+    from sf_assets.storage.manifest import Counts, SliceKind, new_slice_id
+    from sf_assets.storage.parquet_writer import MONTH, Layout, write_page
 
     (org,) = load_orgs()
     slug, number = OBJECT.lower(), int(count)
@@ -122,7 +122,7 @@ def invent(count: str) -> int:
     written = write_page(org.lake.store, layout, 0, batches)
     news = {
         "id": slice_id,
-        "kind": Kind.RECORDS,
+        "kind": SliceKind.RECORDS,
         "counts": Counts(org=number, pages=number, parsed=number, written=written.rows),
         "parts": tuple(written.parts),
         "min_cursor": written.min_cursor,
@@ -145,9 +145,9 @@ def _invented(count: int, columns: tuple[str, ...], stamp: str) -> Iterator[pa.R
 
 def repair() -> int:
     """A reconciliation that records as gone what the org does not have."""
+    from sf_assets.pipeline.extraction.repair import Repair
     from sf_assets.pipeline.org import load_orgs
-    from sf_assets.pipeline.reconcile import reconcile
-    from sf_assets.pipeline.repair import Repair
+    from sf_assets.pipeline.reconciliation.reconcile import reconcile
 
     (org,) = load_orgs()
     (found,) = reconcile(org, org.catalog.select([]), Repair(org, accept=True))
@@ -163,7 +163,7 @@ def step(name: str, *arguments: str) -> None:
     import duckdb  # noqa: F401 (what is imported anyway is no growth)
     import polars as pl  # noqa: F401
 
-    import sf_assets.pipeline.sync  # noqa: F401
+    import sf_assets.pipeline.extraction.execute  # noqa: F401
 
     before, watch = peak_mb(), Stopwatch()
     rows = STEPS[name](*arguments)

@@ -42,9 +42,9 @@ def perform(kind: str, env: Mapping[str, str]) -> None:
 
 
 def _put_right(org: Any, *, reread: bool) -> None:
+    from sf_assets.pipeline.extraction.repair import Repair
     from sf_assets.pipeline.load import load
-    from sf_assets.pipeline.reconcile import reconcile
-    from sf_assets.pipeline.repair import Repair
+    from sf_assets.pipeline.reconciliation.reconcile import reconcile
 
     repair = Repair(org, reread=reread, accept=True)
     for found in reconcile(org, org.catalog.select([]), repair):
@@ -54,9 +54,9 @@ def _put_right(org: Any, *, reread: bool) -> None:
 
 
 def _extract(org: Any, *, again: bool, compact: bool) -> None:
+    from sf_assets.pipeline.extraction.execute import execute
     from sf_assets.pipeline.load import load
-    from sf_assets.pipeline.plan import plan_backfill, plan_tick
-    from sf_assets.pipeline.sync import execute
+    from sf_assets.pipeline.planning.plan import plan_backfill, plan_tick
     from sf_assets.storage.compaction import compact_slices
     from sf_assets.windows import Window
 
@@ -139,10 +139,6 @@ def _forked(order: Mapping[str, Any]) -> dict[str, Any]:
 def main(lines: Sequence[str] | Any = sys.stdin) -> None:
     """Answer orders until there are no more."""
     # Imported before the fork, used after it: none of them has threads yet.
-    import sf_assets.pipeline.load
-    import sf_assets.pipeline.plan
-    import sf_assets.pipeline.repair
-    import sf_assets.pipeline.sync  # noqa: F401
 
     for line in lines:
         print(json.dumps(_forked(json.loads(line))), flush=True)

@@ -90,10 +90,10 @@ def _change(env: Mapping[str, str], names: list[str]) -> None:
 
 def first() -> None:
     """Extract all objects, and merge them into silver."""
+    from sf_assets.pipeline.extraction.execute import execute
     from sf_assets.pipeline.load import load
     from sf_assets.pipeline.org import load_orgs
-    from sf_assets.pipeline.plan import plan_tick
-    from sf_assets.pipeline.sync import execute
+    from sf_assets.pipeline.planning.plan import plan_tick
 
     (org,) = load_orgs()
     done = list(execute(org, plan_tick(org, org.catalog.select([]))))
@@ -106,7 +106,7 @@ def first() -> None:
 def age(slices: int, proofs: int) -> None:
     """Put behind every object the small slices, merged, and the proofs that ticks leave."""
     from sf_assets.pipeline.org import load_orgs
-    from sf_assets.storage.slices import Counts, Slice, new_slice_id
+    from sf_assets.storage.manifest import Counts, Slice, new_slice_id
     from sf_assets.warehouse.duckdb import transaction
     from sf_assets.warehouse.merge import record_replacements
     from sf_assets.windows import Window
@@ -131,7 +131,7 @@ def age(slices: int, proofs: int) -> None:
     for number in range(1, proofs + 1):
         moment: datetime = now - number * _PASSES
         covered = [Window(moment - _PASSES, moment)]
-        org.lake.proofs.add(dict.fromkeys(refs, covered), {}, moment)
+        org.lake.coverage_log.add(dict.fromkeys(refs, covered), {}, moment)
     say(manifests=len(refs) * (slices + 1) + proofs)
 
 

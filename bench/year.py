@@ -24,16 +24,16 @@ from sf_assets.emulator.fault import Fault
 from sf_assets.emulator.metadata import standard_schema
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
+from sf_assets.pipeline.extraction.execute import execute
 from sf_assets.pipeline.load import behind
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.plan import plan_tick
+from sf_assets.pipeline.planning.plan import plan_tick
 from sf_assets.pipeline.status import status
-from sf_assets.pipeline.sync import execute
 from sf_assets.storage.compaction import compact_slices
 from sf_assets.storage.lake import Lake
-from sf_assets.storage.parts import Layout, unit_of, write_page
-from sf_assets.storage.scan import scan
-from sf_assets.storage.slices import Counts, Kind, Slice, new_slice_id
+from sf_assets.storage.manifest import Counts, Slice, SliceKind, new_slice_id
+from sf_assets.storage.parquet_reader import scan
+from sf_assets.storage.parquet_writer import Layout, unit_of, write_page
 from sf_assets.windows import BEGIN, Window
 from sf_assets_tests.conftest import Workspace
 
@@ -71,7 +71,7 @@ def leave_slice(
     counts = Counts(org=versions, pages=versions, parsed=versions, written=written.rows)
     news = {"id": slice_id, "start": window.start, "end": window.end, "read_at": window.end}
     told = {"min_cursor": written.min_cursor, "max_cursor": written.max_cursor}
-    parts = {"parts": tuple(written.parts), "counts": counts, "kind": Kind.EXPORT}
+    parts = {"parts": tuple(written.parts), "counts": counts, "kind": SliceKind.EXPORT}
     piece = like.model_copy(update=news | told | parts)
     lake.commit(piece)
     return piece
@@ -138,8 +138,8 @@ class Year:
             window = Window(start + (day - 1) * DAY, start + day * DAY)
             quiet = {n.lower(): [window] for n in self.records if n not in self.busy}
             told = {n.lower(): [Window(BEGIN, window.end)] for n in self.records}
-            lake.proofs.add(quiet, told, window.end)
-            lake.proofs.tidy(window.end)
+            lake.coverage_log.add(quiet, told, window.end)
+            lake.coverage_log.tidy(window.end)
             for name, (like, record) in first.items():
                 leave_slice(lake, like, record, window, TICKS_A_DAY)
                 if day % _MERGED_EVERY == 0 or day == days:

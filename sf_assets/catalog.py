@@ -16,9 +16,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
+from sf_assets.declared_checks import Declared, Expectation
 from sf_assets.errors import ConfigError
 from sf_assets.naming import ApiName, folded
-from sf_assets.quality import Declared, Expectation
 from sf_assets.timetable import Times, parse_times
 from sf_assets.windows import Grain
 

@@ -5,15 +5,15 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
-from sf_assets.assets.automation import daily_checks, derived, fresh, tick
 from sf_assets.assets.gold import gold_asset
 from sf_assets.assets.gold_sensor import rebuild_gold
 from sf_assets.assets.objects import group_objects, object_assets
 from sf_assets.assets.quality import quality
-from sf_assets.assets.schema import schema_changes
+from sf_assets.assets.schedules import daily_checks, derived, fresh, tick
+from sf_assets.assets.schema_changes import schema_changes
 from sf_assets.catalog import load_catalog
 from sf_assets.naming import ONLY
-from sf_assets.pipeline.gold_files import gold_tables
+from sf_assets.pipeline.gold.files import gold_tables
 from sf_assets.settings import load_settings
 
 

@@ -10,10 +10,10 @@ import yaml
 
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
+from sf_assets.pipeline.extraction.execute import Extraction, execute
 from sf_assets.pipeline.load import Loaded, load
 from sf_assets.pipeline.org import Org, load_orgs
-from sf_assets.pipeline.plan import Plan, plan_tick
-from sf_assets.pipeline.sync import Extraction, execute
+from sf_assets.pipeline.planning.plan import Plan, plan_tick
 
 FAST = Settings(job_seconds=0.0)
 

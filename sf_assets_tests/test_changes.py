@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sf_assets.changes import ADDED, GONE, Change, diff
 from sf_assets.describe import FieldInfo, Loss, ObjectInfo
+from sf_assets.schema_diff import ADDED, GONE, Change, diff
 
 LOSS = Loss(since=datetime(2026, 11, 20, tzinfo=UTC), user="etl@example.com")
 

@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sf_assets"
 BASE = {
-    "addresses", "catalog", "changes", "describe", "errors", "expectations", "failures", "naming",
-    "private", "quality", "settings", "stopping", "timetable", "windows",
+    "addresses", "builtin_checks", "catalog", "declared_checks", "describe", "errors", "failures",
+    "naming", "private", "schema_diff", "settings", "stopping", "timetable", "windows",
 }  # fmt: skip
 ALLOWED = {
     "salesforce": BASE | {"salesforce"},

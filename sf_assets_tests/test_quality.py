@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from sf_assets.builtin_checks import ORG_CHECKS, RAW_CHECKS, REMEDIES, SILVER_CHECKS
 from sf_assets.catalog import load_catalog
-from sf_assets.errors import ConfigError
-from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, REMEDIES, SILVER_CHECKS
-from sf_assets.quality import (
+from sf_assets.declared_checks import (
     WORDS,
     Between,
     Expectation,
@@ -19,6 +18,7 @@ from sf_assets.quality import (
     Severity,
     spelt_score,
 )
+from sf_assets.errors import ConfigError
 
 
 def declared(folder: Path, checks: str) -> tuple[Expectation, ...]:

@@ -8,7 +8,7 @@ import dagster as dg
 
 from sf_assets.assets.objects import Group
 from sf_assets.errors import SfAssetsError, WarehouseError
-from sf_assets.pipeline.checks import check_raw
+from sf_assets.pipeline.checks.builtin import check_raw
 from sf_assets.pipeline.load import behind
 from sf_assets.pipeline.org import Org
 

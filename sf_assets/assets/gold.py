@@ -9,10 +9,10 @@ import dagster as dg
 from sf_assets.catalog import Catalog
 from sf_assets.errors import LeftOutError
 from sf_assets.naming import gold_name, raw_name, silver_name
-from sf_assets.warehouse.gold import GoldTable
+from sf_assets.warehouse.gold_sql import GoldTable
 
 if TYPE_CHECKING:
-    from sf_assets.pipeline.gold import Built
+    from sf_assets.pipeline.gold.build import Built
 
 LEFT_OUT = "left out"
 """Metadata of an observation: why a packaged table is not built."""
@@ -50,7 +50,7 @@ def gold_asset(catalog: Catalog, table: GoldTable, org: str) -> dg.AssetsDefinit
     )
     def gold(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         from sf_assets.pipeline.events import day_facts
-        from sf_assets.pipeline.gold import build_gold
+        from sf_assets.pipeline.gold.build import build_gold
         from sf_assets.pipeline.org import load_org
 
         keys = context.partition_keys if table.daily else []

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from sf_assets.assets.automation import ACTIVE
 from sf_assets.assets.gold import day_tags
+from sf_assets.assets.schedules import ACTIVE
 from sf_assets.catalog import Catalog
 from sf_assets.errors import WarehouseLockedError
 from sf_assets.naming import gold_name, silver_name
-from sf_assets.pipeline.gold_files import gold_tables
-from sf_assets.warehouse.gold import GoldTable
+from sf_assets.pipeline.gold.files import gold_tables
+from sf_assets.warehouse.gold_sql import GoldTable
 
 if TYPE_CHECKING:
-    from sf_assets.pipeline.gold_due import GoldStatus
+    from sf_assets.pipeline.gold.due import GoldStatus
     from sf_assets.pipeline.org import Org
 
 
@@ -58,7 +58,7 @@ def _look(
     instance: dg.DagsterInstance, org: "Org", known: Collection[str]
 ) -> tuple[list[dg.RunRequest], list[str]]:
     """Runs for what is due and not at work already, and what there is to say of the rest."""
-    from sf_assets.pipeline.gold_due import GoldState, gold_due, start_attempts
+    from sf_assets.pipeline.gold.due import GoldState, gold_due, start_attempts
 
     now = datetime.now(UTC)
     tables = {table.name: table for table in gold_tables(org.catalog)}

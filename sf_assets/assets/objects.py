@@ -9,8 +9,8 @@ from typing import Any
 import dagster as dg
 
 from sf_assets.assets.partitions import partitions_def
+from sf_assets.builtin_checks import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.catalog import Catalog, ObjectSpec
-from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.naming import ONLY, raw_name, silver_name
 from sf_assets.windows import Grain
 
@@ -180,7 +180,7 @@ def object_assets(group: Group, warehouse_kind: str) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
     )
     def objects(context: dg.AssetExecutionContext, config: ObjectsConfig) -> Events:
-        from sf_assets.assets.work import work
+        from sf_assets.assets.objects_step import work
 
         yield from work(context, group, config.mode)
 

@@ -38,8 +38,8 @@ def quality(catalog: Catalog, org: str) -> dg.Definitions:
         automation_condition=SCORED_WHEN_CHECKED,
     )
     def score() -> dg.MaterializeResult[Any]:
+        from sf_assets.pipeline.checks.declared import score_facts
         from sf_assets.pipeline.org import load_org
-        from sf_assets.pipeline.quality import score_facts
 
         home = load_org(org)
         return dg.MaterializeResult(metadata=score_facts(home, home.kept_lake))

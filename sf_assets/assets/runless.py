@@ -15,7 +15,7 @@ from sf_assets.assets.translate import (
     partitions_read,
     silver_metadata,
 )
-from sf_assets.expectations import ORG_CHECKS
+from sf_assets.builtin_checks import ORG_CHECKS
 from sf_assets.naming import gold_name
 from sf_assets.pipeline import events
 from sf_assets.pipeline.events import Layer

@@ -22,8 +22,8 @@ _STOPPED = "stopped; what is committed stays, and the next run goes on from ther
 _COMMANDS = {
     "emulator": "sf_assets.emulator.command:emulator_command",
     "catalog": "sf_assets.cli.catalog:catalog",
-    "refresh": "sf_assets.cli.sync:refresh",
-    "backfill": "sf_assets.cli.sync:backfill",
+    "refresh": "sf_assets.cli.refresh:refresh",
+    "backfill": "sf_assets.cli.refresh:backfill",
     "reconcile": "sf_assets.cli.tables:reconcile",
     "rebuild": "sf_assets.cli.tables:rebuild",
     "status": "sf_assets.cli.tables:status",

@@ -13,8 +13,8 @@ from sf_assets.cli.output import emit, json_option, messages
 from sf_assets.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sf_assets.pipeline.catalog_diff import CatalogDiff
-    from sf_assets.pipeline.discover import Discovery
+    from sf_assets.pipeline.discovery.catalog_diff import CatalogDiff
+    from sf_assets.pipeline.discovery.discover import Discovery
 
 
 @click.command()
@@ -42,8 +42,8 @@ def catalog(
     It is printed, and written to the file that SF_ASSETS_CATALOG names. If that holds a catalogue,
     what is different is told, and the file is left as it is unless --force is given.
     """
-    from sf_assets.pipeline.catalog_diff import compare
-    from sf_assets.pipeline.discover import catalog_from_org
+    from sf_assets.pipeline.discovery.catalog_diff import compare
+    from sf_assets.pipeline.discovery.discover import catalog_from_org
     from sf_assets.salesforce.client import connect
     from sf_assets.settings import load_credentials, load_settings
 

@@ -14,7 +14,7 @@ from sf_assets.cli.output import emit, json_option, show
 def clean(as_json: bool) -> None:
     """Remove what dead runs left in the storage: no reader has ever seen it."""
     from sf_assets.pipeline.org import load_orgs
-    from sf_assets.storage.leftovers import remove_leftovers
+    from sf_assets.storage.vacuum import remove_leftovers
 
     rows, document, ok = [], [], True
     for org in load_orgs():

@@ -39,7 +39,7 @@ def _catalogue() -> tuple[list["Diagnosis"], list["Org"], bool]:
     from sf_assets.catalog import load_catalog
     from sf_assets.naming import ONLY
     from sf_assets.pipeline.doctor import Diagnosis
-    from sf_assets.pipeline.gold_files import gold_tables
+    from sf_assets.pipeline.gold.files import gold_tables
     from sf_assets.pipeline.org import Org, load_orgs
     from sf_assets.settings import environment, load_settings
 

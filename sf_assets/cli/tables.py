@@ -29,8 +29,8 @@ _GOLD = ("name", "state", "built_at", "rows", "why")
 @json_option
 def status(objects: tuple[str, ...], as_json: bool) -> None:
     """Where every object and gold table stands, and what is left of the API budget."""
-    from sf_assets.pipeline.gold_due import gold_due
-    from sf_assets.pipeline.gold_files import gold_tables
+    from sf_assets.pipeline.gold.due import gold_due
+    from sf_assets.pipeline.gold.files import gold_tables
     from sf_assets.pipeline.org import load_orgs
     from sf_assets.pipeline.status import budget, tick_minutes
     from sf_assets.pipeline.status import status as ask
@@ -118,10 +118,10 @@ def _compared(
     org: Any, objects: tuple[str, ...], *, repair: bool, accept: bool, everything: bool
 ) -> Iterator[Any]:
     """Each object as it stands, after the repair if there is one."""
+    from sf_assets.pipeline.extraction.repair import Repair
     from sf_assets.pipeline.load import load
-    from sf_assets.pipeline.reconcile import reconcile as compare
-    from sf_assets.pipeline.repair import Repair
-    from sf_assets.pipeline.tick import left_out
+    from sf_assets.pipeline.planning.due import left_out
+    from sf_assets.pipeline.reconciliation.reconcile import reconcile as compare
 
     specs = org.catalog.select(objects)
     for slug, why in ({} if objects else left_out(org, {spec.slug for spec in specs})).items():

@@ -9,7 +9,7 @@ from sf_assets.cli.output import show
 from sf_assets.cli.report import Report
 from sf_assets.demo.home import HOME, ROOT
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.reconcile import Reconciled, reconcile
+from sf_assets.pipeline.reconciliation.reconcile import Reconciled, reconcile
 from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.duckdb import quoted
 

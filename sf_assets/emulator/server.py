@@ -19,7 +19,7 @@ from sf_assets.emulator.app import App
 from sf_assets.emulator.asgi import Asgi
 from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.faults import Faults
-from sf_assets.emulator.living import living
+from sf_assets.emulator.live_traffic import living
 from sf_assets.emulator.metadata import load_describes, standard_schema
 from sf_assets.emulator.org import Org
 from sf_assets.emulator.records import Records

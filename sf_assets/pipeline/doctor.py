@@ -7,10 +7,10 @@ from sf_assets.addresses import shown
 from sf_assets.catalog import Catalog
 from sf_assets.errors import SalesforceError, SfAssetsError
 from sf_assets.failures import Work, alone
-from sf_assets.pipeline.describes import Described, describe_objects
 from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.schema.queryable import is_passing, refusals
+from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
 from sf_assets.pipeline.status import budget
-from sf_assets.pipeline.trial import is_passing, refusals
 from sf_assets.storage.store import Store
 from sf_assets.windows import Grain
 

@@ -9,13 +9,13 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
+from sf_assets.builtin_checks import RAW_CHECKS
 from sf_assets.errors import SfAssetsError
-from sf_assets.expectations import RAW_CHECKS
-from sf_assets.pipeline.checks import Facts, Finding
-from sf_assets.pipeline.estimate import Estimate
-from sf_assets.pipeline.gold import Built
+from sf_assets.pipeline.checks.builtin import Facts, Finding
+from sf_assets.pipeline.extraction.execute import Extraction
+from sf_assets.pipeline.gold.build import Built
 from sf_assets.pipeline.load import Loaded
-from sf_assets.pipeline.sync import Extraction
+from sf_assets.pipeline.planning.estimate import Estimate
 from sf_assets.salesforce.budget import Budget
 
 _LEDGER = ("org", "pages", "parsed", "known", "written")

@@ -15,26 +15,26 @@ from sf_assets.errors import (
     WarehouseLockedError,
 )
 from sf_assets.failures import Work, named
-from sf_assets.pipeline.describes import as_described
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
+from sf_assets.pipeline.schema.schema_cache import as_described
 from sf_assets.storage.lake import Lake
-from sf_assets.storage.scan import scan
-from sf_assets.storage.slices import Kind, Slice, SliceRef
-from sf_assets.warehouse import intact, taken
+from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
+from sf_assets.storage.parquet_reader import scan
+from sf_assets.warehouse import intact, lost_slices
 from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.history import histories, must_rebuild
 from sf_assets.warehouse.ledger import Outcome
+from sf_assets.warehouse.lost_slices import Missing
 from sf_assets.warehouse.merge import merge, merged_slices, record_replacements
 from sf_assets.warehouse.merge import rebuild as merge_anew
 from sf_assets.warehouse.tables import Table
-from sf_assets.warehouse.taken import Missing
 from sf_assets.windows import ALWAYS
 
 log = logging.getLogger(__name__)
 
-_READ_AGAIN = frozenset({Kind.SNAPSHOT, Kind.DELETIONS})
+_READ_AGAIN = frozenset({SliceKind.SNAPSHOT, SliceKind.DELETIONS})
 """Slices whose loss shows in the coverage, and of which a later reading leaves nothing out."""
 
 
@@ -98,7 +98,9 @@ def load(org: Org, lake: Lake, slug: str) -> Loaded:
             total += outcome
             report(slug, "merging", total.rows_in, expected)
         read = {piece.id for piece in [*slices, *taken_over]}
-        taken.note_sizes(connection, lake.org_id, slug, (ref for ref in refs if ref.id in read))
+        lost_slices.note_sizes(
+            connection, lake.org_id, slug, (ref for ref in refs if ref.id in read)
+        )
         return _loaded(org, table, slices, columns, total)
 
 
@@ -163,10 +165,10 @@ def _lost(
         StorageError: One was lost by itself, and nobody would read again what it held.
     """
     replaced = {slice_id for piece in fresh for slice_id in piece.replaces}
-    found = taken.missing(connection, lake.org_id, {slug: refs}).get(slug, [])
+    found = lost_slices.missing(connection, lake.org_id, {slug: refs}).get(slug, [])
     found = [piece for piece in found if piece.id not in replaced]
     if found:
-        held = taken.held(connection, lake.org_id, slug, found, _origins(lake, refs))
+        held = lost_slices.held(connection, lake.org_id, slug, found, _origins(lake, refs))
         found = [piece for piece in found if piece.id not in held]
     merged = merged_slices(connection, lake.org_id, slug, (ref.id for ref in refs)) if found else []
     newest = max((ref.id for ref in refs if ref.id in merged), default="")
@@ -188,7 +190,7 @@ def _lost(
 def _origins(lake: Lake, refs: Iterable[SliceRef]) -> dict[str, tuple[str, int]]:
     """Whose rows the compacted slices hold, and how many."""
     found: dict[str, tuple[str, int]] = {}
-    for piece in lake.read(ref for ref in refs if ref.kind is Kind.COMPACTED):
+    for piece in lake.read(ref for ref in refs if ref.kind is SliceKind.COMPACTED):
         counts = Counter[str]()
         for frame in scan(lake.store, piece, ()):
             counts.update(dict(frame["_slice"].value_counts().iter_rows()))
@@ -204,11 +206,11 @@ def _reread(
     Raises:
         StorageError: One cannot be read.
     """
-    changed = taken.resized(connection, lake.org_id, {slug: refs}).get(slug, set())
+    changed = lost_slices.resized(connection, lake.org_id, {slug: refs}).get(slug, set())
     suspects = [ref for ref in refs if ref.id in changed]
     if suspects:
         list(lake.read(suspects))
-        taken.note_sizes(connection, lake.org_id, slug, suspects)
+        lost_slices.note_sizes(connection, lake.org_id, slug, suspects)
 
 
 def _rebuild(org: Org, lake: Lake, table: Table) -> Loaded:
@@ -216,7 +218,7 @@ def _rebuild(org: Org, lake: Lake, table: Table) -> Loaded:
     slices, columns = as_described(lake, table.slug, lake.slices(table.slug))
     report(table.slug, "merging", 0, sum(piece.counts.written for piece in slices))
     outcome = merge_anew(table, lake.org_id, slices, columns, lambda piece: scan(lake.store, piece))
-    taken.note_sizes(table.connection, lake.org_id, table.slug, refs)
+    lost_slices.note_sizes(table.connection, lake.org_id, table.slug, refs)
     return _loaded(org, table, slices, columns, outcome)
 
 
@@ -267,8 +269,8 @@ def behind(org: Org, lake: Lake) -> set[str]:
                 lacking.add(slug)
         unkept = _with_history(org) - histories(connection, lake.org_id)
         changed = intact.changed(connection, lake.org_id, org.schema).keys()
-        lost = taken.missing(connection, lake.org_id, refs).keys()
-        resized = taken.resized(connection, lake.org_id, refs).keys()
+        lost = lost_slices.missing(connection, lake.org_id, refs).keys()
+        resized = lost_slices.resized(connection, lake.org_id, refs).keys()
     return lacking | (unkept | changed | lost | resized) & refs.keys()
 
 

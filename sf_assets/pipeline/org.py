@@ -11,9 +11,9 @@ import duckdb
 from sf_assets.catalog import Catalog, load_catalog
 from sf_assets.errors import ConfigError, OrgUnreachableError, SalesforceError, SfAssetsError
 from sf_assets.naming import ONLY, gold_name, silver_name
-from sf_assets.pipeline.told import last_told
-from sf_assets.salesforce.answers import NOT_OF_THE_QUESTION
+from sf_assets.pipeline.planning.api_usage import last_usage
 from sf_assets.salesforce.client import Client, connect
+from sf_assets.salesforce.responses import NOT_OF_THE_QUESTION
 from sf_assets.settings import Settings, environment, load_credentials, load_settings
 from sf_assets.storage.lake import Lake, open_lake, owner_of
 from sf_assets.storage.store import Store
@@ -87,7 +87,7 @@ class Org:
         """The raw layer, claimed for the org that the credentials lead to."""
         lake = open_lake(self.settings.storage_url, self.client.org_id, self.name)
         lake.late = self.settings.late
-        if told := last_told(lake):
+        if told := last_usage(lake):
             self.client.session.clock.recall(told.at)
             self.client.budget.recall(told.used, told.allowed, told.at)
         return lake

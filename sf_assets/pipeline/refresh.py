@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime, timedelta
 
+from sf_assets.builtin_checks import RAW_CHECKS, SILVER_CHECKS
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import (
     ConfigError,
@@ -12,9 +13,8 @@ from sf_assets.errors import (
     SfAssetsError,
     WarehouseLockedError,
 )
-from sf_assets.expectations import RAW_CHECKS, SILVER_CHECKS
 from sf_assets.failures import Work, alone
-from sf_assets.pipeline.derived import plan_derived
+from sf_assets.pipeline.checks.declared import score_facts
 from sf_assets.pipeline.events import (
     Because,
     Checked,
@@ -26,15 +26,15 @@ from sf_assets.pipeline.events import (
     Scored,
     TableBuilt,
 )
-from sf_assets.pipeline.gold import build_gold
-from sf_assets.pipeline.gold_due import GoldState, GoldStatus, gold_due, unanswered_gates
-from sf_assets.pipeline.gold_files import gold_tables
+from sf_assets.pipeline.extraction.formula_drift import plan_derived
+from sf_assets.pipeline.gold.build import build_gold
+from sf_assets.pipeline.gold.due import GoldState, GoldStatus, gold_due, unanswered_gates
+from sf_assets.pipeline.gold.files import gold_tables
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.plan import Plan, plan_backfill
-from sf_assets.pipeline.quality import score_facts
+from sf_assets.pipeline.planning.due import due, left_out
+from sf_assets.pipeline.planning.plan import Plan, plan_backfill
 from sf_assets.pipeline.run import Reading, Request, run
-from sf_assets.pipeline.tick import due, left_out
-from sf_assets.warehouse.gold import GoldTable
+from sf_assets.warehouse.gold_sql import GoldTable
 from sf_assets.windows import ALWAYS, BEGIN, Grain, Window, utc_day
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from sf_assets.builtin_checks import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import (
     BusyError,
@@ -14,11 +15,10 @@ from sf_assets.errors import (
     SfAssetsError,
     WarehouseLockedError,
 )
-from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.failures import Work, alone
-from sf_assets.pipeline.aside import ORG, What, note
-from sf_assets.pipeline.checks import Finding, check_raw, check_silver
-from sf_assets.pipeline.estimate import Estimate
+from sf_assets.pipeline.checks.builtin import Finding, check_raw, check_silver
+from sf_assets.pipeline.checks.declared import check_declared, record
+from sf_assets.pipeline.checks.of_the_org import check_org
 from sf_assets.pipeline.events import (
     Because,
     Checked,
@@ -30,12 +30,12 @@ from sf_assets.pipeline.events import (
     ObjectLoaded,
     extraction_facts,
 )
+from sf_assets.pipeline.extraction.execute import Extraction, execute
 from sf_assets.pipeline.load import load, record_failures
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.org_checks import check_org
-from sf_assets.pipeline.plan import Plan
-from sf_assets.pipeline.quality import check_declared, record
-from sf_assets.pipeline.sync import Extraction, execute
+from sf_assets.pipeline.planning.backoff import ORG, What, note
+from sf_assets.pipeline.planning.estimate import Estimate
+from sf_assets.pipeline.planning.plan import Plan
 from sf_assets.storage.lake import Lake
 
 log = logging.getLogger(__name__)

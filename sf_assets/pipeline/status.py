@@ -10,10 +10,10 @@ import duckdb
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import SfAssetsError
 from sf_assets.failures import Work, alone
-from sf_assets.pipeline.aside import ORG, What, kept
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.pace import present_interval, probed
-from sf_assets.pipeline.told import keep_told
+from sf_assets.pipeline.planning.api_usage import keep_usage
+from sf_assets.pipeline.planning.backoff import ORG, What, kept
+from sf_assets.pipeline.planning.tick_interval import present_interval, probed
 from sf_assets.salesforce.budget import Standing
 from sf_assets.storage.lake import Inventory, Lake
 from sf_assets.warehouse.checks import Silver
@@ -112,7 +112,7 @@ def budget(org: Org) -> dict[str, Standing] | SfAssetsError:
 def tick_minutes(org: Org) -> int:
     """Minutes between two ticks of the schedule, by what the org last told of its calls."""
     if "client" in org.__dict__:
-        keep_told(org.kept_lake, org.client.budget)
+        keep_usage(org.kept_lake, org.client.budget)
     specs = org.catalog.objects.values()
     pace = present_interval(org.kept_lake, org.settings, probed(specs))
     return max(pace, min(spec.refresh.pause for spec in specs)) // timedelta(minutes=1)

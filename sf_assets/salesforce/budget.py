@@ -19,7 +19,7 @@ from typing import Any, Self
 import requests
 
 from sf_assets.errors import BudgetExhaustedError, SalesforceError
-from sf_assets.salesforce.answers import path_of
+from sf_assets.salesforce.responses import path_of
 
 RESERVE_PERCENT = 20
 CALLS, JOBS, MEGABYTES = "DailyApiRequests", "DailyBulkV2QueryJobs", "DailyBulkV2QueryFileStorageMB"

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 
 from sf_assets.errors import BulkRefusedError, JobFailedError, SalesforceError
-from sf_assets.salesforce.answers import NOT_OF_THE_QUESTION, understood
-from sf_assets.salesforce.body import Body
+from sf_assets.salesforce.response_stream import ResponseStream
+from sf_assets.salesforce.responses import NOT_OF_THE_QUESTION, understood
 from sf_assets.salesforce.session import OrgSession
 
 PAGES_SINCE = 58.0
@@ -77,7 +77,7 @@ class Page:
         self.rows = int(announced) if announced.isdecimal() else None
         following = response.headers.get("Sforce-Locator", "null")
         self.following = None if following in {"", "null"} else following
-        self.body = Body(response)
+        self.body = ResponseStream(response)
         self._response = response
         self._read = read
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sf_assets.errors import ConfigError, LoginError, OrgUnreachableError, SalesforceError
-from sf_assets.salesforce.answers import understood
 from sf_assets.salesforce.auth import login
 from sf_assets.salesforce.budget import RESERVE_PERCENT, Budget
 from sf_assets.salesforce.bulk import BulkApi
+from sf_assets.salesforce.responses import understood
 from sf_assets.salesforce.rest import RestApi
 from sf_assets.salesforce.session import OrgSession
 from sf_assets.settings import Credentials

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 
 from sf_assets.errors import PageBrokenError
-from sf_assets.salesforce.body import Body
+from sf_assets.salesforce.response_stream import ResponseStream
 
 BLOCKS = (1 << 20, 1 << 24, 1 << 27)
 """Parser block sizes in bytes, to be tried in turn: a record must fit into a block, and a small
@@ -21,7 +21,7 @@ class RecordTooLongError(PageBrokenError):
 
 
 def read_csv(
-    body: Body, fields: Sequence[str], columns: Sequence[str], block_size: int = BLOCKS[0]
+    body: ResponseStream, fields: Sequence[str], columns: Sequence[str], block_size: int = BLOCKS[0]
 ) -> Iterator[pa.RecordBatch]:
     """Parse one result page as it arrives.
 
@@ -82,7 +82,7 @@ class _Blocks:
 
     closed = False
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: ResponseStream) -> None:
         self._body = body
         self._held = b""
 

@@ -18,7 +18,7 @@ from sf_assets.errors import (
     QueryTooLongError,
     SalesforceError,
 )
-from sf_assets.salesforce.answers import (
+from sf_assets.salesforce.responses import (
     NOT_OF_THE_QUESTION,
     classify,
     code_and_message,

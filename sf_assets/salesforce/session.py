@@ -17,15 +17,15 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 
 from sf_assets.errors import LoginError, OrgUnreachableError
-from sf_assets.salesforce.answers import (
+from sf_assets.salesforce.auth import BUSY, Token
+from sf_assets.salesforce.budget import RESERVE_PERCENT, Budget
+from sf_assets.salesforce.clock import Clock
+from sf_assets.salesforce.responses import (
     error_of,
     is_busy,
     path_of,
     says_calls_are_used_up,
 )
-from sf_assets.salesforce.auth import BUSY, Token
-from sf_assets.salesforce.budget import RESERVE_PERCENT, Budget
-from sf_assets.salesforce.clock import Clock
 
 CONNECT_SECONDS, READ_SECONDS = 10, 120
 """A stalled body breaks after `READ_SECONDS` without a byte."""

@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from sf_assets.errors import CountMismatchError
 from sf_assets.storage.lake import Lake
-from sf_assets.storage.parts import MONTH, Layout, write_page
-from sf_assets.storage.scan import ORIGIN, scan
-from sf_assets.storage.slices import Counts, Kind, Slice, new_slice_id
+from sf_assets.storage.manifest import Counts, Slice, SliceKind, new_slice_id
+from sf_assets.storage.parquet_reader import ORIGIN, scan
+from sf_assets.storage.parquet_writer import MONTH, Layout, write_page
 from sf_assets.windows import BEGIN, Window
 
 MANY = 24
@@ -28,7 +28,7 @@ _RECENT = timedelta(hours=2)
 _GRACE = timedelta(hours=1)
 """A slice is removed so long after another one has taken its place."""
 
-_COMPACTABLE = frozenset({Kind.EXPORT, Kind.RECORDS})
+_COMPACTABLE = frozenset({SliceKind.EXPORT, SliceKind.RECORDS})
 _ORIGIN_TYPES = dict(zip(ORIGIN, (pa.timestamp("us", "UTC"), pa.string()), strict=True))
 
 
@@ -61,7 +61,7 @@ def compact_slices(lake: Lake, slug: str, now: datetime) -> list[Slice]:
         settled = filter(None, (ref.settled(lake.late, now) for ref in covering))
         # What was deleted before the first reading was never here; its slice may be gone soon.
         first = min(piece.read_at for piece in slices if not piece.kind.patches)
-        lake.proofs.add(
+        lake.coverage_log.add(
             {slug: [ref.window for ref in covering]},
             {slug: [Window(BEGIN, first)]},
             now,
@@ -87,12 +87,12 @@ def _groups(slices: Sequence[Slice], now: datetime) -> Iterator[list[Slice]]:
     alike: dict[tuple[tuple[str, ...], str], list[Slice]] = defaultdict(list)
     for piece in slices:
         small = piece.counts.written < _SMALL_ROWS and piece.end <= now - _RECENT
-        if piece.cursor and small and piece.kind in _COMPACTABLE | {Kind.COMPACTED}:
+        if piece.cursor and small and piece.kind in _COMPACTABLE | {SliceKind.COMPACTED}:
             alike[piece.fields, piece.cursor].append(piece)
     for group in alike.values():
         fresh = [piece for piece in group if piece.kind in _COMPACTABLE]
         if len(fresh) >= MANY:
-            older = [piece for piece in group if piece.kind is Kind.COMPACTED]
+            older = [piece for piece in group if piece.kind is SliceKind.COMPACTED]
             yield sorted(_joined(fresh, older), key=lambda piece: (piece.read_at, piece.id))
 
 
@@ -131,7 +131,7 @@ def _compacted(lake: Lake, group: Sequence[Slice], now: datetime) -> Slice:
     return first.model_copy(
         update={
             "id": slice_id,
-            "kind": Kind.COMPACTED,
+            "kind": SliceKind.COMPACTED,
             "start": min(piece.start for piece in group),
             "end": max(piece.end for piece in group),
             "read_at": min(piece.read_at for piece in group),

@@ -21,10 +21,10 @@ from datetime import datetime, timedelta
 import pydantic
 
 from sf_assets.errors import StorageError, WrongOrgError
-from sf_assets.storage.describes import Describes
+from sf_assets.storage.coverage_log import CoverageLog
 from sf_assets.storage.locks import Lock, locked
-from sf_assets.storage.proofs import Proofs
-from sf_assets.storage.slices import Kind, Slice, SliceRef
+from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
+from sf_assets.storage.schema_cache import Describes
 from sf_assets.storage.store import Store
 from sf_assets.windows import ALWAYS, Coverage, Window
 
@@ -69,7 +69,7 @@ class Lake:
     def __init__(self, store: Store, org_id: str) -> None:
         self.store = store
         self.org_id = org_id
-        self.proofs = Proofs(store, org_id)
+        self.coverage_log = CoverageLog(store, org_id)
         self.late = timedelta(minutes=15)
         self.describes = Describes(store, org_id)
         self._locks: dict[str, Lock] = {}
@@ -255,14 +255,14 @@ class Lake:
             now: The org's present, for whoever asks what is settled.
         """
         refs = self.refs()
-        windows, deletions, proven = self.proofs.read()
+        windows, deletions, proven = self.coverage_log.read()
         coverage: dict[str, Coverage] = defaultdict(Coverage, windows)
         known: dict[str, Coverage] = defaultdict(Coverage, deletions)
         settled: dict[str, Coverage] = defaultdict(Coverage, proven)
         for slug, mine in refs.items():
             if covering := [ref.window for ref in mine if ref.kind.covers]:
                 coverage[slug] |= Coverage(covering)
-            if told := [ref.window for ref in mine if ref.kind is Kind.DELETIONS]:
+            if told := [ref.window for ref in mine if ref.kind is SliceKind.DELETIONS]:
                 known[slug] |= Coverage(told)
             if compared := list(filter(None, (ref.settled(self.late, now) for ref in mine))):
                 settled[slug] |= Coverage(compared)

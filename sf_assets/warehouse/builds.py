@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 import duckdb
 
-from sf_assets.storage.slices import Kind
+from sf_assets.storage.manifest import SliceKind
 
 SHORTEST = timedelta(seconds=30)
 LONGEST = timedelta(hours=1)
@@ -69,7 +69,7 @@ def versions(connection: duckdb.DuckDBPyConnection, org_id: str) -> dict[str, st
         taken up last, and by `gold.<table>` when it was built last. Told by the order in which the
         warehouse committed them, so that no clock that goes back hides any.
     """
-    patches = [kind.value for kind in Kind if kind.patches]
+    patches = [kind.value for kind in SliceKind if kind.patches]
     rows = connection.execute(
         "SELECT 'silver.' || object, arg_max(merge, rowid) FROM ops.merges WHERE org_id = $org "
         "GROUP BY object UNION ALL "

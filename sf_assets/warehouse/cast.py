@@ -4,21 +4,21 @@ from collections.abc import Callable, Collection, Mapping
 
 import polars as pl
 
-from sf_assets.warehouse.columns import MOST_DIGITS, Column, Kind
-from sf_assets.warehouse.numbers import decimal, digits, fitting
+from sf_assets.warehouse.columns import MOST_DIGITS, Column, ColumnKind
+from sf_assets.warehouse.decimals import decimal, digits, fitting
 
-NUMBERS = frozenset({Kind.INTEGER, Kind.DECIMAL})
+NUMBERS = frozenset({ColumnKind.INTEGER, ColumnKind.DECIMAL})
 
 _STAMP = "%Y-%m-%dT%H:%M:%S%.f"
 _WHOLE_SECONDS = len("2026-01-31T10:00:00")
 _STAMP_LENGTH = len("2026-01-31T10:00:00.000Z")
 _REASONS = {
-    Kind.BOOLEAN: "neither true nor false",
-    Kind.INTEGER: f"not a number of at most {MOST_DIGITS} digits",
-    Kind.DECIMAL: f"not a number of at most {MOST_DIGITS} digits",
-    Kind.DATE: "not a date",
-    Kind.TIMESTAMP: "not a time with its zone",
-    Kind.TIME: "not a time of day",
+    ColumnKind.BOOLEAN: "neither true nor false",
+    ColumnKind.INTEGER: f"not a number of at most {MOST_DIGITS} digits",
+    ColumnKind.DECIMAL: f"not a number of at most {MOST_DIGITS} digits",
+    ColumnKind.DATE: "not a date",
+    ColumnKind.TIMESTAMP: "not a time with its zone",
+    ColumnKind.TIME: "not a time of day",
 }
 
 
@@ -62,9 +62,9 @@ def cast(
 
 def _expression(column: Column, tight: bool) -> pl.Expr:
     text = pl.col(column.name)
-    if column.kind is Kind.DECIMAL and tight:
+    if column.kind is ColumnKind.DECIMAL and tight:
         text = fitting(text, column.scale)
-    if column.kind is Kind.DECIMAL:
+    if column.kind is ColumnKind.DECIMAL:
         return decimal(text, column.scale, column.integers + column.scale)
     return _CASTS[column.kind](text)
 
@@ -93,22 +93,24 @@ def _any(text: pl.Expr) -> pl.Expr:
     return text.str.replace(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})\+0000$", "${1}Z")
 
 
-_CASTS: Mapping[Kind, Callable[[pl.Expr], pl.Expr]] = {
-    Kind.TEXT: lambda text: text,
-    Kind.ANY: _any,
-    Kind.LIST: lambda text: text.str.split(";"),
-    Kind.BOOLEAN: _boolean,
-    Kind.INTEGER: lambda text: text.cast(pl.Int64, strict=False),
-    Kind.DATE: lambda text: text.str.to_date("%Y-%m-%d", strict=False),
-    Kind.TIMESTAMP: _timestamp,
-    Kind.TIME: lambda text: text.str.strip_suffix("Z").str.to_time("%H:%M:%S%.f", strict=False),
+_CASTS: Mapping[ColumnKind, Callable[[pl.Expr], pl.Expr]] = {
+    ColumnKind.TEXT: lambda text: text,
+    ColumnKind.ANY: _any,
+    ColumnKind.LIST: lambda text: text.str.split(";"),
+    ColumnKind.BOOLEAN: _boolean,
+    ColumnKind.INTEGER: lambda text: text.cast(pl.Int64, strict=False),
+    ColumnKind.DATE: lambda text: text.str.to_date("%Y-%m-%d", strict=False),
+    ColumnKind.TIMESTAMP: _timestamp,
+    ColumnKind.TIME: lambda text: text.str.strip_suffix("Z").str.to_time(
+        "%H:%M:%S%.f", strict=False
+    ),
 }
 
-_SLOW: Mapping[Kind, Callable[[pl.Expr], pl.Expr]] = {
-    Kind.BOOLEAN: lambda text: _boolean(text.str.to_lowercase()),
-    Kind.TIMESTAMP: _any_timestamp,
+_SLOW: Mapping[ColumnKind, Callable[[pl.Expr], pl.Expr]] = {
+    ColumnKind.BOOLEAN: lambda text: _boolean(text.str.to_lowercase()),
+    ColumnKind.TIMESTAMP: _any_timestamp,
     # `15.0` and `1.5E3` occur; nearly all are plain.
-    Kind.INTEGER: lambda text: decimal(text, 0).cast(pl.Int64, strict=False),
+    ColumnKind.INTEGER: lambda text: decimal(text, 0).cast(pl.Int64, strict=False),
 }
 """Other forms of a value, tried only where the usual one did not fit."""
 

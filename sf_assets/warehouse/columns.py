@@ -14,7 +14,7 @@ BIGINT_DIGITS = 18
 _DEFAULT_DIGITS = 18  # of a number that describe gives no precision
 
 
-class Kind(StrEnum):
+class ColumnKind(StrEnum):
     """Kinds of column."""
 
     TEXT = "text"
@@ -29,27 +29,27 @@ class Kind(StrEnum):
 
 
 _KINDS = {
-    "anyType": Kind.ANY,
-    "boolean": Kind.BOOLEAN,
-    "int": Kind.INTEGER,
-    "long": Kind.INTEGER,
-    "double": Kind.DECIMAL,
-    "currency": Kind.DECIMAL,
-    "percent": Kind.DECIMAL,
-    "date": Kind.DATE,
-    "datetime": Kind.TIMESTAMP,
-    "time": Kind.TIME,
-    "multipicklist": Kind.LIST,
+    "anyType": ColumnKind.ANY,
+    "boolean": ColumnKind.BOOLEAN,
+    "int": ColumnKind.INTEGER,
+    "long": ColumnKind.INTEGER,
+    "double": ColumnKind.DECIMAL,
+    "currency": ColumnKind.DECIMAL,
+    "percent": ColumnKind.DECIMAL,
+    "date": ColumnKind.DATE,
+    "datetime": ColumnKind.TIMESTAMP,
+    "time": ColumnKind.TIME,
+    "multipicklist": ColumnKind.LIST,
 }
 _SQL = {
-    Kind.TEXT: "VARCHAR",
-    Kind.ANY: "VARCHAR",
-    Kind.BOOLEAN: "BOOLEAN",
-    Kind.INTEGER: "BIGINT",
-    Kind.DATE: "DATE",
-    Kind.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
-    Kind.TIME: "TIME",
-    Kind.LIST: "VARCHAR[]",
+    ColumnKind.TEXT: "VARCHAR",
+    ColumnKind.ANY: "VARCHAR",
+    ColumnKind.BOOLEAN: "BOOLEAN",
+    ColumnKind.INTEGER: "BIGINT",
+    ColumnKind.DATE: "DATE",
+    ColumnKind.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
+    ColumnKind.TIME: "TIME",
+    ColumnKind.LIST: "VARCHAR[]",
 }
 
 
@@ -67,7 +67,7 @@ class Column:
     """
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     integers: int = 0
     scale: int = 0
     comment: str = ""
@@ -76,7 +76,7 @@ class Column:
     @property
     def sql(self) -> str:
         """The column's SQL type."""
-        if self.kind is Kind.DECIMAL:
+        if self.kind is ColumnKind.DECIMAL:
             return f"DECIMAL({self.integers + self.scale}, {self.scale})"
         return _SQL[self.kind]
 
@@ -89,11 +89,11 @@ class Column:
 
         Digits before the point come first; an integer becomes a decimal where it must.
         """
-        if self.kind is Kind.INTEGER and scale == 0 and integers <= BIGINT_DIGITS:
+        if self.kind is ColumnKind.INTEGER and scale == 0 and integers <= BIGINT_DIGITS:
             return self
         integers = min(integers, MOST_DIGITS)
         scale = min(scale, MOST_DIGITS - integers)
-        return replace(self, kind=Kind.DECIMAL, integers=integers, scale=scale)
+        return replace(self, kind=ColumnKind.DECIMAL, integers=integers, scale=scale)
 
 
 def column_of(field: FieldInfo, name: str | None = None) -> Column:
@@ -103,12 +103,12 @@ def column_of(field: FieldInfo, name: str | None = None) -> Column:
         field: As described.
         name: Column name, where it is not the field's.
     """
-    kind = _KINDS.get(field.type, Kind.TEXT)
+    kind = _KINDS.get(field.type, ColumnKind.TEXT)
     comment = ": ".join(filter(None, (field.label, field.help)))
     column = Column(name or field.name, kind, comment=comment, references=field.reference_to)
-    if kind is Kind.INTEGER:
+    if kind is ColumnKind.INTEGER:
         return replace(column, integers=BIGINT_DIGITS)
-    if kind is Kind.DECIMAL:
+    if kind is ColumnKind.DECIMAL:
         scale = max(field.scale, 0)
         digits = field.precision or _DEFAULT_DIGITS
         return column.resized(max(digits - scale, 0 if scale else 1), scale)

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from sf_assets.warehouse.cast import NUMBERS
-from sf_assets.warehouse.columns import Column, Kind
+from sf_assets.warehouse.columns import Column, ColumnKind
 from sf_assets.warehouse.compare import frame_of
 from sf_assets.warehouse.derived import Aside, engine
 from sf_assets.warehouse.duckdb import quoted
@@ -92,7 +92,7 @@ def _digest(held: Aside, names: Iterable[str]) -> str:
 
 def _canonical(column: Column) -> str:
     name = quoted(column.name)
-    if column.kind is Kind.TIME:
+    if column.kind is ColumnKind.TIME:
         return f"{name}::TIME::VARCHAR"
     if column.kind not in NUMBERS:
         return name

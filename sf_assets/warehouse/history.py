@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import duckdb
 
-from sf_assets.storage.slices import Kind, Slice
+from sf_assets.storage.manifest import Slice, SliceKind
 from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.duckdb import quoted
 from sf_assets.warehouse.tables import PROVENANCE, Table
@@ -50,7 +50,7 @@ def must_rebuild(table: Table, org_id: str, slices: Iterable[Slice]) -> bool:
     later = run(
         "SELECT 1 FROM ops.slices WHERE org_id = ? AND object = ? AND kind <> ? "
         "AND (read_at > ? OR (read_at = ? AND slice > ?)) LIMIT 1",
-        [org_id, table.slug, Kind.COMPACTED, first[0], *first],
+        [org_id, table.slug, SliceKind.COMPACTED, first[0], *first],
     ).fetchone()
     return later is not None
 
@@ -115,7 +115,7 @@ def add(table: Table, staged: Table, slices: Sequence[Slice]) -> None:
     run(f"INSERT INTO {versions.name} BY NAME SELECT *, false AS _patch FROM {staged.name}")
     run(f"INSERT INTO {_TOUCHED} SELECT Id FROM {staged.name}")
     for piece in sorted(slices, key=lambda piece: (piece.read_at, piece.id)):
-        if piece.kind is Kind.SNAPSHOT:
+        if piece.kind is SliceKind.SNAPSHOT:
             # A slice id is made of a time and hexadecimal digits.
             there = f"SELECT Id FROM {versions.name} WHERE _slice = '{piece.id}' AND NOT _patch"
             end(table, piece, f"Id NOT IN ({there})")

@@ -10,8 +10,8 @@ import duckdb
 import polars as pl
 
 from sf_assets.errors import CountMismatchError
-from sf_assets.storage.slices import Kind, Slice
-from sf_assets.warehouse import history, intact, taken
+from sf_assets.storage.manifest import Slice, SliceKind
+from sf_assets.warehouse import history, intact, lost_slices
 from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.duckdb import quoted, transaction
 from sf_assets.warehouse.ledger import Outcome
@@ -100,7 +100,7 @@ def rebuild(
         table.drop()
         if table.history:
             history.drop(table)
-        taken.forget(table.connection, org_id, table.slug)
+        lost_slices.forget(table.connection, org_id, table.slug)
         intact.forget(table, org_id)
         return _merge_batches(table, org_id, _batches(slices), columns, read)
 
@@ -173,7 +173,7 @@ def _merge_versions(
         winners = _WINNERS
     outcome += Outcome(rejected=keep_rejects(table, winners, list(actual)))
     for piece in slices:
-        if piece.kind is Kind.SNAPSHOT:
+        if piece.kind is SliceKind.SNAPSHOT:
             _mark_missing(table, piece)
     table.make_view()
     return outcome
@@ -261,7 +261,7 @@ def _note_slices(
     merge_id: str | None,
 ) -> None:
     slices = list(slices)
-    taken.note_replaced(connection, slug, slices)
+    lost_slices.note_replaced(connection, slug, slices)
     rows = [
         {
             "org_id": piece.org_id,

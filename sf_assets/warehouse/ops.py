@@ -13,7 +13,7 @@ import duckdb
 
 from sf_assets.errors import ConfigError
 from sf_assets.naming import ONLY
-from sf_assets.storage.slices import Kind
+from sf_assets.storage.manifest import SliceKind
 
 _TABLES = """
 CREATE SCHEMA IF NOT EXISTS ops;
@@ -80,7 +80,7 @@ UNION ALL BY NAME
 SELECT org_id, object, failed_at AS at, error FROM ops.failures;
 """
 
-_COVERING = ", ".join(f"'{kind}'" for kind in Kind if not kind.patches)
+_COVERING = ", ".join(f"'{kind}'" for kind in SliceKind if not kind.patches)
 
 MIGRATIONS = (
     # Which columns silver's tables have: from here on, merges note it.
@@ -101,7 +101,7 @@ MIGRATIONS = (
     INSERT INTO ops.replaced
     SELECT org_id, object, slice, '' FROM ops.slices
     WHERE kind IN ({_COVERING}) AND (org_id, object) IN (
-        SELECT (org_id, object) FROM ops.slices WHERE kind = '{Kind.COMPACTED}'
+        SELECT (org_id, object) FROM ops.slices WHERE kind = '{SliceKind.COMPACTED}'
     )
     """,
     # Which gold is late follows from `ops.gold_builds`; what that says no query of is built anew.

@@ -7,7 +7,7 @@ patches may be merged again, and after rows that came late, with the same result
 from collections.abc import Mapping
 
 from sf_assets.errors import CountMismatchError
-from sf_assets.storage.slices import Kind, Slice
+from sf_assets.storage.manifest import Slice, SliceKind
 from sf_assets.warehouse import history
 from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.duckdb import quoted
@@ -42,7 +42,7 @@ def patch(table: Table, piece: Slice, columns: Mapping[str, Column], read: Reade
     """
     if not table.types():
         return Outcome(piece.counts.written, stale=piece.counts.written)
-    merge = _delete if piece.kind is Kind.DELETIONS else _amend
+    merge = _delete if piece.kind is SliceKind.DELETIONS else _amend
     return merge(table, piece, columns, read)
 
 

@@ -7,7 +7,7 @@ import polars as pl
 import pyarrow as pa
 
 from sf_assets.errors import CountMismatchError
-from sf_assets.storage.slices import Slice
+from sf_assets.storage.manifest import Slice
 from sf_assets.warehouse.cast import cast, needs
 from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.duckdb import quoted

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from sf_assets.naming import Names
-from sf_assets.warehouse.columns import BIGINT_DIGITS, MOST_DIGITS, Column, Kind
+from sf_assets.warehouse.columns import BIGINT_DIGITS, MOST_DIGITS, Column, ColumnKind
 from sf_assets.warehouse.duckdb import quoted, text_literal
 
 PROVENANCE = {
@@ -180,7 +180,7 @@ class Table:
 
 
 def _same_kind(column: Column, stored: str) -> bool:
-    if column.kind in {Kind.INTEGER, Kind.DECIMAL}:
+    if column.kind in {ColumnKind.INTEGER, ColumnKind.DECIMAL}:
         return stored == "BIGINT" or stored.startswith("DECIMAL")
     return stored == column.sql
 
@@ -189,7 +189,7 @@ def _as_stored(column: Column, stored: str) -> Column:
     """The column with the room that its stored type has."""
     if match := _DECIMAL.match(stored):
         digits, scale = map(int, match.groups())
-        return replace(column, kind=Kind.DECIMAL, integers=digits - scale, scale=scale)
+        return replace(column, kind=ColumnKind.DECIMAL, integers=digits - scale, scale=scale)
     if stored == "BIGINT":
-        return replace(column, kind=Kind.INTEGER, integers=BIGINT_DIGITS, scale=0)
+        return replace(column, kind=ColumnKind.INTEGER, integers=BIGINT_DIGITS, scale=0)
     return column

@@ -6,11 +6,11 @@ from typing import Any
 import dagster as dg
 
 from sf_assets.assets.objects import Mode, ObjectsConfig, group_objects
+from sf_assets.builtin_checks import ORG_CHECKS
 from sf_assets.catalog import load_catalog
 from sf_assets.cli.report import Report, carry_out
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
-from sf_assets.expectations import ORG_CHECKS
 from sf_assets.pipeline import refresh as commands
 from sf_assets.pipeline.org import load_orgs
 from sf_assets.settings import load_settings

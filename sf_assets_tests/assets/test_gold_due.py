@@ -8,8 +8,8 @@ import pytest
 
 from sf_assets.assets import gold_sensor
 from sf_assets.definitions import defs
-from sf_assets.pipeline.gold_due import GoldState, gold_due
-from sf_assets.pipeline.gold_files import gold_tables
+from sf_assets.pipeline.gold.due import GoldState, gold_due
+from sf_assets.pipeline.gold.files import gold_tables
 from sf_assets.warehouse.builds import Attempt, attempts
 from sf_assets_tests.assets.shared import Shop, evaluate, look
 

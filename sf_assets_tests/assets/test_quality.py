@@ -7,8 +7,8 @@ import dagster as dg
 import pytest
 
 from sf_assets.assets.objects import Mode
+from sf_assets.builtin_checks import ORG_CHECKS, SILVER_CHECKS
 from sf_assets.definitions import defs
-from sf_assets.expectations import ORG_CHECKS, SILVER_CHECKS
 from sf_assets.pipeline import refresh as commands
 from sf_assets_tests.assets.shared import Shop, evaluate, look, run_assets
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import dagster as dg
 
 from sf_assets.assets.runless import Reporter
+from sf_assets.builtin_checks import RAW_CHECKS, SILVER_CHECKS
 from sf_assets.cli.report import Report, carry_out
-from sf_assets.expectations import RAW_CHECKS, SILVER_CHECKS
 from sf_assets.pipeline.org import load_orgs
 from sf_assets.pipeline.refresh import refresh
 from sf_assets_tests.assets.shared import Shop, run_checks

@@ -14,12 +14,12 @@ from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from sf_assets.assets import fresh as assets_fresh
+from sf_assets.builtin_checks import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import WarehouseError
-from sf_assets.expectations import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
-from sf_assets.pipeline.aside import Aside
 from sf_assets.pipeline.load import load
+from sf_assets.pipeline.planning.backoff import LastingFailure
 from sf_assets.pipeline.status import status
 from sf_assets.salesforce.session import OrgSession
 from sf_assets_tests.assets.shared import look, refresh, run_checks
@@ -179,7 +179,7 @@ def test_a_check_costs_what_it_asks_about(screen: Screen, sent: Counter[str]) ->
 def age_notes(workspace: Workspace, hours: float) -> None:
     """As if what fails had been failing for hours, and had just been tried."""
     for path in (workspace.folder / "lake").rglob("aside/*/*.json"):
-        note = Aside.model_validate_json(path.read_text())
+        note = LastingFailure.model_validate_json(path.read_text())
         since = note.since - timedelta(hours=hours)
         path.write_text(note.model_copy(update={"since": since}).model_dump_json())
 
@@ -288,7 +288,7 @@ def test_an_object_that_the_org_does_not_have_turns_nothing_red(
 )
 def test_pauses_grow(failing: int, pause: int) -> None:
     now = datetime.now(UTC)
-    note = Aside(since=now - timedelta(minutes=failing), tried=now, error="no")
+    note = LastingFailure(since=now - timedelta(minutes=failing), tried=now, error="no")
     assert note.next_try - now == timedelta(minutes=pause)
 
 

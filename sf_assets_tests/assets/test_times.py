@@ -12,7 +12,7 @@ import pytest
 
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
-from sf_assets.pipeline.plan import plan_tick
+from sf_assets.pipeline.planning.plan import plan_tick
 from sf_assets_tests.conftest import Workspace
 
 START = "2026-10-01"

@@ -19,7 +19,7 @@ from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.emulator.conftest import Api
 
 LINE = "error: stopped; what is committed stays, and the next run goes on from there"
-BY_BULK = "import sf_assets.pipeline.extract as extract; extract.REST_ROWS = -1\n"
+BY_BULK = "import sf_assets.pipeline.extraction.extract as extract; extract.REST_ROWS = -1\n"
 SLACK = 10.0
 """Seconds beside the grace that a busy machine takes to hand a signal on."""
 

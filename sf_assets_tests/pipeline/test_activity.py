@@ -9,8 +9,8 @@ from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.metadata import standard_schema
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
-from sf_assets.pipeline.activity import Activity
-from sf_assets.pipeline.discover import Discovery, catalog_from_org
+from sf_assets.pipeline.discovery.activity import Activity
+from sf_assets.pipeline.discovery.discover import Discovery, catalog_from_org
 from sf_assets.salesforce.client import Client, connect
 from sf_assets.settings import load_credentials
 from sf_assets.windows import Grain

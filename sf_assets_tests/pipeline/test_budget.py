@@ -10,14 +10,14 @@ from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
 from sf_assets.errors import BudgetExhaustedError
-from sf_assets.pipeline import orders
-from sf_assets.pipeline.describes import Described, describe_objects
-from sf_assets.pipeline.estimate import days_needed
-from sf_assets.pipeline.pace import present_interval, reason_to_wait
-from sf_assets.pipeline.plan import Plan, plan_backfill, plan_tick
-from sf_assets.pipeline.sync import execute
-from sf_assets.pipeline.told import keep_told
-from sf_assets.pipeline.waiting import still_waiting
+from sf_assets.pipeline.extraction.execute import execute
+from sf_assets.pipeline.planning import split as orders
+from sf_assets.pipeline.planning.api_usage import keep_usage
+from sf_assets.pipeline.planning.deferred_windows import still_waiting
+from sf_assets.pipeline.planning.estimate import days_needed
+from sf_assets.pipeline.planning.plan import Plan, plan_backfill, plan_tick
+from sf_assets.pipeline.planning.tick_interval import present_interval, reason_to_wait
+from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
 from sf_assets.windows import BEGIN, Coverage, Window
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
@@ -86,7 +86,7 @@ class Days:
         except BudgetExhaustedError:
             done = False
         finally:
-            keep_told(org.lake, org.client.budget)
+            keep_usage(org.lake, org.client.budget)
         self.check()
         return done
 

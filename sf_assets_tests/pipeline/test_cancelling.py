@@ -11,8 +11,8 @@ import pytest
 
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
-from sf_assets.pipeline.plan import plan_backfill
-from sf_assets.pipeline.sync import execute
+from sf_assets.pipeline.extraction.execute import execute
+from sf_assets.pipeline.planning.plan import plan_backfill
 from sf_assets.windows import ALWAYS
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.emulator.conftest import Api

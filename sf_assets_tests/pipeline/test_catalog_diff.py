@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from sf_assets.catalog import load_catalog
-from sf_assets.pipeline.activity import Activity
-from sf_assets.pipeline.catalog_diff import CatalogDiff, compare
-from sf_assets.pipeline.discover import Discovery, Found
-from sf_assets.pipeline.partitioning import Partitioning
+from sf_assets.pipeline.discovery.activity import Activity
+from sf_assets.pipeline.discovery.catalog_diff import CatalogDiff, compare
+from sf_assets.pipeline.discovery.discover import Discovery, Found
+from sf_assets.pipeline.discovery.partitioning import Partitioning
 from sf_assets.windows import Grain
 
 TODAY = date(2026, 11, 20)

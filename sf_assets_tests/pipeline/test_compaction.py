@@ -11,8 +11,8 @@ from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline.load import behind, rebuild
 from sf_assets.storage.compaction import MANY, compact_slices, remove_replaced
 from sf_assets.storage.lake import Lake
-from sf_assets.storage.scan import scan
-from sf_assets.storage.slices import Kind
+from sf_assets.storage.manifest import SliceKind
+from sf_assets.storage.parquet_reader import scan
 from sf_assets.storage.store import Store
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
@@ -56,7 +56,7 @@ def test_a_busy_day_leaves_few_files_and_every_version(workspace: Workspace, org
         before = now
     refs = lake.refs()["account"]
     assert len(refs) < 3 * MANY
-    assert any(ref.kind is Kind.COMPACTED for ref in refs)
+    assert any(ref.kind is SliceKind.COMPACTED for ref in refs)
     assert len({name for _, name, *_ in before if name.startswith("name at ")}) == 56
     now_there = org.clock.stamp().replace(tzinfo=UTC)
     settled = workspace.org().lake.inventory(now_there).settled["account"]
@@ -110,7 +110,7 @@ class Fragile(Store):
 def test_compaction_may_be_interrupted_anywhere(
     workspace: Workspace, org: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sf_assets.pipeline.sync.compact_slices", lambda *_: [])
+    monkeypatch.setattr("sf_assets.pipeline.extraction.execute.compact_slices", lambda *_: [])
     workspace.tick()
     busy(workspace, org, 50)
     monkeypatch.undo()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sf_assets.errors import SfAssetsError
-from sf_assets.pipeline.plan import plan_tick
-from sf_assets.pipeline.sync import execute
+from sf_assets.pipeline.extraction.execute import execute
+from sf_assets.pipeline.planning.plan import plan_tick
 from sf_assets_tests.conftest import Workspace
 
 

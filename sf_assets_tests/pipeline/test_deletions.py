@@ -8,10 +8,10 @@ import pytest
 
 from sf_assets.emulator.fault import Fault
 from sf_assets.emulator.server import Emulator
-from sf_assets.pipeline import deletions as deletions_module
+from sf_assets.pipeline.extraction import deletions as deletions_module
+from sf_assets.pipeline.extraction.execute import execute
 from sf_assets.pipeline.load import rebuild
-from sf_assets.pipeline.plan import plan_tick
-from sf_assets.pipeline.sync import execute
+from sf_assets.pipeline.planning.plan import plan_tick
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 

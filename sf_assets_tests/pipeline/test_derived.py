@@ -7,11 +7,11 @@ import pytest
 
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import StorageError
-from sf_assets.pipeline.checks import Finding
-from sf_assets.pipeline.derived import check_derived, plan_derived
+from sf_assets.pipeline.checks.builtin import Finding
+from sf_assets.pipeline.extraction.execute import Extraction
+from sf_assets.pipeline.extraction.formula_drift import check_derived, plan_derived
 from sf_assets.pipeline.load import rebuild
-from sf_assets.pipeline.sync import Extraction
-from sf_assets.storage.slices import Kind
+from sf_assets.storage.manifest import SliceKind
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import derived_differences, differences
 
@@ -72,7 +72,7 @@ def test_what_drifted_is_told_read_again_and_equal(workspace: Workspace, org: Em
     done = reread_all(workspace)
     assert {slug for slug, e in done.items() if e.slices} == {"campaignmember", "showcase__c"}
     (piece,) = done["showcase__c"].slices
-    assert piece.kind is Kind.FIELDS
+    assert piece.kind is SliceKind.FIELDS
     assert piece.counts.agree
     assert 0 < piece.counts.written < piece.counts.parsed
     assert all_differences(org, workspace) == []
@@ -100,7 +100,7 @@ def test_by_bulk_it_is_the_same(
     workspace: Workspace, org: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drift_apart(org, workspace)
-    monkeypatch.setattr("sf_assets.pipeline.extract.REST_ROWS", -1)
+    monkeypatch.setattr("sf_assets.pipeline.extraction.extract.REST_ROWS", -1)
     (piece,) = reread_all(workspace)["campaignmember"].slices
     assert piece.source == "bulk"
     assert all_differences(org, workspace) == []
@@ -128,7 +128,9 @@ def test_only_what_drifted_is_read_unless_its_day_has_come(
     workspace: Workspace, org: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drift_apart(org, workspace)
-    monkeypatch.setattr("sf_assets.pipeline.derived._due", lambda slug, _: slug == "campaign")
+    monkeypatch.setattr(
+        "sf_assets.pipeline.extraction.formula_drift._due", lambda slug, _: slug == "campaign"
+    )
     done = reread_all(workspace, everything=False)
     assert set(done) == {"campaign", "campaignmember", "showcase__c"}
     assert all_differences(org, workspace) == []

@@ -9,10 +9,10 @@ import pytest
 
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import SfAssetsError, StorageError
-from sf_assets.pipeline import aside
-from sf_assets.pipeline.aside import What
-from sf_assets.pipeline.describes import describe_objects
 from sf_assets.pipeline.load import rebuild
+from sf_assets.pipeline.planning import backoff
+from sf_assets.pipeline.planning.backoff import What
+from sf_assets.pipeline.schema.schema_cache import describe_objects
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 
@@ -164,11 +164,11 @@ def test_by_the_describe_that_it_failed_with_an_object_is_not_tried_again(
 
     assert asks() == 0
     soon = max(here.client.now(), datetime.now(UTC)) - timedelta(days=365)
-    aside.note(here.lake, what, {"account": SfAssetsError("odd")}, [], soon)
+    backoff.note(here.lake, what, {"account": SfAssetsError("odd")}, [], soon)
     assert asks() == 0, "it was told after that"
     soon = here.client.now() + timedelta(seconds=1)
-    aside.note(here.lake, What.READING, {"case": SfAssetsError("odd")}, [], soon)
+    backoff.note(here.lake, What.READING, {"case": SfAssetsError("odd")}, [], soon)
     assert asks() == 0, "another failed"
-    aside.note(here.lake, what, {}, ["account"], soon)
-    aside.note(here.lake, what, {"account": SfAssetsError("odd")}, [], soon)
+    backoff.note(here.lake, what, {}, ["account"], soon)
+    backoff.note(here.lake, what, {"account": SfAssetsError("odd")}, [], soon)
     assert asks() == 1

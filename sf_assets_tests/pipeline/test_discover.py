@@ -10,7 +10,7 @@ from sf_assets.emulator.fault import Fault
 from sf_assets.emulator.metadata import standard_schema
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
-from sf_assets.pipeline.discover import Discovery, catalog_from_org
+from sf_assets.pipeline.discovery.discover import Discovery, catalog_from_org
 from sf_assets.pipeline.doctor import Diagnosis, examine
 from sf_assets_tests.conftest import Workspace
 

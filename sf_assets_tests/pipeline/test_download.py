@@ -16,14 +16,14 @@ from sf_assets.emulator.metadata import standard_schema
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
 from sf_assets.errors import OrgUnreachableError, PageBrokenError, SalesforceError
-from sf_assets.pipeline import download
-from sf_assets.pipeline.download import Download, PageRead
-from sf_assets.pipeline.seen import Seen
+from sf_assets.pipeline.extraction import download
+from sf_assets.pipeline.extraction.download import Download, PageRead
+from sf_assets.pipeline.extraction.duplicate_ids import Seen
 from sf_assets.salesforce import bulk, session
 from sf_assets.salesforce.bulk import Deadlines, Job
 from sf_assets.salesforce.client import Client, connect
 from sf_assets.settings import load_credentials
-from sf_assets.storage.parts import DAY, Layout
+from sf_assets.storage.parquet_writer import DAY, Layout
 from sf_assets.storage.store import Store
 from sf_assets_tests.salesforce.scripted import Reply, failure, html
 from sf_assets_tests.salesforce.scripted_org import (

@@ -26,8 +26,8 @@ from sf_assets.emulator.metadata import standard_schema
 from sf_assets.emulator.records import Held
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import SfAssetsError
-from sf_assets.pipeline.plan import plan_tick
-from sf_assets.pipeline.sync import execute
+from sf_assets.pipeline.extraction.execute import execute
+from sf_assets.pipeline.planning.plan import plan_tick
 from sf_assets.windows import Coverage
 from sf_assets_tests.conftest import FAST, Workspace
 from sf_assets_tests.equality import differences
@@ -197,7 +197,7 @@ def world() -> Iterator[World]:
     with (
         tempfile.TemporaryDirectory() as folder,
         Emulator(schema=standard_schema(1), settings=chosen, clock=clock) as org,
-        patch("sf_assets.pipeline.probe.ROWS_A_PAGE", PAGE),
+        patch("sf_assets.pipeline.planning.probe.ROWS_A_PAGE", PAGE),
     ):
         yield World(Path(folder), org, clock)
 

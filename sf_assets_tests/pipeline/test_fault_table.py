@@ -36,10 +36,10 @@ from sf_assets.errors import (
     WarehouseError,
     WarehouseLockedError,
 )
-from sf_assets.pipeline import extract
+from sf_assets.pipeline.extraction import extract
+from sf_assets.pipeline.extraction.execute import Extraction, execute
 from sf_assets.pipeline.load import behind
-from sf_assets.pipeline.plan import plan_tick
-from sf_assets.pipeline.sync import Extraction, execute
+from sf_assets.pipeline.planning.plan import plan_tick
 from sf_assets.salesforce import bulk, session
 from sf_assets.salesforce.bulk import Deadlines
 from sf_assets.salesforce.session import ATTEMPTS, OrgSession

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sf_assets.emulator.server import Emulator
-from sf_assets.pipeline.derived import plan_derived
+from sf_assets.pipeline.extraction.formula_drift import plan_derived
 from sf_assets.pipeline.load import behind, rebuild
 from sf_assets_tests.conftest import Workspace
 

@@ -8,11 +8,12 @@ import pytest
 
 from sf_assets.emulator.fault import Fault
 from sf_assets.emulator.server import Emulator
-from sf_assets.pipeline import extract, known
-from sf_assets.pipeline.extract import Extractor
-from sf_assets.pipeline.known import known_rows
+from sf_assets.pipeline.extraction import extract
+from sf_assets.pipeline.extraction.extract import Extractor
 from sf_assets.pipeline.load import rebuild
-from sf_assets.pipeline.plan import plan_backfill, plan_tick
+from sf_assets.pipeline.planning import dedupe
+from sf_assets.pipeline.planning.dedupe import known_rows
+from sf_assets.pipeline.planning.plan import plan_backfill, plan_tick
 from sf_assets.windows import BEGIN, Window, utc_day
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
@@ -250,7 +251,7 @@ def test_many_versions_are_counted_in_portions_and_nothing_is_left_out(
     (piece,) = lake.slices("contact")
     asked = (lake, lake.refs()["contact"], window, "SystemModstamp", piece.columns)
     few = known_rows(*asked)
-    monkeypatch.setattr(known, "MANY", 7)
+    monkeypatch.setattr(dedupe, "MANY", 7)
     many = known_rows(*asked)
     assert (many.records, many.newest) == (few.records, few.newest)
     assert (len(few.digests), len(many.digests)) == (few.records, 0)

@@ -25,18 +25,18 @@ from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
 from sf_assets.errors import SfAssetsError
 from sf_assets.failures import UnforeseenError, Work
-from sf_assets.pipeline.checks import Failures, check_raw, check_silver
-from sf_assets.pipeline.derived import check_derived
+from sf_assets.pipeline.checks.builtin import Failures, check_raw, check_silver
+from sf_assets.pipeline.checks.declared import check_declared, record
 from sf_assets.pipeline.doctor import examine
-from sf_assets.pipeline.future import present_inventory
+from sf_assets.pipeline.extraction.execute import execute
+from sf_assets.pipeline.extraction.formula_drift import check_derived
 from sf_assets.pipeline.load import rebuild
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.plan import Plan, plan_backfill, plan_tick
-from sf_assets.pipeline.quality import check_declared, record
-from sf_assets.pipeline.reconcile import reconcile
+from sf_assets.pipeline.planning.future_coverage import present_inventory
+from sf_assets.pipeline.planning.plan import Plan, plan_backfill, plan_tick
+from sf_assets.pipeline.reconciliation.reconcile import reconcile
 from sf_assets.pipeline.status import status
-from sf_assets.pipeline.sync import execute
-from sf_assets.storage.leftovers import remove_leftovers
+from sf_assets.storage.vacuum import remove_leftovers
 from sf_assets.windows import ALWAYS, Window
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
@@ -156,7 +156,7 @@ def _ahead(workspace: Workspace) -> Outcome:
     past = org.client.now() + timedelta(hours=3)
     window = Window(past, past + timedelta(hours=1))
     slugs = (VICTIM, *OTHERS)
-    org.lake.proofs.add({slug: [window] for slug in slugs}, {}, org.client.now())
+    org.lake.coverage_log.add({slug: [window] for slug in slugs}, {}, org.client.now())
     failed: dict[str, SfAssetsError] = {}
     present_inventory(org, failed)
     return _of_all(failed)
@@ -315,33 +315,33 @@ def test_every_place_is_tried() -> None:
 
 PACKAGE = Path(sf_assets.__file__).parent
 WHERE = [
-    "pipeline/*.py",
-    "assets/work.py",
+    "pipeline/**/*.py",
+    "assets/objects_step.py",
     "cli/*.py",
-    "storage/leftovers.py",
+    "storage/vacuum.py",
 ]
 OF_AN_OBJECT = {"slug", "spec", "item", "extracted", "table", "gap"}
 HARMLESS = {
-    "cli/sync.py:_tell_plan": "tells failures",
+    "cli/refresh.py:_tell_plan": "tells failures",
     "cli/tables.py:_compared": "tells what is left out",
     "cli/tables.py:rebuild": "each rebuild has a boundary of its own",
-    "pipeline/aside.py:note": "keeps failures",
-    "pipeline/derived.py:_derived": "sorts what was described",
-    "pipeline/derived.py:_plan": "sorts what was measured and set aside",
-    "pipeline/derived.py:_taken_up": "compares names of slices",
-    "pipeline/derived.py:check_derived": "tells what was measured",
-    "pipeline/estimate.py:fitting": "adds up",
-    "pipeline/future.py:_ahead": "compares moments",
-    "pipeline/gates.py:closed_gates": "compares what was answered",
-    "pipeline/gold.py:_build": "the objects that one table reads",
-    "pipeline/gold_files.py:gold_tables": "compares names",
+    "pipeline/planning/backoff.py:note": "keeps failures",
+    "pipeline/extraction/formula_drift.py:_derived": "sorts what was described",
+    "pipeline/extraction/formula_drift.py:_plan": "sorts what was measured and set aside",
+    "pipeline/extraction/formula_drift.py:_taken_up": "compares names of slices",
+    "pipeline/extraction/formula_drift.py:check_derived": "tells what was measured",
+    "pipeline/planning/estimate.py:fitting": "adds up",
+    "pipeline/planning/future_coverage.py:_ahead": "compares moments",
+    "pipeline/checks/gates.py:closed_gates": "compares what was answered",
+    "pipeline/gold/build.py:_build": "the objects that one table reads",
+    "pipeline/gold/files.py:gold_tables": "compares names",
     "pipeline/load.py:behind": "compares names of slices",
-    "pipeline/plan.py:_describe_again": "sorts what was described",
-    "pipeline/plan.py:_described": "tells warnings",
-    "pipeline/plan.py:_gaps": "the windows of one object, within its boundary",
-    "pipeline/plan.py:plan_backfill": "sorts what was ordered",
-    "pipeline/plan.py:plan_tick": "sorts what was ordered",
-    "pipeline/quality.py:_remedies": "reads the catalogue",
+    "pipeline/planning/plan.py:_describe_again": "sorts what was described",
+    "pipeline/planning/plan.py:_described": "tells warnings",
+    "pipeline/planning/plan.py:_gaps": "the windows of one object, within its boundary",
+    "pipeline/planning/plan.py:plan_backfill": "sorts what was ordered",
+    "pipeline/planning/plan.py:plan_tick": "sorts what was ordered",
+    "pipeline/checks/declared.py:_remedies": "reads the catalogue",
     "pipeline/refresh.py:_checks": "names checks",
     "pipeline/refresh.py:_read": "tells what is left out",
     "pipeline/refresh.py:plan_days": "sorts by window",
@@ -350,8 +350,8 @@ HARMLESS = {
     "pipeline/run.py:_extract": "tells what waits",
     "pipeline/run.py:_failures": "tells failures",
     "pipeline/run.py:_load_others": "each load has a boundary of its own",
-    "pipeline/sync.py:_results": "tells failures",
-    "pipeline/waiting.py:still_waiting": "compares windows",
+    "pipeline/extraction/execute.py:_results": "tells failures",
+    "pipeline/planning/deferred_windows.py:still_waiting": "compares windows",
 }
 """Loops over objects in which nothing is done that could go wrong for one of them."""
 

@@ -22,9 +22,9 @@ from sf_assets.emulator.metadata import standard_schema
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
 from sf_assets.errors import SfAssetsError
-from sf_assets.pipeline import seen
-from sf_assets.pipeline.plan import plan_tick
-from sf_assets.pipeline.sync import execute
+from sf_assets.pipeline.extraction import duplicate_ids as seen
+from sf_assets.pipeline.extraction.execute import execute
+from sf_assets.pipeline.planning.plan import plan_tick
 from sf_assets.salesforce.session import OrgSession
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences

@@ -5,9 +5,15 @@ from datetime import UTC, timedelta
 import pytest
 
 from sf_assets.errors import SfAssetsError
-from sf_assets.pipeline.checks import check_raw
-from sf_assets.pipeline.pace import LONGEST, interval, probed, probing_calls, resting
-from sf_assets.pipeline.plan import plan_tick
+from sf_assets.pipeline.checks.builtin import check_raw
+from sf_assets.pipeline.planning.plan import plan_tick
+from sf_assets.pipeline.planning.tick_interval import (
+    LONGEST,
+    interval,
+    probed,
+    probing_calls,
+    resting,
+)
 from sf_assets.salesforce.budget import Standing
 from sf_assets.timetable import SHORTEST, parse_times
 from sf_assets_tests.conftest import Workspace

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sf_assets.pipeline.activity import Activity
-from sf_assets.pipeline.partitioning import BUSY, Partitioning, partition
+from sf_assets.pipeline.discovery.activity import Activity
+from sf_assets.pipeline.discovery.partitioning import BUSY, Partitioning, partition
 from sf_assets.windows import Grain
 
 TODAY = date(2026, 11, 20)

@@ -8,13 +8,13 @@ import pytest
 
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import SuspiciousDeletionsError
-from sf_assets.pipeline import content as content_module
-from sf_assets.pipeline import reconcile as reconcile_module
-from sf_assets.pipeline import repair as repair_module
+from sf_assets.pipeline.checks.of_the_org import check_org
+from sf_assets.pipeline.extraction import repair as repair_module
+from sf_assets.pipeline.extraction.repair import Repair
 from sf_assets.pipeline.load import load, rebuild
-from sf_assets.pipeline.org_checks import check_org
-from sf_assets.pipeline.reconcile import Reconciled, reconcile
-from sf_assets.pipeline.repair import Repair
+from sf_assets.pipeline.reconciliation import content as content_module
+from sf_assets.pipeline.reconciliation import reconcile as reconcile_module
+from sf_assets.pipeline.reconciliation.reconcile import Reconciled, reconcile
 from sf_assets.windows import BEGIN, Window
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
@@ -287,7 +287,7 @@ def test_what_is_gone_since_deletions_were_asked_for_fails_no_check(
     assert (found.kinds, found.unasked, found.equal) == ({"gone": 1}, 1, False)
     # One that was missed although deletions were asked for since then is another matter.
     org.advance(1200)
-    here.lake.proofs.add({}, {"case": [Window(BEGIN, org.clock.now())]}, org.clock.now())
+    here.lake.coverage_log.add({}, {"case": [Window(BEGIN, org.clock.now())]}, org.clock.now())
     org.advance(60)
     (finding,) = check_org(here, here.catalog.select(["Case"]), ["reconciled"])
     assert not finding.passed

@@ -7,7 +7,7 @@ import pytest
 
 from sf_assets.emulator.fault import Fault
 from sf_assets.emulator.server import Emulator
-from sf_assets.pipeline.plan import plan_tick
+from sf_assets.pipeline.planning.plan import plan_tick
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 
@@ -25,7 +25,7 @@ def workspace(tmp_path: Path, org: Emulator) -> Workspace:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """By REST, as few rows are read; or by Bulk, as many are."""
     if request.param == "bulk":
-        monkeypatch.setattr("sf_assets.pipeline.extract.REST_ROWS", 0)
+        monkeypatch.setattr("sf_assets.pipeline.extraction.extract.REST_ROWS", 0)
     return str(request.param)
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from sf_assets.changes import diff
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import OrgUnreachableError
-from sf_assets.pipeline.checks import Finding, check_silver
-from sf_assets.pipeline.extract import Extractor, Order
+from sf_assets.pipeline.checks.builtin import Finding, check_silver
+from sf_assets.pipeline.extraction.extract import Extractor, ExtractTask
 from sf_assets.pipeline.load import rebuild
-from sf_assets.pipeline.plan import plan_backfill, plan_tick
-from sf_assets.storage.slices import Kind, Slice
+from sf_assets.pipeline.planning.plan import plan_backfill, plan_tick
+from sf_assets.schema_diff import diff
+from sf_assets.storage.manifest import Slice, SliceKind
 from sf_assets.windows import ALWAYS
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
@@ -43,7 +43,7 @@ def kinds(workspace: Workspace, slug: str = "account") -> list[str]:
     return sorted(str(piece.kind) for piece in workspace.org().kept_lake.slices(slug))
 
 
-def pieces_of(workspace: Workspace, kind: Kind) -> list[Slice]:
+def pieces_of(workspace: Workspace, kind: SliceKind) -> list[Slice]:
     return [p for p in workspace.org().kept_lake.slices("account") if p.kind is kind]
 
 
@@ -78,7 +78,7 @@ def test_a_new_field_is_filled_once_for_all_rows(workspace: Workspace, org: Emul
     org.advance(60)
     workspace.tick()
     assert kinds(workspace) == ["export", "export", "fields"]
-    (fill,) = pieces_of(workspace, Kind.FIELDS)
+    (fill,) = pieces_of(workspace, SliceKind.FIELDS)
     assert fill.fields == ("Id", "SystemModstamp", "Tier__c", "Score__c")
     found = dict(workspace.rows("SELECT Tier__c, count(*) FROM silver.account GROUP BY 1"))
     assert found["silver"] == 1
@@ -116,9 +116,9 @@ def test_rows_that_change_while_the_field_is_filled_are_right(
     org.admin.add_field("Account", "Tier__c", TEXT, "gold")
     extract = Extractor.extract
 
-    def meanwhile(self: Extractor, order: Order) -> Slice | None:
+    def meanwhile(self: Extractor, order: ExtractTask) -> Slice | None:
         piece = extract(self, order)
-        if order.kind is Kind.FIELDS:
+        if order.kind is SliceKind.FIELDS:
             org.advance(1)
             org.org.records.update("Account", account, {"Tier__c": "lead"})
             org.org.records.insert("Account", {"Name": "new", "Tier__c": "bronze"})
@@ -143,8 +143,8 @@ def test_a_crash_while_a_field_is_filled_ends_in_the_same_tables(
     with monkeypatch.context() as patch:
         extract = Extractor.extract
 
-        def crash(self: Extractor, order: Order) -> Slice | None:
-            if order.kind is Kind.FIELDS and not before:
+        def crash(self: Extractor, order: ExtractTask) -> Slice | None:
+            if order.kind is SliceKind.FIELDS and not before:
                 extract(self, order)
             raise OrgUnreachableError("the network is down")
 
@@ -196,7 +196,7 @@ def test_a_catalogue_that_names_its_fields_gets_no_others(
     named["Account"]["fields"] = ["Name", "Tier__c"]
     workspace.catalogue(named)
     workspace.tick()
-    (fill,) = pieces_of(workspace, Kind.FIELDS)
+    (fill,) = pieces_of(workspace, SliceKind.FIELDS)
     assert fill.fields == ("Id", "SystemModstamp", "Tier__c")
     assert workspace.rows("SELECT DISTINCT Tier__c FROM silver.account") == [("gold",)]
 
@@ -292,7 +292,7 @@ def test_a_cursor_that_vanishes_before_the_probe_gives_way_to_the_next(
     plan_tick(here, here.catalog.select([]))
     org.admin.hide_field("Account", "SystemModstamp")
     assert workspace.tick()["account"].error is None
-    assert pieces_of(workspace, Kind.EXPORT)[-1].cursor == "LastModifiedDate"
+    assert pieces_of(workspace, SliceKind.EXPORT)[-1].cursor == "LastModifiedDate"
     assert all_equal(org, workspace)
 
 
@@ -303,7 +303,7 @@ def test_an_object_that_loses_all_its_cursors_is_read_whole(
     org.advance(60)
     for field in ("SystemModstamp", "LastModifiedDate"):
         org.admin.hide_field("Case", field)
-    assert workspace.tick()["case"].slices[0].kind is Kind.SNAPSHOT
+    assert workspace.tick()["case"].slices[0].kind is SliceKind.SNAPSHOT
     assert all_equal(org, workspace)
     org.advance(HOUR)
     org.admin.add_field("Case", "Tier__c", TEXT, "gold")

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sf_assets.errors import PageBrokenError
-from sf_assets.pipeline import seen
-from sf_assets.pipeline.seen import Seen
+from sf_assets.pipeline.extraction import duplicate_ids as seen
+from sf_assets.pipeline.extraction.duplicate_ids import Seen
 
 ids = st.integers(0, 400).map(lambda n: f"001{n:015d}")
 

@@ -28,11 +28,11 @@ from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.metadata import standard_schema
 from sf_assets.emulator.records import Held
 from sf_assets.emulator.server import Emulator
+from sf_assets.pipeline.extraction.execute import execute
+from sf_assets.pipeline.extraction.repair import Repair
 from sf_assets.pipeline.load import behind, rebuild
-from sf_assets.pipeline.plan import plan_backfill, plan_tick
-from sf_assets.pipeline.reconcile import reconcile
-from sf_assets.pipeline.repair import Repair
-from sf_assets.pipeline.sync import execute
+from sf_assets.pipeline.planning.plan import plan_backfill, plan_tick
+from sf_assets.pipeline.reconciliation.reconcile import reconcile
 from sf_assets.storage.compaction import compact_slices
 from sf_assets.windows import BEGIN, Coverage, Window, utc_day
 from sf_assets_tests.conftest import FAST, Workspace
@@ -301,6 +301,6 @@ def test_whatever_happens_in_any_order_silver_is_right() -> None:
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
-    few = patch("sf_assets.pipeline.probe.ROWS_A_PAGE", 2)  # so that windows are busy
+    few = patch("sf_assets.pipeline.planning.probe.ROWS_A_PAGE", 2)  # so that windows are busy
     with patch("sf_assets.storage.compaction.MANY", 3), few:
         run_state_machine_as_test(Machine, settings=chosen)

@@ -8,9 +8,9 @@ import pytest
 
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import StorageError, WarehouseDamagedError
+from sf_assets.pipeline.extraction.execute import execute
 from sf_assets.pipeline.load import behind, put_aside_if_damaged, rebuild
-from sf_assets.pipeline.plan import plan_tick
-from sf_assets.pipeline.sync import execute
+from sf_assets.pipeline.planning.plan import plan_tick
 from sf_assets.storage import compaction
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences

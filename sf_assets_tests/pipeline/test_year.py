@@ -30,7 +30,7 @@ def test_files_and_listings_stay_bounded_over_many_ticks(tmp_path: Path) -> None
         window = Window(end, end + PASSES)
         leave_slice(lake, like, record, window, 1)
         compact_slices(lake, "account", window.end)
-        lake.proofs.tidy(window.end)
+        lake.coverage_log.tidy(window.end)
         end = window.end
         most = max(most, len(lake.inventory().refs["account"]))
     assert most <= 4 * MANY

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import requests
 import urllib3
 
-from sf_assets.salesforce.body import Body
+from sf_assets.salesforce.response_stream import ResponseStream
 
 
 class Dripping(io.BytesIO):
@@ -36,15 +36,17 @@ def answer(data: bytes, headers: Mapping[str, str], drip: int = 1 << 30) -> requ
     return response
 
 
-def page(data: bytes, *, zipped: bool = False, drip: int = 1 << 30) -> Body:
+def page(data: bytes, *, zipped: bool = False, drip: int = 1 << 30) -> ResponseStream:
     """The body of an answer that arrived whole."""
     wire = gzip.compress(data, 1) if zipped else data
     headers = {"Content-Length": str(len(wire))}
-    return Body(answer(wire, headers | ({"Content-Encoding": "gzip"} if zipped else {}), drip))
+    return ResponseStream(
+        answer(wire, headers | ({"Content-Encoding": "gzip"} if zipped else {}), drip)
+    )
 
 
 @contextmanager
-def served(wire: bytes) -> Iterator[Body]:
+def served(wire: bytes) -> Iterator[ResponseStream]:
     """The body of an answer that a real socket sent, header lines and all, and was then closed."""
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -59,7 +61,7 @@ def served(wire: bytes) -> Iterator[Body]:
     host, port = listener.getsockname()
     try:
         with requests.get(f"http://{host}:{port}/", stream=True, timeout=10) as response:
-            yield Body(response)
+            yield ResponseStream(response)
     finally:
         thread.join()
         listener.close()

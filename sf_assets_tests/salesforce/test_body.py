@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sf_assets.errors import PageBrokenError
-from sf_assets.salesforce.body import Body
+from sf_assets.salesforce.response_stream import ResponseStream
 from sf_assets_tests.salesforce.pages import answer, page, served
 
 OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
@@ -50,7 +50,7 @@ def test_a_gzip_stream_that_was_cut_short_is_never_taken_for_whole(
     whole = gzip.compress(data)
     cut = whole[: draw.draw(st.integers(1, len(whole) - 1))]
     with pytest.raises(PageBrokenError, match="cut short"):
-        Body(answer(cut, GZIP)).read()
+        ResponseStream(answer(cut, GZIP)).read()
 
 
 @given(st.binary(min_size=1, max_size=200), st.data())
@@ -60,7 +60,7 @@ def test_a_damaged_gzip_stream_is_a_broken_page_or_the_very_same_bytes(
     wire = bytearray(gzip.compress(data))
     wire[draw.draw(st.integers(0, len(wire) - 1))] ^= 1 << draw.draw(st.integers(0, 7))
     try:
-        received = Body(answer(bytes(wire), GZIP)).read()
+        received = ResponseStream(answer(bytes(wire), GZIP)).read()
     except PageBrokenError:
         return
     assert received == data
@@ -68,17 +68,17 @@ def test_a_damaged_gzip_stream_is_a_broken_page_or_the_very_same_bytes(
 
 def test_gzip_streams_one_after_the_other_are_one_body() -> None:
     wire = gzip.compress(b"first,") + gzip.compress(b"") + gzip.compress(b"second")
-    assert Body(answer(wire, GZIP, drip=7)).read() == b"first,second"
+    assert ResponseStream(answer(wire, GZIP, drip=7)).read() == b"first,second"
     with pytest.raises(PageBrokenError, match="cut short"):
-        Body(answer(wire[:-9], GZIP)).read()
+        ResponseStream(answer(wire[:-9], GZIP)).read()
 
 
 def test_a_compressed_answer_without_a_body_is_empty() -> None:
-    assert Body(answer(b"", GZIP)).read() == b""
+    assert ResponseStream(answer(b"", GZIP)).read() == b""
 
 
 def test_what_was_compressed_a_thousandfold_is_held_a_piece_at_a_time() -> None:
-    body = Body(answer(gzip.compress(bytes(50 << 20)), GZIP))
+    body = ResponseStream(answer(gzip.compress(bytes(50 << 20)), GZIP))
     tracemalloc.start()
     try:
         total = sum(map(len, iter(lambda: body.read(1000), b"")))
@@ -122,4 +122,4 @@ def test_an_answer_that_ends_with_its_connection_may_not_end_inside_a_value() ->
 
 def test_an_answer_that_zlib_made_without_a_gzip_header_is_a_broken_page() -> None:
     with pytest.raises(PageBrokenError):
-        Body(answer(zlib.compress(b"abc"), GZIP)).read()
+        ResponseStream(answer(zlib.compress(b"abc"), GZIP)).read()

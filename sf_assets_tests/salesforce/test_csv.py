@@ -12,8 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sf_assets.errors import PageBrokenError
-from sf_assets.salesforce.body import Body
 from sf_assets.salesforce.csv import BLOCKS, RecordTooLongError, read_csv
+from sf_assets.salesforce.response_stream import ResponseStream
 from sf_assets_tests.salesforce.pages import answer, page, served
 
 Rows = list[list[str]]
@@ -207,7 +207,7 @@ def test_a_compressed_page_that_was_cut_short_is_never_taken_for_whole(
     wire = gzip.compress(written(fields, rows))
     cut = wire[: data.draw(st.integers(1, len(wire) - 1))]
     with pytest.raises(PageBrokenError):
-        list(read_csv(Body(answer(cut, {"Content-Encoding": "gzip"})), fields, fields))
+        list(read_csv(ResponseStream(answer(cut, {"Content-Encoding": "gzip"})), fields, fields))
 
 
 def test_a_page_cut_inside_its_last_value_is_never_taken_for_whole() -> None:

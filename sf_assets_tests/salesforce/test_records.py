@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sf_assets.errors import PageBrokenError
-from sf_assets.salesforce.records import to_batch
+from sf_assets.salesforce.rest_arrow import to_batch
 
 ATTRIBUTES = {"type": "X", "url": "/services/data/v66.0/sobjects/X/1"}
 

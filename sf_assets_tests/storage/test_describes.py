@@ -10,7 +10,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from sf_assets.describe import FieldInfo, ObjectInfo
-from sf_assets.storage.describes import Describes
+from sf_assets.storage.schema_cache import Describes
 from sf_assets.storage.store import Store
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from sf_assets.describe import FieldInfo, ObjectInfo
 from sf_assets.errors import BusyError, StorageError, WrongOrgError
-from sf_assets.storage import proofs as proofs_module
+from sf_assets.storage import coverage_log as proofs_module
 from sf_assets.storage.lake import Lake, open_lake, owner_of
-from sf_assets.storage.slices import Kind, Part, Slice, new_slice_id
+from sf_assets.storage.manifest import Part, Slice, SliceKind, new_slice_id
 from sf_assets.storage.store import Store
 from sf_assets.windows import BEGIN, Coverage, Window
 
@@ -33,7 +33,7 @@ def window(start: int, end: int) -> Window:
 
 def piece(name: str = "Account", start: int = 0, end: int = 1, **more: Any) -> Slice:
     fields = {
-        "org_id": "00D1", "object": name, "id": new_slice_id(NOON), "kind": Kind.EXPORT,
+        "org_id": "00D1", "object": name, "id": new_slice_id(NOON), "kind": SliceKind.EXPORT,
         "start": at(start), "end": at(end), "read_at": NOON, "source": "bulk", "soql": "",
         "fields": ("Id",),
     }  # fmt: skip
@@ -122,8 +122,10 @@ def test_a_manifest_that_is_gone_is_named(lake: Lake) -> None:
 
 def test_coverage_comes_from_slices_and_from_what_was_proven_unchanged(lake: Lake) -> None:
     lake.commit(piece(start=0, end=5))
-    lake.proofs.add({"account": [window(5, 9)], "lead": [window(0, 3), window(4, 6)]}, {}, NOON)
-    lake.proofs.add({"account": [window(20, 30)]}, {}, NOON)
+    lake.coverage_log.add(
+        {"account": [window(5, 9)], "lead": [window(0, 3), window(4, 6)]}, {}, NOON
+    )
+    lake.coverage_log.add({"account": [window(20, 30)]}, {}, NOON)
     covered = again(lake).coverage()
     assert covered["account"] == Coverage([window(0, 9), window(20, 30)])
     assert covered["lead"] == Coverage([window(0, 3), window(4, 6)])
@@ -136,8 +138,8 @@ def test_settled_is_what_was_read_when_it_could_no_longer_change(lake: Lake) -> 
     lake.commit(piece(start=0, end=60, id=new_slice_id(at(62))))
     lake.commit(piece("Lead", start=0, end=60, id=new_slice_id(at(60 + quarter))))
     lake.commit(piece("Case", start=0, end=60, id=new_slice_id(at(5000))))  # a clock was ahead
-    lake.proofs.add({"task": [window(0, 9)]}, {}, NOON, {"task": [window(0, 4)]})
-    lake.proofs.add({"event": [window(0, 9)]}, {}, NOON)
+    lake.coverage_log.add({"task": [window(0, 9)]}, {}, NOON, {"task": [window(0, 4)]})
+    lake.coverage_log.add({"event": [window(0, 9)]}, {}, NOON)
     settled = again(lake).inventory(at(80)).settled
     assert settled["account"].watermark == at(62 - quarter)
     assert settled["lead"].watermark == at(60)
@@ -153,15 +155,15 @@ def test_coverage_manifests_of_earlier_releases_count_as_settled(lake: Lake) -> 
     assert lake.inventory(NOON).settled["account"].watermark == at(9)
     for minute in range(9, 50):
         news = {"account": [window(minute, minute + 1)]}
-        lake.proofs.add(news, {}, NOON, news if minute < 20 else {})
-    lake.proofs.tidy(NOON)
+        lake.coverage_log.add(news, {}, NOON, news if minute < 20 else {})
+    lake.coverage_log.tidy(NOON)
     assert len(list(lake.store.list("00D1/coverage"))) == 1
     assert lake.inventory(NOON).settled["account"].watermark == at(20)
     assert lake.coverage()["account"].watermark == at(50)
 
 
 def test_nothing_to_cover_leaves_no_file(lake: Lake) -> None:
-    lake.proofs.add({}, {}, NOON)
+    lake.coverage_log.add({}, {}, NOON)
     assert list(lake.store.list("00D1/coverage")) == []
 
 
@@ -182,7 +184,7 @@ def test_nothing_to_cover_leaves_no_file(lake: Lake) -> None:
 def test_a_coverage_manifest_that_cannot_be_read_proves_nothing_and_is_removed(
     lake: Lake, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lake.proofs.add({"lead": [window(0, 3)]}, {}, NOON)
+    lake.coverage_log.add({"lead": [window(0, 3)]}, {}, NOON)
     path = "00D1/coverage/20261121T120000Z-0a1b2c3d.json"
     lake.store.put(path, data)
     for _ in range(2):
@@ -214,38 +216,38 @@ def test_tidying_keeps_every_window_wherever_it_is_interrupted(
     url = f"file://{tmp_path_factory.mktemp('lake')}"
     calm, fragile = Lake(Store(url), "00D1"), Lake(Fragile(url, changes), "00D1")
     for windows in some:
-        calm.proofs.add(windows, {}, NOON)
+        calm.coverage_log.add(windows, {}, NOON)
     before = calm.coverage()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(proofs_module, "_MOST_FILES", most)
         with suppress(Interrupted):
-            fragile.proofs.tidy(NOON)
+            fragile.coverage_log.tidy(NOON)
         assert calm.coverage() == before
-        calm.proofs.tidy(NOON)
+        calm.coverage_log.tidy(NOON)
     assert calm.coverage() == before
     assert len(list(calm.store.list("00D1/coverage"))) <= max(1, most)
 
 
 def test_two_processes_that_tidy_at_the_same_time_lose_nothing(lake: Lake) -> None:
     for minute in range(40):
-        lake.proofs.add({"account": [window(minute, minute + 1)]}, {}, NOON)
+        lake.coverage_log.add({"account": [window(minute, minute + 1)]}, {}, NOON)
     other = again(lake)
 
     class Slow(Store):
         def get(self, path: str) -> bytes:
             """Read after somebody else has tidied."""
-            other.proofs.tidy(NOON)
+            other.coverage_log.tidy(NOON)
             return super().get(path)
 
-    Lake(Slow(lake.store.url), "00D1").proofs.tidy(NOON)
+    Lake(Slow(lake.store.url), "00D1").coverage_log.tidy(NOON)
     assert len(list(lake.store.list("00D1/coverage"))) < 32
     assert lake.coverage()["account"] == Coverage([window(0, 40)])
 
 
 def test_few_coverage_manifests_are_left_alone(lake: Lake) -> None:
-    lake.proofs.add({"account": [window(0, 1)]}, {}, NOON)
+    lake.coverage_log.add({"account": [window(0, 1)]}, {}, NOON)
     before = list(lake.store.list("00D1/coverage"))
-    lake.proofs.tidy(NOON)
+    lake.coverage_log.tidy(NOON)
     assert list(lake.store.list("00D1/coverage")) == before
 
 
@@ -332,7 +334,7 @@ def test_several_orgs_share_a_storage_under_names_of_their_own(tmp_path: Path) -
     uk, us = open_lake(url, "00D1", "uk"), open_lake(url, "00D2", "us")
     uk.commit(piece())
     uk.note(piece())
-    uk.proofs.add({"account": [window(1, 2)]}, {}, NOON)
+    uk.coverage_log.add({"account": [window(1, 2)]}, {}, NOON)
     account = ObjectInfo(name="Account", fields=(FieldInfo(name="Id", type="id"),))
     uk.describes.keep(NOON, {}, ["account"], lambda _slug, _before: account)
     assert uk.describes.names() == {"account"}

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 
 from sf_assets.storage.lake import Lake
-from sf_assets.storage.leftovers import remove_leftovers
 from sf_assets.storage.locks import locked
-from sf_assets.storage.parts import DAY, Layout, write_page
-from sf_assets.storage.slices import Counts, Kind, Slice, new_slice_id
+from sf_assets.storage.manifest import Counts, Slice, SliceKind, new_slice_id
+from sf_assets.storage.parquet_writer import DAY, Layout, write_page
 from sf_assets.storage.store import Store
+from sf_assets.storage.vacuum import remove_leftovers
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LATER = datetime.now(UTC) + timedelta(days=2)
@@ -30,7 +30,7 @@ def written(lake: Lake, **fields: object) -> Slice:
     part = write_page(lake.store, layout, 0, [rows]).parts
     return Slice.model_validate(
         {
-            "org_id": "00D1", "object": "Account", "id": slice_id, "kind": Kind.EXPORT,
+            "org_id": "00D1", "object": "Account", "id": slice_id, "kind": SliceKind.EXPORT,
             "start": NOON, "end": NOON + timedelta(hours=1), "read_at": NOON, "source": "rest",
             "soql": "", "fields": ("Id",), "parts": part,
             "counts": Counts(org=1, pages=1, parsed=1, written=1),

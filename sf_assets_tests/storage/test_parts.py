@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sf_assets.storage import parts
-from sf_assets.storage.parts import DAY, MONTH, Layout, Written, unit_of, write_page
-from sf_assets.storage.scan import scan
-from sf_assets.storage.slices import Kind, Slice
+from sf_assets.storage import parquet_writer as parts
+from sf_assets.storage.manifest import Slice, SliceKind
+from sf_assets.storage.parquet_reader import scan
+from sf_assets.storage.parquet_writer import DAY, MONTH, Layout, Written, unit_of, write_page
 from sf_assets.storage.store import Store
 from sf_assets.windows import BEGIN, Window
 
@@ -45,7 +45,7 @@ def stamp(day: int, month: int = 11, year: int = 2026) -> str:
 
 def written_slice(written: Written, cursor: str | None = "Stamp") -> Slice:
     return Slice(
-        org_id="org", object="Account", id="S1", kind=Kind.EXPORT, start=BEGIN, end=READ_AT,
+        org_id="org", object="Account", id="S1", kind=SliceKind.EXPORT, start=BEGIN, end=READ_AT,
         read_at=READ_AT, source="bulk", soql="", cursor=cursor, fields=("Id", "Stamp", "Text"),
         parts=tuple(written.parts),
     )  # fmt: skip

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from sf_assets.errors import StorageError
-from sf_assets.storage.parts import Written, write_page
-from sf_assets.storage.scan import scan
+from sf_assets.storage.parquet_reader import scan
+from sf_assets.storage.parquet_writer import Written, write_page
 from sf_assets.storage.store import Store
 from sf_assets_tests.storage.test_parts import (
     READ_AT,

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sf_assets.storage.slices import (
+from sf_assets.storage.manifest import (
     Counts,
-    Kind,
     Part,
     Slice,
+    SliceKind,
     SliceRef,
     column_name,
     new_slice_id,
@@ -27,7 +27,7 @@ windows = st.builds(
     st.integers(1, 10**7),
 )
 refs = st.builds(
-    SliceRef, st.just("account"), windows, st.sampled_from(Kind), seconds.map(new_slice_id)
+    SliceRef, st.just("account"), windows, st.sampled_from(SliceKind), seconds.map(new_slice_id)
 )
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 parts = st.builds(
@@ -44,7 +44,7 @@ slices = st.builds(
     org_id=st.just("00D000000000001AAA"),
     object=st.sampled_from(["Account", "Invoice__c"]),
     id=seconds.map(new_slice_id),
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from(SliceKind),
     read_at=seconds,
     source=st.sampled_from(["bulk", "rest"]),
     job_id=st.none() | st.just("750xx0000000001AAA"),
@@ -105,7 +105,7 @@ def is_ours(name: str) -> bool:
 
 def test_a_manifest_of_a_newer_format_is_not_misread() -> None:
     piece = Slice(
-        org_id="00D", object="X", id="i", kind=Kind.EXPORT, start=BEGIN,
+        org_id="00D", object="X", id="i", kind=SliceKind.EXPORT, start=BEGIN,
         end=datetime(2026, 1, 1, tzinfo=UTC), read_at=datetime(2026, 1, 1, tzinfo=UTC),
         source="rest", soql="", fields=("Id",),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sf_assets.describe import FieldInfo
-from sf_assets.warehouse.columns import MOST_DIGITS, Column, Kind, column_of
+from sf_assets.warehouse.columns import MOST_DIGITS, Column, ColumnKind, column_of
 
 
 def of(type_: str, **more: int) -> Column:
@@ -69,6 +69,6 @@ def test_a_resized_column_has_the_room_asked_for_as_far_as_38_digits_go(
 
 
 def test_whole_numbers_stay_whole_as_long_as_they_fit() -> None:
-    assert of("int").resized(18, 0).kind is Kind.INTEGER
+    assert of("int").resized(18, 0).kind is ColumnKind.INTEGER
     assert of("int").resized(19, 0).sql == "DECIMAL(19, 0)"
     assert of("int").resized(18, 1).sql == "DECIMAL(19, 1)"

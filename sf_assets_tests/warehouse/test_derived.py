@@ -10,17 +10,17 @@ import pyarrow as pa
 import pytest
 
 from sf_assets.warehouse import ops
-from sf_assets.warehouse.columns import Column, Kind
+from sf_assets.warehouse.columns import Column, ColumnKind
 from sf_assets.warehouse.derived import Aside, set_aside
 from sf_assets.warehouse.tables import Table
 
 COLUMNS = {
-    "Id": Column("Id", Kind.TEXT),
-    "SystemModstamp": Column("SystemModstamp", Kind.TIMESTAMP),
-    "Total__c": Column("Total__c", Kind.DECIMAL, integers=4, scale=2),
-    "Due__c": Column("Due__c", Kind.DATE),
-    "Label__c": Column("Label__c", Kind.TEXT),
-    "Tags__c": Column("Tags__c", Kind.LIST),
+    "Id": Column("Id", ColumnKind.TEXT),
+    "SystemModstamp": Column("SystemModstamp", ColumnKind.TIMESTAMP),
+    "Total__c": Column("Total__c", ColumnKind.DECIMAL, integers=4, scale=2),
+    "Due__c": Column("Due__c", ColumnKind.DATE),
+    "Label__c": Column("Label__c", ColumnKind.TEXT),
+    "Tags__c": Column("Tags__c", ColumnKind.LIST),
 }
 STAMP = "2026-11-20T10:00:00.000Z"
 
@@ -91,14 +91,14 @@ _PROGRAM = """
 import resource, sys
 from pathlib import Path
 import duckdb, pyarrow as pa
-from sf_assets.warehouse.columns import Column, Kind
+from sf_assets.warehouse.columns import Column, ColumnKind
 from sf_assets.warehouse.derived import Aside
 path, rows = Path(sys.argv[1]), int(sys.argv[2])
 duckdb.connect(config={"memory_limit": "200MB", "preserve_insertion_order": False}).execute(
     "COPY (SELECT lpad(i::VARCHAR, 18, '0') AS Id, TIMESTAMPTZ '2026-11-20 10:00:00+00' AS _cursor,"
     f" md5(i::VARCHAR) || md5((i + 1)::VARCHAR) AS T FROM range({rows}) r(i)) TO '{path}'"
 )
-kinds = {"Id": Kind.TEXT, "C": Kind.TIMESTAMP, "T": Kind.TEXT}
+kinds = {"Id": ColumnKind.TEXT, "C": ColumnKind.TIMESTAMP, "T": ColumnKind.TEXT}
 columns = {name: Column(name, kind) for name, kind in kinds.items()}
 aside = Aside(path, columns, "C", rows)
 for start in range(0, rows, rows // 4):

@@ -12,7 +12,7 @@ import pytest
 
 from sf_assets.catalog import PACKAGED_GOLD
 from sf_assets.errors import ConfigError
-from sf_assets.warehouse.gold import (
+from sf_assets.warehouse.gold_sql import (
     NOT_ITS_DAY,
     GoldTable,
     of_many_days,

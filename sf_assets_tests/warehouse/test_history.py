@@ -11,7 +11,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sf_assets.storage.slices import Kind, Slice
+from sf_assets.storage.manifest import Slice, SliceKind
 from sf_assets.warehouse import history, ops
 from sf_assets.warehouse.merge import merge, rebuild
 from sf_assets.warehouse.tables import Table
@@ -140,7 +140,7 @@ def test_a_deletion_for_good_ends_it_and_a_record_may_come_back() -> None:
 def test_a_record_that_a_snapshot_lacks_has_ended() -> None:
     def snapshot(read: int, *rows: tuple[str, str]) -> Made:
         named = [{"Id": i, "Name": n, "Score__c": None} for i, n in rows]
-        made, frame = piece(read, Kind.SNAPSHOT, named, ["Id", "Name", "Score__c"])
+        made, frame = piece(read, SliceKind.SNAPSHOT, named, ["Id", "Name", "Score__c"])
         return made.model_copy(update={"cursor": None}), frame
 
     made = [
@@ -165,7 +165,7 @@ def test_a_record_that_a_snapshot_lacks_has_ended() -> None:
 def test_numbers_that_need_more_room_and_columns_that_are_added_are_followed() -> None:
     silver = Silver()
     named = [{"Id": "a", "SystemModstamp": stamp(1), "Name": "A"}]
-    silver.load(piece(10, Kind.EXPORT, named, ["Id", "SystemModstamp", "Name"]))
+    silver.load(piece(10, SliceKind.EXPORT, named, ["Id", "SystemModstamp", "Name"]))
     silver.load(fields(20, ("a", 1, "7")))
     silver.load(export(30, ("a", 25, "A", "1.25")))
     assert [(score, valid_to) for _, _, score, _, valid_to in silver.history()] == [
@@ -218,13 +218,13 @@ class Model:
         for row in frame.to_dicts():
             known = self.seen.setdefault(row["Id"], [])
             newest = max(known, key=lambda s: s.order, default=None)
-            if slice_.kind is Kind.DELETIONS:
+            if slice_.kind is SliceKind.DELETIONS:
                 if newest and newest.content:
                     known.append(Seen(newest.cursor, slice_.read_at, patch=True, content=None))
                 continue
             cursor = datetime.fromisoformat(row["SystemModstamp"])
             score = int(row["Score__c"])
-            if slice_.kind is Kind.EXPORT:
+            if slice_.kind is SliceKind.EXPORT:
                 content = (cursor, row["Name"], score)
                 known.append(Seen(cursor, slice_.read_at, patch=False, content=content))
             elif newest and newest.content and newest.cursor == cursor:
@@ -299,8 +299,8 @@ def readings(draw: st.DrawFn) -> list[Made]:
 def test_history_is_what_a_plain_model_works_out_however_slices_are_merged(
     made: list[Made], sizes: Sequence[int], shuffled: bool, random: Any
 ) -> None:
-    made = [m for m in made if m[0].counts.written or m[0].kind is Kind.EXPORT]
-    if not any(slice_.kind is Kind.EXPORT for slice_, _ in made):
+    made = [m for m in made if m[0].counts.written or m[0].kind is SliceKind.EXPORT]
+    if not any(slice_.kind is SliceKind.EXPORT for slice_, _ in made):
         return
     model = Model()
     for one in made:

@@ -6,7 +6,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from sf_assets.storage.slices import Slice
+from sf_assets.storage.manifest import Slice
 from sf_assets.warehouse import ops
 from sf_assets.warehouse.merge import merge, rebuild
 from sf_assets.warehouse.tables import Table

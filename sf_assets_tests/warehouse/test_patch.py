@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sf_assets.storage.slices import Counts, Kind, Slice
+from sf_assets.storage.manifest import Counts, Slice, SliceKind
 from sf_assets.warehouse import ops
-from sf_assets.warehouse.columns import Column
-from sf_assets.warehouse.columns import Kind as ColumnKind
+from sf_assets.warehouse.columns import Column, ColumnKind
 from sf_assets.warehouse.merge import merge
 from sf_assets.warehouse.tables import Table
 
@@ -32,7 +31,9 @@ def stamp(minute: int) -> str:
     return f"{DAWN + timedelta(minutes=minute):%Y-%m-%dT%H:%M:%S}.000Z"
 
 
-def piece(read: int, kind: Kind, rows: Rows, fields: Sequence[str]) -> tuple[Slice, pl.DataFrame]:
+def piece(
+    read: int, kind: SliceKind, rows: Rows, fields: Sequence[str]
+) -> tuple[Slice, pl.DataFrame]:
     """A slice read at a minute, and its rows."""
     read_at = DAWN + timedelta(minutes=read)
     size = len(rows)
@@ -46,7 +47,7 @@ def piece(read: int, kind: Kind, rows: Rows, fields: Sequence[str]) -> tuple[Sli
         read_at=read_at,
         source="test",
         soql="",
-        cursor=None if kind is Kind.DELETIONS else "SystemModstamp",
+        cursor=None if kind is SliceKind.DELETIONS else "SystemModstamp",
         fields=tuple(fields),
         counts=Counts(org=size, pages=size, parsed=size, written=size),
     )
@@ -59,16 +60,16 @@ def piece(read: int, kind: Kind, rows: Rows, fields: Sequence[str]) -> tuple[Sli
 
 def export(read: int, *rows: tuple[str, int, str, str]) -> tuple[Slice, pl.DataFrame]:
     named = [{"Id": i, "SystemModstamp": stamp(m), "Name": n, "Score__c": s} for i, m, n, s in rows]
-    return piece(read, Kind.EXPORT, named, list(COLUMNS))
+    return piece(read, SliceKind.EXPORT, named, list(COLUMNS))
 
 
 def fields(read: int, *rows: tuple[str, int, str]) -> tuple[Slice, pl.DataFrame]:
     named = [{"Id": i, "SystemModstamp": stamp(m), "Score__c": s} for i, m, s in rows]
-    return piece(read, Kind.FIELDS, named, ["Id", "SystemModstamp", "Score__c"])
+    return piece(read, SliceKind.FIELDS, named, ["Id", "SystemModstamp", "Score__c"])
 
 
 def deletions(read: int, *ids: str) -> tuple[Slice, pl.DataFrame]:
-    return piece(read, Kind.DELETIONS, [{"Id": i} for i in ids], ["Id"])
+    return piece(read, SliceKind.DELETIONS, [{"Id": i} for i in ids], ["Id"])
 
 
 class Silver:
@@ -117,7 +118,7 @@ def test_a_value_that_a_field_cannot_take_is_rejected_until_it_can() -> None:
 def test_a_field_that_silver_has_not_yet_gets_a_column() -> None:
     silver = Silver()
     named = [{"Id": "a", "SystemModstamp": stamp(1), "Name": "A"}]
-    silver.merge(piece(10, Kind.EXPORT, named, ["Id", "SystemModstamp", "Name"]))
+    silver.merge(piece(10, SliceKind.EXPORT, named, ["Id", "SystemModstamp", "Name"]))
     silver.merge(fields(20, ("a", 1, "7")))
     assert silver.rows() == [("a", "A", 7, False)]
 
@@ -192,7 +193,7 @@ def test_the_order_of_merging_does_not_matter_as_long_as_patches_are_merged_agai
     made: list[tuple[Slice, pl.DataFrame]], random: Any
 ) -> None:
     at_once, later = Silver(), Silver()
-    if not any(p.kind is Kind.EXPORT for p, _ in made):
+    if not any(p.kind is SliceKind.EXPORT for p, _ in made):
         return
     at_once.merge(*made)
     shuffled = list(made)

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from sf_assets.declared_checks import Declared, Expectation
 from sf_assets.describe import FieldInfo, ObjectInfo
-from sf_assets.quality import Declared, Expectation
-from sf_assets.warehouse.quality import EXAMPLES, Answer, Asker, Subject
+from sf_assets.warehouse.declared_checks import EXAMPLES, Answer, Asker, Subject
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 INFO = ObjectInfo(

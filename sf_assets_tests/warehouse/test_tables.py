@@ -3,10 +3,13 @@
 import duckdb
 import pytest
 
-from sf_assets.warehouse.columns import Column, Kind
+from sf_assets.warehouse.columns import Column, ColumnKind
 from sf_assets.warehouse.tables import Table
 
-ID, ROOM = Column("Id", Kind.TEXT), Column("Room_no__c", Kind.DECIMAL, integers=3, scale=1)
+ID, ROOM = (
+    Column("Id", ColumnKind.TEXT),
+    Column("Room_no__c", ColumnKind.DECIMAL, integers=3, scale=1),
+)
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def table() -> Table:
 
 
 def test_a_column_that_is_spelt_anew_is_the_same_column(table: Table) -> None:
-    again = Column("ROOM_No__c", Kind.DECIMAL, integers=4, scale=1)
+    again = Column("ROOM_No__c", ColumnKind.DECIMAL, integers=4, scale=1)
     assert table.conflicts([again]) == []
     actual = table.ensure([ID, again])
     assert actual["ROOM_No__c"].sql == "DECIMAL(5, 1)"
@@ -35,4 +38,4 @@ def test_a_column_that_is_spelt_anew_is_the_same_column(table: Table) -> None:
 
 
 def test_a_column_of_another_kind_is_a_conflict_in_any_spelling(table: Table) -> None:
-    assert table.conflicts([Column("room_NO__c", Kind.TEXT)]) == ["room_NO__c"]
+    assert table.conflicts([Column("room_NO__c", ColumnKind.TEXT)]) == ["room_NO__c"]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.errors import ApiError
 from sf_assets.emulator.ids import HISTORY_PREFIX, INSTANCE, IdSequence
-from sf_assets.emulator.records.held import Held
+from sf_assets.emulator.records.open_transactions import Held
 from sf_assets.emulator.records.tables import Row, Tables
 from sf_assets.emulator.records.transaction import Transaction
 from sf_assets.emulator.records.writer import Writer

@@ -8,7 +8,7 @@ import pyarrow as pa
 from sf_assets.emulator.world import columns as col
 from sf_assets.emulator.world import words
 from sf_assets.emulator.world.cohort import Cohort
-from sf_assets.emulator.world.dice import Bools, Dice, Floats, Ints
+from sf_assets.emulator.world.seeded_random import Bools, Dice, Floats, Ints
 
 # Colleagues at one account come in groups of this size; deals and cases are with one such group.
 TEAM = 3

@@ -8,12 +8,12 @@ import pyarrow as pa
 
 from sf_assets.emulator.world import columns as col
 from sf_assets.emulator.world.accounts import Contacts
+from sf_assets.emulator.world.calendar import DAY, WEEK
 from sf_assets.emulator.world.cases import Cases
 from sf_assets.emulator.world.cohort import NEVER, Cohort
 from sf_assets.emulator.world.deals import Opportunities
-from sf_assets.emulator.world.dice import Bools, Floats, Ints
 from sf_assets.emulator.world.leads import Leads
-from sf_assets.emulator.world.rhythm import DAY, WEEK
+from sf_assets.emulator.world.seeded_random import Bools, Floats, Ints
 
 # What an activity is about, and how often.
 _KINDS = ("Opportunity", "Contact", "Lead", "Case", "nothing")

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from sf_assets.emulator.world import columns as col
+from sf_assets.emulator.world.calendar import DAY
 from sf_assets.emulator.world.cohort import Cohort
-from sf_assets.emulator.world.dice import Floats
-from sf_assets.emulator.world.rhythm import DAY
+from sf_assets.emulator.world.seeded_random import Floats
 
 _SEASONS = pa.array(["Spring", "Summer", "Autumn", "Winter"])
 _THEMES = pa.array(["Webinar", "Trade Show", "Newsletter", "Customer Day", "Mailing", "Roadshow"])

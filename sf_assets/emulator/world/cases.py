@@ -9,7 +9,7 @@ from sf_assets.emulator.world import columns as col
 from sf_assets.emulator.world import words
 from sf_assets.emulator.world.accounts import Contacts
 from sf_assets.emulator.world.cohort import NEVER, Cohort
-from sf_assets.emulator.world.dice import Bools, Floats, Ints
+from sf_assets.emulator.world.seeded_random import Bools, Floats, Ints
 from sf_assets.emulator.world.staff import SUPPORT_QUEUES, Groups, Users
 
 # What can happen to a case. A change of owner leaves two rows of history: one with the names, one

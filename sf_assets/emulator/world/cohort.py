@@ -10,9 +10,9 @@ import pyarrow as pa
 from sf_assets.emulator.schema import SObject
 from sf_assets.emulator.world import columns as col
 from sf_assets.emulator.world import words
+from sf_assets.emulator.world.calendar import DAY
 from sf_assets.emulator.world.company import ADMIN, INTEGRATION_USER, Company
-from sf_assets.emulator.world.dice import Bools, Dice, Floats, Ints
-from sf_assets.emulator.world.rhythm import DAY
+from sf_assets.emulator.world.seeded_random import Bools, Dice, Floats, Ints
 
 NEVER = np.inf
 # Deleted records stay in the recycle bin for 15 days, so no deletion that can be seen is older.

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from sf_assets.emulator.ids import fixed_text, ids_at
 from sf_assets.emulator.schema import Field, SObject
-from sf_assets.emulator.world.dice import Bools, Dice, Floats, Ints
+from sf_assets.emulator.world.seeded_random import Bools, Dice, Floats, Ints
 
 _TYPES = {
     "boolean": pa.bool_(),

@@ -10,8 +10,8 @@ import pyarrow as pa
 from sf_assets.emulator.ids import HISTORY_PREFIX
 from sf_assets.emulator.schema import Schema
 from sf_assets.emulator.world import columns as col
-from sf_assets.emulator.world.dice import Dice, Floats, Ints
-from sf_assets.emulator.world.rhythm import Rhythm
+from sf_assets.emulator.world.calendar import Rhythm
+from sf_assets.emulator.world.seeded_random import Dice, Floats, Ints
 
 if TYPE_CHECKING:
     from sf_assets.emulator.world.cohort import Cohort

@@ -9,8 +9,8 @@ from sf_assets.emulator.world import columns as col
 from sf_assets.emulator.world.accounts import TEAM, Contacts
 from sf_assets.emulator.world.cohort import Cohort
 from sf_assets.emulator.world.deals import FORECAST, PROBABILITY, Opportunities
-from sf_assets.emulator.world.dice import Bools, Floats, Ints
 from sf_assets.emulator.world.products import PriceBookEntries
+from sf_assets.emulator.world.seeded_random import Bools, Floats, Ints
 
 # Forecast categories as the history spells them.
 _FORECAST_CODES = pa.array(["Omitted", "Pipeline", "BestCase", "Forecast", "Closed"])

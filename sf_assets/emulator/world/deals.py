@@ -12,10 +12,10 @@ import pyarrow as pa
 from sf_assets.emulator.world import columns as col
 from sf_assets.emulator.world import words
 from sf_assets.emulator.world.accounts import TEAM, Accounts, Contacts
+from sf_assets.emulator.world.calendar import DAY, WEEK
 from sf_assets.emulator.world.cohort import NEVER, Cohort
-from sf_assets.emulator.world.dice import Bools, Floats, Ints
 from sf_assets.emulator.world.products import PARTNER_BOOK, STANDARD_BOOK, PriceBookEntries
-from sf_assets.emulator.world.rhythm import DAY, WEEK
+from sf_assets.emulator.world.seeded_random import Bools, Floats, Ints
 
 # Steps of a deal, and rows of history kept free for each in the count of Ids.
 STEPS = 8

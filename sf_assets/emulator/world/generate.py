@@ -10,17 +10,17 @@ import pyarrow as pa
 from sf_assets.emulator.schema import Schema
 from sf_assets.emulator.world.accounts import Accounts, Contacts
 from sf_assets.emulator.world.activities import Events, Tasks
+from sf_assets.emulator.world.calendar import Rhythm
 from sf_assets.emulator.world.campaigns import Campaigns
 from sf_assets.emulator.world.cases import CaseHistories, Cases
 from sf_assets.emulator.world.cohort import Cohort
 from sf_assets.emulator.world.company import Company, Kind
 from sf_assets.emulator.world.deal_parts import ContactRoles, LineItems, OpportunityHistories
 from sf_assets.emulator.world.deals import Opportunities
-from sf_assets.emulator.world.dice import Ints
 from sf_assets.emulator.world.generic import Things, cascades
 from sf_assets.emulator.world.leads import CampaignMembers, Leads
 from sf_assets.emulator.world.products import PriceBookEntries, PriceBooks, Products
-from sf_assets.emulator.world.rhythm import Rhythm
+from sf_assets.emulator.world.seeded_random import Ints
 from sf_assets.emulator.world.staff import (
     Groups,
     Organizations,

@@ -10,7 +10,7 @@ from sf_assets.emulator.schema import Field, Schema
 from sf_assets.emulator.world import columns as col
 from sf_assets.emulator.world.cohort import NEVER, Cohort
 from sf_assets.emulator.world.company import Company
-from sf_assets.emulator.world.dice import Bools, Floats, Ints
+from sf_assets.emulator.world.seeded_random import Bools, Floats, Ints
 from sf_assets.emulator.world.values import value
 
 _NOT_MADE_UP = {"MasterRecordId", "RecordTypeId", "Id"}

@@ -8,12 +8,12 @@ import pyarrow as pa
 from sf_assets.emulator.world import columns as col
 from sf_assets.emulator.world import words
 from sf_assets.emulator.world.accounts import Accounts, Contacts
+from sf_assets.emulator.world.calendar import DAY
 from sf_assets.emulator.world.campaigns import Campaigns
 from sf_assets.emulator.world.cohort import Cohort
 from sf_assets.emulator.world.company import INTEGRATION_USER
 from sf_assets.emulator.world.deals import Opportunities
-from sf_assets.emulator.world.dice import Bools, Floats, Ints
-from sf_assets.emulator.world.rhythm import DAY
+from sf_assets.emulator.world.seeded_random import Bools, Floats, Ints
 from sf_assets.emulator.world.staff import LEAD_QUEUE
 
 # One lead in so many became an opportunity.

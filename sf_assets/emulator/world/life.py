@@ -5,8 +5,8 @@ from random import Random
 
 from sf_assets.emulator.errors import ApiError
 from sf_assets.emulator.world.actor import RecordWriter
-from sf_assets.emulator.world.office import OFFICE, Office
-from sf_assets.emulator.world.upheaval import UPHEAVAL, Upheaval
+from sf_assets.emulator.world.hostile_changes import UPHEAVAL, Upheaval
+from sf_assets.emulator.world.user_changes import OFFICE, Office
 
 __all__ = ["OFFICE", "UPHEAVAL", "Life", "RecordWriter"]
 _TRIES = 10

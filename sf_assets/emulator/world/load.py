@@ -15,7 +15,7 @@ from sf_assets.emulator.ids import HISTORY_PREFIX, id_at, ids
 from sf_assets.emulator.metadata.recorded import unwrapped
 from sf_assets.emulator.schema import Schema, SObject
 from sf_assets.emulator.world import columns as col
-from sf_assets.emulator.world.convert import BadValueError, converted
+from sf_assets.emulator.world.lead_conversion import BadValueError, converted
 
 # Long enough for a record of Salesforce's greatest length many times over.
 _BLOCK_BYTES = 16 << 20

@@ -8,7 +8,7 @@ import pyarrow as pa
 from sf_assets.emulator.world import columns as col
 from sf_assets.emulator.world import words
 from sf_assets.emulator.world.cohort import Cohort
-from sf_assets.emulator.world.dice import Floats, Ints
+from sf_assets.emulator.world.seeded_random import Floats, Ints
 
 _BOOKS = ("Standard Price Book", "Partner Price Book")
 STANDARD_BOOK = 0

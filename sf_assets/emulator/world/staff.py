@@ -10,7 +10,7 @@ from sf_assets.emulator.world import columns as col
 from sf_assets.emulator.world import words
 from sf_assets.emulator.world.cohort import Cohort
 from sf_assets.emulator.world.company import ADMIN, INTEGRATION_USER
-from sf_assets.emulator.world.dice import Bools, Floats, Ints
+from sf_assets.emulator.world.seeded_random import Bools, Floats, Ints
 
 # Name and the row above it.
 _ROLES = (

@@ -9,9 +9,9 @@ import pyarrow as pa
 from sf_assets.emulator.schema import COMPOUND_TYPES, Field
 from sf_assets.emulator.world import columns as col
 from sf_assets.emulator.world import words
+from sf_assets.emulator.world.calendar import DAY
 from sf_assets.emulator.world.cohort import Cohort
-from sf_assets.emulator.world.dice import Bools, Floats
-from sf_assets.emulator.world.rhythm import DAY
+from sf_assets.emulator.world.seeded_random import Bools, Floats
 
 # A double tells numbers of this many digits apart.
 _DOUBLE_DIGITS = 15

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sf_assets.emulator.world.dice import Dice
-from sf_assets.emulator.world.rhythm import Rhythm
+from sf_assets.emulator.world.calendar import Rhythm
+from sf_assets.emulator.world.seeded_random import Dice
 
 ROWS = st.lists(st.integers(0, 10**9), min_size=1, max_size=30)
 MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - the zone is given apart

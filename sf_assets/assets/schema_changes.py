@@ -1,0 +1,84 @@
+"""How an org's schema changes: one asset, made of the describes kept in raw."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from sf_assets.naming import raw_name
+from sf_assets.schema_diff import ADDED, GONE, Change
+
+_SHOWN = 200
+_EVERY = 300
+
+
+def schema_changes(org: str) -> dg.Definitions:
+    """The asset of an org's schema, and the sensor that makes it anew when a describe was kept."""
+    key = dg.AssetKey([raw_name(org), "describe"])
+
+    @dg.asset(
+        key=key,
+        group_name=key.path[0],
+        kinds={"salesforce"},
+        description="What changed in the objects and fields that are exported, newest first.",
+    )
+    def describe() -> dg.MaterializeResult[Any]:
+        from sf_assets.pipeline.org import load_org
+        from sf_assets.pipeline.schema.schema_drift import schema_history
+
+        history = list(schema_history(load_org(org).kept_lake))
+        return dg.MaterializeResult(metadata=_metadata(history))
+
+    @dg.sensor(
+        name=f"schema_of_{raw_name(org)}",
+        target=dg.AssetSelection.assets(key),
+        minimum_interval_seconds=_EVERY,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Looks into raw alone: ticks keep there what describes say anew.",
+    )
+    def schema_sensor() -> dg.RunRequest | dg.SkipReason:
+        from sf_assets.errors import ConfigError
+        from sf_assets.pipeline.org import load_org
+
+        try:
+            newest = load_org(org).kept_lake.describes.newest_change()
+        except ConfigError as error:
+            return dg.SkipReason(str(error))
+        if newest is None:
+            return dg.SkipReason("nothing was described yet")
+        return dg.RunRequest(run_key=newest)
+
+    return dg.Definitions(assets=[describe], sensors=[schema_sensor])
+
+
+def _metadata(history: Sequence[tuple[datetime, Sequence[Change]]]) -> Mapping[str, Any]:
+    """The changes as a table; of those told last, how many there are of each kind."""
+    told = list(_rows(history))
+    at, latest = history[-1] if history else (None, ())
+    facts: dict[str, Any] = {
+        "changes": dg.MetadataValue.md("\n".join([_HEAD, *told[:_SHOWN]])),
+        "described": len(history),
+        "latest/fields added": _count(latest, ADDED),
+        "latest/fields gone": _count(latest, GONE),
+        "latest/fields changed": sum(c.what not in {ADDED, GONE} and c.field != "" for c in latest),
+        "latest/objects": sum(not c.field for c in latest),
+    }
+    return facts | ({"latest": dg.MetadataValue.timestamp(at)} if at else {})
+
+
+_HEAD = (
+    "| when (UTC) | object | field | what | before | after |\n| --- | --- | --- | --- | --- | --- |"
+)
+
+
+def _rows(history: Sequence[tuple[datetime, Sequence[Change]]]) -> Iterator[str]:
+    for at, changes in reversed(history):
+        for change in changes:
+            cells = (change.object, change.field, change.what, change.before, change.after)
+            spelt = (cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
+            yield f"| {at:%Y-%m-%d %H:%M:%S} | {' | '.join(spelt)} |"
+
+
+def _count(changes: Sequence[Change], what: str) -> int:
+    return sum(change.what == what and change.field != "" for change in changes)

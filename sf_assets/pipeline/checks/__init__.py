@@ -1,0 +1,1 @@
+"""Checks of raw and silver, and what gold makes of their answers."""

@@ -1,0 +1,205 @@
+"""The checks of every object's tables, asked of raw and of the warehouse."""
+
+from collections.abc import Container, Iterable, Iterator, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sf_assets.builtin_checks import RAW_CHECKS, SILVER_CHECKS
+from sf_assets.catalog import ObjectSpec
+from sf_assets.describe import ObjectInfo
+from sf_assets.errors import SfAssetsError
+from sf_assets.failures import Work, alone
+from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.planning import backoff
+from sf_assets.pipeline.planning.backoff import LastingFailure, What
+from sf_assets.pipeline.schema.schema_cache import KeptDescribes
+from sf_assets.storage.lake import Lake
+from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
+from sf_assets.timetable import SHORTEST
+from sf_assets.warehouse.checks import Silver
+from sf_assets.windows import BEGIN, Coverage
+
+FRESH = timedelta(hours=1)
+"""How old coverage may be, beyond what the catalogue's times make it."""
+SNAPSHOT_FRESH = timedelta(days=1, hours=1)
+"""Objects without a cursor are read whole, large ones once a day."""
+
+_LATEST = 20
+_PICKLISTS = frozenset({"picklist", "multipicklist"})  # a combobox takes any text
+
+
+Facts = dict[str, str | int | float]
+"""Numbers and names to show; never values of records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer to one check.
+
+    Attributes:
+        slug: Lower-cased object name.
+        name: The check.
+        passed: Whether all is well.
+        severe: Whether a failure means that tables are wrong, not only that data looks odd.
+        facts: What to show.
+        offenders: Rows or values that offend; None when the table is judged as a whole.
+        ids: Ids of some of the rows.
+        reason: Why it could not be asked; empty when it could.
+    """
+
+    slug: str
+    name: str
+    passed: bool
+    severe: bool
+    facts: Facts = field(default_factory=dict)
+    offenders: int | None = None
+    ids: tuple[str, ...] = ()
+    reason: str = ""
+
+
+Failures = MutableMapping[str, SfAssetsError]
+"""Objects of which something could not be asked, and why, by lower-cased name."""
+
+
+def check_raw(
+    lake: Lake,
+    specs: Iterable[ObjectSpec],
+    now: datetime,
+    failures: Failures,
+    names: Container[str] = RAW_CHECKS,
+) -> Iterator[Finding]:
+    """Check the raw layer of objects.
+
+    Args:
+        lake: The raw layer.
+        specs: Which objects.
+        now: The org's present, or ours when the org is not asked.
+        failures: Gets those that could not be checked.
+        names: Which checks.
+    """
+    found = lake.inventory()
+    failing = backoff.kept(lake, What.READING)
+    for spec in specs:
+        slug = spec.slug
+        with alone(Work.CHECK_RAW, slug, failures):
+            refs, covered = found.refs.get(slug, []), found.coverage.get(slug, Coverage())
+            mine = sorted(refs, key=lambda ref: ref.id)
+            if "ledger" in names:
+                yield _ledger(slug, list(lake.read(mine[-_LATEST:])), len(mine))
+            yield from _coverage(slug, covered)
+            fault = failing.get(slug) or failing.get(backoff.ORG)
+            yield _freshness(spec, mine, covered.watermark, now, fault)
+
+
+def _freshness(
+    spec: ObjectSpec,
+    refs: Sequence[SliceRef],
+    watermark: datetime,
+    now: datetime,
+    fault: LastingFailure | None,
+) -> Finding:
+    """Whether the coverage is as recent as its times allow, and nothing keeps it from going on."""
+    whole = bool(refs) and refs[-1].kind is SliceKind.SNAPSHOT
+    minutes = round((now - watermark).total_seconds() / 60) if watermark > BEGIN else -1
+    allowed = (SNAPSHOT_FRESH if whole else FRESH) + spec.refresh.pause - SHORTEST
+    fresh = watermark > BEGIN and now - watermark <= allowed
+    facts: Facts = {"watermark": _spelt(watermark), "minutes behind": minutes}
+    if fault:
+        facts |= {"fails since": _spelt(fault.since), "next try": _spelt(fault.next_try)}
+        facts["error"] = fault.error
+    return Finding(spec.slug, "freshness", fresh and not fault, severe=False, facts=facts)
+
+
+def _ledger(slug: str, latest: list[Slice], slices: int) -> Finding:
+    unequal = [piece.id for piece in latest if not piece.counts.agree]
+    facts: Facts = {
+        "slices": slices,
+        "unequal": ", ".join(unequal) or "none",
+    }
+    if latest:
+        facts |= {f"last slice, {k}": v for k, v in latest[-1].counts.model_dump().items()}
+    passed = bool(latest) and not unequal
+    return Finding(slug, "ledger", passed, severe=bool(latest), facts=facts)
+
+
+def _coverage(slug: str, covered: Coverage) -> Iterator[Finding]:
+    gaps = covered.gaps(covered.windows[-1].end) if covered.windows else []
+    facts: Facts = {
+        "gaps": len(gaps),
+        "watermark": _spelt(covered.watermark),
+    }
+    if gaps:
+        facts["newest gap"] = str(gaps[0])
+    passed = not gaps and covered.watermark > BEGIN
+    # Not severe: a gap is no wrong row, and the next tick fills it.
+    yield Finding(slug, "coverage", passed, severe=False, facts=facts)
+
+
+def check_silver(
+    org: Org, lake: Lake, slugs: Iterable[str], failures: Failures
+) -> Iterator[Finding]:
+    """Check the silver tables of objects.
+
+    Args:
+        org: The org; it is not asked anything.
+        lake: Its raw layer, which has the describes.
+        slugs: Which objects.
+        failures: Gets those that could not be checked.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    slugs = list(slugs)
+    if not org.warehouse.path.exists():
+        yield from (finding for slug in slugs for finding in _no_table(slug))
+        return
+    kept = KeptDescribes(lake)
+    with org.warehouse.connect(read_only=True) as connection:
+        silver = Silver(connection, org.schema)
+        for slug in slugs:
+            with alone(Work.CHECK_SILVER, slug, failures), org.warehouse.explained(connection):
+                if slug in silver:
+                    yield from _check_table(silver, slug, kept.info(slug))
+                else:
+                    yield from _no_table(slug)
+
+
+def _no_table(slug: str) -> Iterator[Finding]:
+    """No check passes, and none is severe: why there is no table is said by whoever failed."""
+    for name in SILVER_CHECKS:
+        facts: Facts = {"reason": "there is no table yet"}
+        yield Finding(slug, name, passed=False, severe=False, facts=facts)
+
+
+def _check_table(silver: Silver, slug: str, info: ObjectInfo | None) -> Iterator[Finding]:
+    bad = silver.bad_ids(slug)
+    facts: Facts = {"offenders": bad, "live rows": silver.rows(slug)}
+    yield Finding(slug, "ids", bad == 0, severe=True, facts=facts, offenders=bad)
+    rejects = silver.rejects(slug)
+    count = sum(rejects.values())
+    yield Finding(slug, "rejects", not count, severe=False, facts=dict(rejects), offenders=count)
+    fields = info.exportable if info else ()
+    dangling = silver.dangling(slug, {f.name: f.reference_to for f in fields if f.reference_to})
+    count = sum(dangling.values())
+    facts = dict(dangling)
+    yield Finding(slug, "references", not count, severe=False, facts=facts, offenders=count)
+    lists = {f.name: f.picklist for f in fields if f.picklist and f.type in _PICKLISTS}
+    unlisted = silver.unlisted(slug, lists)
+    facts = dict(unlisted)
+    count = sum(unlisted.values())
+    yield Finding(slug, "picklists", not count, severe=False, facts=facts, offenders=count)
+    yield _schema(silver, slug, info)
+
+
+def _schema(silver: Silver, slug: str, info: ObjectInfo | None) -> Finding:
+    """Columns that keep what was last known, because their fields cannot be read any more."""
+    fields = info.fields if info else ()
+    columns = silver.columns(slug)
+    facts: Facts = {f.name: str(f.gone) for f in fields if f.gone and f.name in columns}
+    if info and info.gone:
+        facts = {info.name: str(info.gone)}
+    return Finding(slug, "schema", not facts, severe=False, facts=facts)
+
+
+def _spelt(moment: datetime) -> str:
+    return "none" if moment == BEGIN else f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,196 @@
+"""The declared checks of silver, and what its checks come to: scores, and what to fix."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from sf_assets.builtin_checks import ORG_CHECKS, REMEDIES, SILVER_CHECKS
+from sf_assets.catalog import Catalog
+from sf_assets.declared_checks import Expectation, Severity
+from sf_assets.failures import Work, alone
+from sf_assets.pipeline.checks.builtin import Facts, Failures, Finding
+from sf_assets.pipeline.checks.gates import gates
+from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.schema.schema_cache import KeptDescribes
+from sf_assets.storage.lake import Lake
+from sf_assets.warehouse import check_results
+from sf_assets.warehouse.checks import Silver
+from sf_assets.warehouse.declared_checks import Answer, Asker, Subject
+from sf_assets.warehouse.duckdb import transaction
+
+UNASKED, UNASKED_OF = "never asked", "never asked of"
+"""Facts: how many checks no score counts, because they could never be asked, and of what."""
+
+
+def check_declared(
+    org: Org, lake: Lake, wanted: Mapping[str, Sequence[Expectation]], failures: Failures
+) -> Iterator[Finding]:
+    """Ask declared checks of silver.
+
+    Args:
+        org: The org; it is not asked anything.
+        lake: Its raw layer, which has the describes.
+        wanted: The checks to ask, by lower-cased object name.
+        failures: Gets the objects of which they could not be asked.
+
+    Raises:
+        WarehouseError: The warehouse is locked.
+    """
+    if not org.warehouse.path.exists():
+        yield from (_no_table(slug, check) for slug in wanted for check in wanted[slug])
+        return
+    kept = KeptDescribes(lake)
+    prefixes = {slug: i.key_prefix for slug in kept.names if (i := kept.info(slug))}
+    known = {slug: prefix for slug, prefix in prefixes.items() if prefix}
+    with org.warehouse.connect(read_only=True) as connection:
+        silver = Silver(connection, org.schema)
+        asker = Asker(connection, org.schema, org.now())
+        earlier = check_results.readings(connection, lake.org_id, wanted)
+        for slug, checks in wanted.items():
+            with (
+                alone(Work.CHECK_DECLARED, slug, failures),
+                org.warehouse.explained(connection),
+            ):
+                if slug not in silver:
+                    yield from (_no_table(slug, check) for check in checks)
+                    continue
+                rows = silver.rows(slug)
+                subject = Subject(slug, kept.info(slug), known, earlier.get(slug, ()))
+                for check in checks:
+                    yield _finding(slug, check, asker.ask(check, subject), rows)
+
+
+def _no_table(slug: str, check: Expectation) -> Finding:
+    answer = Answer(passed=False, reason="there is no table yet")
+    return replace(_finding(slug, check, answer, 0), severe=False)
+
+
+def _finding(slug: str, check: Expectation, answer: Answer, rows: int) -> Finding:
+    facts: Facts = {"live rows": rows, **answer.facts}
+    if answer.offenders is not None:
+        facts["offenders"] = answer.offenders
+        facts["share"] = round(answer.offenders / rows, 6) if rows else 0.0
+    if answer.ids:
+        facts["ids"] = ", ".join(answer.ids)
+    if answer.reason:
+        facts["reason"] = answer.reason
+    if answer.sql:
+        facts["sql"] = answer.sql
+    return Finding(
+        slug,
+        check.name,
+        answer.passed,
+        severe=check.severe,
+        facts=facts,
+        offenders=answer.offenders,
+        ids=answer.ids,
+        reason=answer.reason,
+    )
+
+
+def record(
+    org: Org,
+    lake: Lake,
+    findings: Collection[Finding],
+    asked_at: datetime,
+    failures: Failures,
+) -> None:
+    """Keep what checks of silver found; of objects without a table there is nothing to keep.
+
+    Args:
+        org: The org; it is not asked anything.
+        lake: Its raw layer.
+        findings: What they found.
+        asked_at: When they were asked, by our clock, which merges are noted by as well: an answer
+            says nothing of what was merged since.
+        failures: Gets objects of which it could not be kept.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    if not findings or not org.warehouse.path.exists():
+        return
+    blocking = gates(org.catalog)
+    with org.writing(lake.org_id) as connection:
+        silver = Silver(connection, org.schema)
+        rows: dict[str, int] = {}
+        for slug in {found.slug for found in findings if found.slug in silver}:
+            with alone(Work.KEEP, slug, failures), org.warehouse.explained(connection):
+                rows[slug] = silver.rows(slug)
+        kept = [
+            check_results.Kept(
+                checked_at=asked_at,
+                org_id=lake.org_id,
+                object=found.slug,
+                check=found.name,
+                severity=Severity.ERROR if found.severe else Severity.WARN,
+                blocking=(found.slug, found.name) in blocking,
+                passed=found.passed,
+                offenders=found.offenders,
+                rows=rows[found.slug],
+                ids=found.ids,
+                reason=found.reason,
+            )
+            for found in findings
+            if found.slug in rows
+        ]
+        if kept:
+            with transaction(connection):
+                check_results.keep(connection, kept)
+
+
+def score(org: Org, lake: Lake) -> list[check_results.Score]:
+    """Score the org's objects anew, keep the scores, and list what to fix in `ops.to_fix`.
+
+    Returns:
+        The scores, overall first; none where nothing was checked yet.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    if not org.warehouse.path.exists():
+        return []
+    now = datetime.now(UTC)
+    with org.writing(lake.org_id) as connection, transaction(connection):
+        return check_results.score(connection, lake.org_id, now, _remedies(org.catalog))
+
+
+def score_facts(org: Org, lake: Lake) -> Facts:
+    """Score the org's objects anew; what to show of it, of the whole and of each object.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    facts: Facts = {}
+    for one in score(org, lake):
+        if one.object is None:
+            facts |= {"score": one.score, "checks": one.checks, "to fix": one.failed}
+        else:
+            facts[f"score/{one.object}"] = one.score
+    if never := unasked(org, lake):
+        facts |= {UNASKED: never.total(), UNASKED_OF: ", ".join(sorted(never))}
+    return facts
+
+
+def unasked(org: Org, lake: Lake) -> Counter[str]:
+    """How many checks of silver were never asked, by lower-cased object; no score counts them.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    wanted = {check for check in _remedies(org.catalog) if check[1] not in ORG_CHECKS}
+    if org.warehouse.path.exists():
+        with org.warehouse.connect(read_only=True) as connection:
+            wanted -= check_results.asked(connection, lake.org_id)
+    return Counter(slug for slug, _ in wanted)
+
+
+def _remedies(catalog: Catalog) -> dict[tuple[str, str], str]:
+    """What to do when a check does not pass, for every check of silver there is."""
+    every = {name: REMEDIES.get(name, asks) for name, asks in (SILVER_CHECKS | ORG_CHECKS).items()}
+    found: dict[tuple[str, str], str] = {}
+    for spec in catalog.objects.values():
+        found |= {(spec.slug, name): remedy for name, remedy in every.items()}
+        found |= {(spec.slug, check.name): check.remedy for check in spec.expectations}
+    return found

@@ -1,0 +1,102 @@
+"""Blocking checks, on whose answers gold waits: gates, open or closed by what was answered last."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+
+from sf_assets.catalog import Catalog
+from sf_assets.declared_checks import Expectation, References
+from sf_assets.warehouse.builds import attempts, merged, versions
+from sf_assets.warehouse.check_results import Latest, latest
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedGate:
+    """A blocking check that did not pass, or was not asked of what silver holds now.
+
+    Attributes:
+        slug: Lower-cased object name.
+        check: The check.
+        answer: The latest answer; None where it was not asked of what silver holds now.
+        merge: The newest merge of what it is asked of; empty where nothing was ever merged.
+        next_try: When it may be asked by itself, where that came to nothing; None if it may now.
+    """
+
+    slug: str
+    check: str
+    answer: Latest | None
+    merge: str
+    next_try: datetime | None
+
+    @property
+    def name(self) -> str:
+        """Its name among what is tried: `<object>.<check>`."""
+        return f"{self.slug}.{self.check}"
+
+    def __str__(self) -> str:
+        """Which check of which object, since when, and why."""
+        if not self.answer:
+            return f"{self.slug}: {self.check} was not asked since the object was loaded"
+        since = f", since {self.answer.since:%Y-%m-%d %H:%M} UTC" if self.answer.since else ""
+        why = f", {self.answer.offenders} offenders" if self.answer.offenders is not None else ""
+        why = f", {self.answer.reason}" if self.answer.reason else why
+        return f"{self.slug}: {self.check} did not pass{since}{why}"
+
+
+def gates(catalog: Catalog) -> dict[tuple[str, str], Expectation]:
+    """The blocking checks of a catalogue, by lower-cased object and name."""
+    return {
+        (spec.slug, check.name): check
+        for spec in catalog.objects.values()
+        for check in spec.expectations
+        if check.blocking
+    }
+
+
+def closed_gates(
+    connection: duckdb.DuckDBPyConnection,
+    org_id: str,
+    catalog: Catalog,
+    slugs: Collection[str] | None = None,
+) -> list[ClosedGate]:
+    """Gates that keep gold from being built.
+
+    An answer counts if it is not older than what it was given on: the object's newest merge. A
+    reference that did not lead anywhere may do so by now wherever any other object was merged.
+
+    Args:
+        connection: Open on the warehouse.
+        org_id: Whose.
+        catalog: The catalogue.
+        slugs: Of which objects; None for all.
+    """
+    wanted = {gate: c for gate, c in gates(catalog).items() if slugs is None or gate[0] in slugs}
+    if not wanted:
+        return []
+    every = merged(connection, org_id, [spec.slug for spec in catalog.objects.values()])
+    newest = versions(connection, org_id)
+    answers, before = latest(connection, org_id, wanted), attempts(connection, org_id)
+    closed = []
+    for (slug, name), check in sorted(wanted.items()):
+        answer = answers.get((slug, name))
+        loose = isinstance(check, References) and answer and not answer.passed
+        moments = every.values() if loose else [every[slug]] if slug in every else []
+        if answer and any(moment > answer.checked_at for moment in moments):
+            answer = None
+        if not answer or not answer.passed:
+            merge = newest.get(f"silver.{slug}", "")
+            tried = before.get(f"{slug}.{name}")
+            next_try = tried.next_try if tried and tried.of == merge else None
+            closed.append(ClosedGate(slug, name, answer, merge, next_try))
+    return closed
+
+
+def spelt(closed: Iterable[ClosedGate]) -> str:
+    """Why a gold table is held by these gates, and what to do."""
+    closed = list(closed)
+    told = "; ".join(map(str, closed))
+    if all(gate.answer is None for gate in closed):
+        return f"held by blocking checks: {told}; execute these checks"
+    return f"held by blocking checks: {told}; ops.to_fix says what to do"

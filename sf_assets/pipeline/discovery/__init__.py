@@ -1,0 +1,1 @@
+"""A catalogue written from what an org has."""

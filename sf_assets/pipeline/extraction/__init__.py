@@ -1,0 +1,1 @@
+"""Out of the org, into raw: windows, records by Id, deletions, drifted fields."""

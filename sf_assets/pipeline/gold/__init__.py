@@ -1,0 +1,1 @@
+"""Gold tables: which are due, and how they are built."""

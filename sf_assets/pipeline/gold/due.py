@@ -1,0 +1,256 @@
+"""Which gold tables are due, by what is committed: their SQL, what they read, what was built."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+
+import duckdb
+
+from sf_assets.errors import ConfigError
+from sf_assets.pipeline.checks.gates import ClosedGate, closed_gates, gates, spelt
+from sf_assets.pipeline.org import Org
+from sf_assets.warehouse.builds import Attempt, Build, attempts, builds, note_attempt, versions
+from sf_assets.warehouse.checks import Silver
+from sf_assets.warehouse.gold_sql import GoldTable
+
+NOT_FINAL = 2
+"""Days that are built anew with every build: a day is final once the next one has ended."""
+
+
+class GoldState(StrEnum):
+    """What there is to do for a gold table."""
+
+    BUILT = "built"
+    DUE = "due"
+    HELD = "held"
+    LEFT_OUT = "left out"
+
+
+@dataclass(frozen=True, slots=True)
+class GoldStatus:
+    """Where a gold table stands.
+
+    Attributes:
+        name: The table.
+        state: `built`: nothing is to be done. `due`: it is to be built. `held`: it is due, and a
+            blocking check of what it reads did not pass. `left out`: there is nothing to build it
+            of, though nothing is wrong.
+        built_at: When it was built last.
+        rows: Its rows then.
+        why: Why it is not `built`, and what came of builds that were tried.
+        next_try: When it may be built by itself after builds that failed; None where it may now.
+        days: Days to build, oldest first; empty for a table that is not daily.
+        closed: What holds it.
+    """
+
+    name: str
+    state: GoldState
+    built_at: datetime | None = None
+    rows: int | None = None
+    why: str | None = None
+    next_try: datetime | None = None
+    days: tuple[date, ...] = ()
+    closed: tuple[ClosedGate, ...] = ()
+
+
+def gold_due(
+    org: Org, tables: Sequence[GoldTable], now: datetime, *, wait: bool = True
+) -> list[GoldStatus]:
+    """Say of gold tables whether they are due, and what keeps them from being built.
+
+    Asks the warehouse alone, and nothing of the org. Whoever builds gold asks this, whatever
+    happened before: the schedule of Dagster, the command line, and `status`.
+
+    Args:
+        org: The org.
+        tables: The tables, as their files say now.
+        now: Our present, by which days are complete.
+        wait: Whether to wait a while if another program holds the warehouse.
+
+    Returns:
+        One for each table, in their order.
+
+    Raises:
+        WarehouseLockedError: Another program holds the warehouse.
+        WarehouseError: It refuses.
+    """
+    if not org.warehouse.path.exists():
+        return [_left_out(org, table, _lacking(org, table, (), ())) for table in tables]
+    try:
+        org_id = org.kept_lake.org_id
+    except ConfigError:  # nothing was ever read
+        return [_left_out(org, table, _lacking(org, table, (), ())) for table in tables]
+    with org.warehouse.connect(read_only=True, wait=wait) as connection:
+        seen = _Seen.of(connection, org, org_id, tables)
+        return [_status(org, table, seen, now) for table in tables]
+
+
+def days_not_final(start: date, now: datetime) -> frozenset[date]:
+    """The days that every build of a daily table builds anew, from the catalogue's start on."""
+    today = now.astimezone(UTC).date()
+    days = (today - timedelta(n) for n in range(NOT_FINAL))
+    return frozenset(day for day in days if day >= start)
+
+
+def refuse_held(
+    connection: duckdb.DuckDBPyConnection, org: Org, org_id: str, table: GoldTable
+) -> str | None:
+    """Why a table must not be built of what silver holds now; None where it may."""
+    closed = closed_gates(connection, org_id, org.catalog, table.silver | table.raw)
+    return f"{org.gold}.{table.name} is {spelt(closed)}" if closed else None
+
+
+def unanswered_gates(org: Org) -> list[ClosedGate]:
+    """Blocking checks of objects in silver that were not asked of what it holds now.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    if not gates(org.catalog) or not org.warehouse.path.exists():
+        return []
+    with org.warehouse.connect(read_only=True) as connection:
+        silver = Silver(connection, org.schema)
+        closed = closed_gates(connection, org.kept_lake.org_id, org.catalog)
+        return [gate for gate in closed if gate.answer is None and gate.slug in silver]
+
+
+def sources(connection: duckdb.DuckDBPyConnection, org_id: str, table: GoldTable) -> dict[str, str]:
+    """What is newest of all that a table reads."""
+    return _newest(table, versions(connection, org_id))
+
+
+def start_attempts(org: Org, tried: Mapping[str, str], now: datetime) -> None:
+    """Note what is about to be tried, so that what comes to nothing is not tried without a pause.
+
+    Args:
+        org: The org.
+        tried: What is tried, by the name of a gold table or closed gate: the hash of its SQL, or
+            the merge that it is to be asked of.
+        now: Our present.
+
+    Raises:
+        WarehouseLockedError: Another program holds the warehouse, so nothing could be built.
+    """
+    org_id = org.kept_lake.org_id
+    with org.writing(org_id, wait=False) as connection:
+        for name, of in tried.items():
+            note_attempt(connection, org_id, name, of, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is committed, seen at one moment."""
+
+    silver: Collection[str]
+    gold: Collection[str]
+    newest: Mapping[str, str]
+    builds: Mapping[str, Build]
+    attempts: Mapping[str, Attempt]
+    closed: Sequence[ClosedGate]
+
+    @classmethod
+    def of(
+        cls,
+        connection: duckdb.DuckDBPyConnection,
+        org: Org,
+        org_id: str,
+        tables: Iterable[GoldTable],
+    ) -> "_Seen":
+        there = connection.execute(
+            "SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name IN (?, ?) "
+            "AND database_name = current_database()",
+            [org.schema, org.gold],
+        ).fetchall()
+        read = {slug for table in tables for slug in table.silver | table.raw}
+        return cls(
+            silver={name for schema, name in there if schema == org.schema},
+            gold={name for schema, name in there if schema == org.gold},
+            newest=versions(connection, org_id),
+            builds=builds(connection, org_id),
+            attempts=attempts(connection, org_id),
+            closed=closed_gates(connection, org_id, org.catalog, read),
+        )
+
+
+def _status(org: Org, table: GoldTable, seen: _Seen, now: datetime) -> GoldStatus:
+    build = seen.builds.get(table.name)
+    status = GoldStatus(table.name, GoldState.BUILT)
+    if build:
+        status = replace(status, built_at=build.built_at, rows=build.rows)
+    if lacking := _lacking(org, table, seen.silver, seen.gold):
+        return replace(_left_out(org, table, lacking), built_at=status.built_at)
+    reason = _reason(table, build, seen)
+    if build and build.left_out and not reason:
+        return replace(status, state=GoldState.LEFT_OUT, why=build.left_out)
+    days = _days_to_build(org, table, build if table.name in seen.gold else None, now)
+    if not reason and table.daily and build and set(days) - build.days:
+        reason = "it lacks days"
+    if not reason:
+        return status
+    status = replace(status, state=GoldState.DUE, why=reason, days=days)
+    if closed := tuple(g for g in seen.closed if g.slug in table.silver | table.raw):
+        return replace(status, state=GoldState.HELD, why=spelt(closed), closed=closed)
+    attempt = seen.attempts.get(table.name)
+    if attempt and attempt.of == table.sql_hash:
+        return replace(status, why=_tried(attempt, reason), next_try=attempt.next_try)
+    return status
+
+
+def _reason(table: GoldTable, build: Build | None, seen: _Seen) -> str | None:
+    """Why a table is to be built anew; None where it is as it should be."""
+    if not build:
+        return "it is not built yet"
+    if build.sql_hash != table.sql_hash:
+        return "its file was edited"
+    newest = _newest(table, seen.newest)
+    if changed := sorted(n for n, new in newest.items() if build.sources.get(n) != new):
+        return f"{', '.join(changed)} changed"
+    if not build.left_out and table.name not in seen.gold:
+        return "somebody dropped it"
+    return None
+
+
+def _newest(table: GoldTable, newest: Mapping[str, str]) -> dict[str, str]:
+    names = [
+        *(f"silver.{slug}" for slug in table.silver),
+        *(f"raw.{slug}" for slug in table.raw),
+        *(f"gold.{name}" for name in table.gold),
+    ]
+    return {name: newest.get(name, "") for name in names}
+
+
+def _lacking(
+    org: Org, table: GoldTable, silver: Collection[str], gold: Collection[str]
+) -> list[str]:
+    """What a table reads, by its name in the warehouse, that is not there."""
+    reads = {f"{org.schema}.{slug}" for slug in table.silver | table.raw if slug not in silver}
+    return sorted(reads | {f"{org.gold}.{name}" for name in table.gold if name not in gold})
+
+
+def _left_out(org: Org, table: GoldTable, lacking: Iterable[str]) -> GoldStatus:
+    absent = ", ".join(lacking) or org.schema
+    why = f"{org.gold}.{table.name} is left out: there is no {absent}"
+    return GoldStatus(table.name, GoldState.LEFT_OUT, why=why)
+
+
+def _tried(attempt: Attempt, reason: str) -> str:
+    """What came of builds that were tried."""
+    times = "once" if attempt.tries == 1 else f"{attempt.tries} times"
+    error = attempt.error or "the run has not ended, or broke off"
+    return (
+        f"{reason}; tried {times} since {attempt.since:%Y-%m-%d %H:%M} UTC, by itself again at "
+        f"{attempt.next_try:%H:%M:%S}: {error}"
+    )
+
+
+def _days_to_build(
+    org: Org, table: GoldTable, build: Build | None, now: datetime
+) -> tuple[date, ...]:
+    """The days of a daily table that are not built by its query, and those that are not final."""
+    if not table.daily:
+        return ()
+    start = org.catalog.start
+    days = [start + timedelta(n) for n in range((now.astimezone(UTC).date() - start).days + 1)]
+    have = build.days if build and build.sql_hash == table.sql_hash else frozenset()
+    return tuple(day for day in days if day not in have or day in days_not_final(start, now))

@@ -1,0 +1,107 @@
+"""What keeps failing is set aside: tried again after pauses that grow for as long as it fails.
+
+An object that fails has a note in the storage, `<org id>/aside/<what fails>/<object>.json`, until
+it is well again; so has the org itself while it cannot be reached. The scheduled ticks tell of a
+failure once, when it is new, and leave alone what fails, and nothing else, until its next try is
+due.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from sf_assets.errors import SfAssetsError
+from sf_assets.storage.lake import Lake
+
+ORG = "_org"
+"""Stands for the org itself; no object is called so."""
+
+SHORTEST = timedelta(minutes=5)
+"""Pauses below the interval of ticks are none: what fails in passing is tried at each tick."""
+
+LONGEST = timedelta(hours=6)
+
+
+class What(StrEnum):
+    """What of an object fails."""
+
+    READING = "raw"
+    MERGING = "silver"
+    BEING = "absent"
+    """The packaged catalogue names it, and the org does not have it: nothing is wrong."""
+
+
+class LastingFailure(BaseModel):
+    """A failure that lasts.
+
+    Attributes:
+        since: When it was seen first, by our time.
+        tried: When it was seen last.
+        error: What was said then.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    since: AwareDatetime
+    tried: AwareDatetime
+    error: str
+
+    @property
+    def next_try(self) -> datetime:
+        """After half as long as it has been failing."""
+        pause = (self.tried - self.since) / 2
+        return self.tried if pause < SHORTEST else self.tried + min(pause, LONGEST)
+
+    def last_chance(self, now: datetime) -> datetime:
+        """When what made it fail could last have been put right: its last try, or one now due."""
+        return self.next_try if self.next_try <= now else self.tried
+
+    def __str__(self) -> str:
+        """Since when, until when it is left alone, and why."""
+        since = f"fails since {self.since:%Y-%m-%d %H:%M} UTC"
+        if self.next_try <= self.tried:
+            return f"{since}, tried at each tick: {self.error}"
+        return f"set aside until {self.next_try:%Y-%m-%d %H:%M} UTC, {since}: {self.error}"
+
+
+def kept(lake: Lake, what: What) -> dict[str, LastingFailure]:
+    """Objects of which this fails, by lower-cased name; a note that cannot be read is none."""
+    found = {}
+    for entry in lake.store.list(_folder(lake, what)):
+        try:
+            note = LastingFailure.model_validate_json(lake.store.get(entry.path))
+        except (FileNotFoundError, ValidationError):
+            continue
+        found[entry.path.rpartition("/")[2].removesuffix(".json")] = note
+    return found
+
+
+def note(
+    lake: Lake, what: What, failed: Mapping[str, SfAssetsError], well: Iterable[str], now: datetime
+) -> set[str]:
+    """Note what failed, and forget of what is well that it ever did.
+
+    Args:
+        lake: The raw layer.
+        what: What was done.
+        failed: By lower-cased object name.
+        well: Objects for which it was done.
+        now: Our present.
+
+    Returns:
+        What fails for the first time since it was well.
+    """
+    before = kept(lake, what)
+    for slug, error in failed.items():
+        since = before[slug].since if slug in before else now
+        text = LastingFailure(since=since, tried=now, error=str(error)).model_dump_json()
+        lake.store.put(f"{_folder(lake, what)}/{slug}.json", text.encode())
+    healed = before.keys() & set(well) - failed.keys()
+    lake.store.delete(f"{_folder(lake, what)}/{slug}.json" for slug in healed)
+    return failed.keys() - before.keys()
+
+
+def _folder(lake: Lake, what: What) -> str:
+    return f"{lake.org_id}/aside/{what}"

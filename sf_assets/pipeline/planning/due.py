@@ -1,0 +1,135 @@
+"""Which objects a tick has work for; the others are recorded as covered."""
+
+import logging
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sf_assets.catalog import ObjectSpec
+from sf_assets.errors import ConfigError, ObjectUnavailableError, SfAssetsError, WarehouseError
+from sf_assets.pipeline.load import behind
+from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.planning import backoff
+from sf_assets.pipeline.planning.api_usage import keep_usage
+from sf_assets.pipeline.planning.backoff import LastingFailure, What
+from sf_assets.pipeline.planning.estimate import fitting
+from sf_assets.pipeline.planning.plan import Plan, plan_tick
+from sf_assets.storage.lake import Lake
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a tick has to do.
+
+    Attributes:
+        raw: Objects to read: those that changed, and those that fail. Not those of which the budget
+            carries nothing now.
+        silver: Objects to merge: the same, and those whose silver lags behind raw.
+        aside: Why objects are not read, or not merged, before the time of their next try.
+        absent: Objects that the packaged catalogue names and the org does not have, and what it
+            says of them.
+        plan: How to read the objects; what it proves of others has been kept.
+    """
+
+    raw: list[str]
+    silver: list[str]
+    aside: dict[str, str]
+    absent: dict[str, str]
+    plan: Plan
+
+
+def due(
+    org: Org,
+    specs: Iterable[ObjectSpec],
+    *,
+    rest: Container[str] = (),
+    anyway: bool = False,
+) -> Due:
+    """Probe objects and record those in which nothing changed.
+
+    Args:
+        org: The org.
+        specs: Which objects.
+        rest: Those of them that are not to be read now.
+        anyway: Whether objects are tried that have been set aside, as when they are named.
+
+    Raises:
+        BudgetExhaustedError: There is work, and the budget carries none of it.
+        SfAssetsError: The org or the storage cannot be reached at all.
+    """
+    now = datetime.now(UTC)
+    slugs = {spec.slug: spec for spec in specs}
+    left = {what: {} if anyway else _left(org.lake, what, slugs, now) for what in What}
+    unread = set(left[What.READING])
+    if org.catalog.is_packaged:
+        unread |= left[What.BEING].keys()
+    asked_of = {s: spec for s, spec in slugs.items() if s not in unread and s not in rest}
+    try:
+        plan = plan_tick(org, asked_of.values())
+    finally:
+        keep_usage(org.lake, org.client.budget)
+    plan.record(org.lake, org.now())
+    absent = {} if anyway else _absent(org, plan)
+    ready = {slug for slug, orders in fitting(org.client.budget, plan.orders).items() if orders}
+    waiting = plan.orders.keys() - ready
+    raw = (plan.failed.keys() | ready | plan.deletions.slugs | plan.lacking) - absent.keys()
+    try:
+        lagging = behind(org, org.lake)
+        backoff.note(org.lake, What.MERGING, {}, slugs.keys() - lagging, now)
+        idle = asked_of.keys() - raw - waiting - absent.keys()
+    except WarehouseError as error:  # the warehouse is busy; the next tick will ask again
+        log.debug("silver was not looked at: %s", error)
+        lagging, idle = set(), set()
+    backoff.note(org.lake, What.READING, {}, idle | {backoff.ORG}, now)
+    backoff.note(org.lake, What.BEING, absent, asked_of, now)
+    silver = (raw | lagging) - left[What.MERGING].keys()
+    if waiting and not raw | silver & slugs.keys():
+        raise org.client.budget.refusal(f"the query for {', '.join(sorted(waiting))}")
+    told = {slug: f"silver is {note}" for slug, note in left[What.MERGING].items()}
+    return Due(
+        raw=[slug for slug in slugs if slug in raw],
+        silver=[slug for slug in slugs if slug in silver],
+        aside=told | {slug: str(note) for slug, note in left[What.READING].items()},
+        absent=left_out(org, slugs),
+        plan=plan.only(raw),
+    )
+
+
+def left_out(org: Org, slugs: Container[str]) -> dict[str, str]:
+    """Objects of the packaged catalogue that the org did not have when it was asked last, and why.
+
+    Raises:
+        StorageError: The storage cannot be read.
+    """
+    if not org.catalog.is_packaged:
+        return {}
+    try:
+        kept = backoff.kept(org.kept_lake, What.BEING).items()
+    except ConfigError:  # nothing was ever read
+        return {}
+    return {slug: note.error for slug, note in kept if slug in slugs}
+
+
+def _left(
+    lake: Lake, what: What, slugs: Container[str], now: datetime
+) -> dict[str, LastingFailure]:
+    """Those of the objects whose next try is not due yet."""
+    kept = backoff.kept(lake, what).items()
+    return {slug: note for slug, note in kept if slug in slugs and note.next_try > now}
+
+
+def _absent(org: Org, plan: Plan) -> dict[str, SfAssetsError]:
+    """Objects that the org does not have, where the packaged catalogue alone asks for them.
+
+    What was ever read is missed.
+    """
+    if not org.catalog.is_packaged:
+        return {}
+    read = org.lake.refs()
+    return {
+        slug: error
+        for slug, error in plan.failed.items()
+        if isinstance(error, ObjectUnavailableError) and slug not in read
+    }

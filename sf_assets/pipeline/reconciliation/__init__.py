@@ -1,0 +1,1 @@
+"""The org, silver and raw, compared record by record."""

@@ -1,0 +1,1 @@
+"""What the org's objects look like, and how that changes."""
