@@ -206,8 +206,8 @@ def replace_rows(table: Table, rows: str) -> None:
 
     They are deleted and inserted, not updated in place: DuckDB keeps updates in memory until they
     are committed, and rewrites every row group that one of them is in. Nor are the old rows named
-    by `rowid`: when that is done several times in one transaction, rows that it inserted itself
-    are damaged (seen with DuckDB 2.0.0 and millions of rows).
+    by `rowid`: done several times in one transaction, that damaged rows which it had inserted
+    itself (DuckDB 2.0.0, half a million rows and more; 2.0.1 does so no longer).
 
     Args:
         table: The table.
