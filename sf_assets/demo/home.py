@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -38,15 +39,30 @@ def prepare() -> None:
         del os.environ[name]
 
 
+@dataclass(frozen=True, slots=True)
+class RunningOrg:
+    """The emulated org, at work.
+
+    Attributes:
+        env: Everything that the demo needs in its environment; it is also in `.demo/env`.
+        process: The process that it is.
+        log: Where it says what goes on.
+    """
+
+    env: dict[str, str]
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
 @contextlib.contextmanager
-def org(*options: str) -> Iterator[dict[str, str]]:
+def org(*options: str) -> Iterator[RunningOrg]:
     """Run the emulated org in a process of its own.
 
     Args:
         options: Further options of `sf-assets emulator`.
 
     Yields:
-        Everything that the demo needs in its environment; it is also in `.demo/env`.
+        The org, once it answers.
 
     Raises:
         SfAssetsError: The org did not start.
@@ -65,7 +81,7 @@ def org(*options: str) -> Iterator[dict[str, str]]:
                 if process.poll() is not None:
                     raise SfAssetsError(f"the emulator did not start; {log_file} says why")
                 time.sleep(0.05)
-            yield _environment(env_file)
+            yield RunningOrg(_environment(env_file), process, log_file)
         finally:
             process.terminate()
             process.wait()
