@@ -1,30 +1,12 @@
 """The command line as a user runs it: a process of its own."""
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command said and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """Its standard output as JSON."""
-        parsed: dict[str, Any] = json.loads(self.out)
-        return parsed
+from sf_assets_tests.cli.forking import Outcome, run
 
 
 class Shell:
@@ -44,16 +26,7 @@ class Shell:
             first: Python to run before, in the same process.
         """
         program = f"{first}\nfrom sf_assets.cli import main\nmain({list(arguments)!r})"
-        done = subprocess.run(  # noqa: S603 (our own program)
-            [sys.executable, "-c", program],
-            env=os.environ | dict(env or {}),
-            cwd=self._folder,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        return run(program, os.environ | dict(env or {}), self._folder)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sf_assets.emulator.server import Emulator
-from sf_assets_tests.cli.conftest import Outcome, Shell
+from sf_assets_tests.cli.conftest import Shell
+from sf_assets_tests.cli.forking import Outcome
 from sf_assets_tests.conftest import FAST, Workspace
 
 
@@ -215,7 +216,7 @@ def test_a_gold_file_that_names_no_column(shell: Shell, workspace: Workspace) ->
     (workspace.folder / "gold" / "wrong.sql").write_text("SELECT Nope FROM silver.product2")
     workspace.catalogue({"Product2": None}, gold="gold")
     outcome = shell("refresh", env=workspace.env)
-    refused(outcome, "gold__wrong: ", "wrong.sql", "Nope")
+    refused(outcome, "gold/wrong: ", "wrong.sql", "Nope")
     assert "WarehouseError" not in outcome.out + outcome.err
 
 
