@@ -1,6 +1,7 @@
 """How things are called: an org's schemas, which is also how its assets' keys begin, and names."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
 from typing import Annotated, TypeVar
 
 from pydantic import Field
@@ -55,25 +56,35 @@ class Names(Mapping[str, _Value]):
         return self._items[folded(name)][0] if name in self else name
 
 
+class Layer(StrEnum):
+    """Where something is, or happened."""
+
+    RAW = "raw"
+    SILVER = "silver"
+    GOLD = "gold"
+    OPS = "ops"
+
+
+def layer_name(layer: Layer, org: str) -> str:
+    """`<layer>`, or `<layer>_<org>` where the catalogue names orgs."""
+    return layer.value if org == ONLY else f"{layer}_{org}"
+
+
 def raw_name(org: str) -> str:
     """`raw`, or `raw_<org>` where the catalogue names orgs."""
-    return _named("raw", org)
+    return layer_name(Layer.RAW, org)
 
 
 def silver_name(org: str) -> str:
     """`silver`, or `silver_<org>`."""
-    return _named("silver", org)
+    return layer_name(Layer.SILVER, org)
 
 
 def gold_name(org: str) -> str:
     """`gold`, or `gold_<org>`."""
-    return _named("gold", org)
+    return layer_name(Layer.GOLD, org)
 
 
 def ops_name(org: str) -> str:
     """`ops`, or `ops_<org>`, in asset keys; in the warehouse `ops` is one, rows say whose."""
-    return _named("ops", org)
-
-
-def _named(layer: str, org: str) -> str:
-    return layer if org == ONLY else f"{layer}_{org}"
+    return layer_name(Layer.OPS, org)

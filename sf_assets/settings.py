@@ -11,6 +11,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from sf_assets.errors import ConfigError
+from sf_assets.naming import ONLY
 
 _HOME = ".sf_assets"
 _LONGEST = 30 * 86_400
@@ -96,15 +97,20 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     return _parse(Settings, "SF_ASSETS_", values | _prefixed(env, "SF_ASSETS_"))
 
 
-def load_credentials(env: Mapping[str, str] | None = None, org: str | None = None) -> Credentials:
+def load_credentials(env: Mapping[str, str] | None = None, org: str = ONLY) -> Credentials:
     """Read `SALESFORCE_*`, or `SALESFORCE_<ORG>_*` for a named org of the catalogue.
 
     Raises:
         ConfigError: A value is not of its kind.
     """
     env = environment() if env is None else env
-    prefix = f"SALESFORCE_{org.upper()}_" if org else "SALESFORCE_"
+    prefix = credentials_prefix(org)
     return _parse(Credentials, prefix, _prefixed(env, prefix))
+
+
+def credentials_prefix(org: str = ONLY) -> str:
+    """How the variables of an org's credentials begin."""
+    return "SALESFORCE_" if org == ONLY else f"SALESFORCE_{org.upper()}_"
 
 
 def _prefixed(env: Mapping[str, str], prefix: str) -> dict[str, str]:

@@ -65,3 +65,14 @@ def test_definitions_load_without_engines_and_without_an_org() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_command_line_is_no_slower_for_the_public_names() -> None:
+    program = (
+        "import sys, sf_assets, sf_assets.cli; "
+        "print([m for m in ('dagster', 'pydantic', 'duckdb') if m in sys.modules])"
+    )
+    done = subprocess.run(  # noqa: S603 (our own program)
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]"

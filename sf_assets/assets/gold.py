@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from sf_assets.catalog import Catalog
+from sf_assets.assets.integration import Integration
 from sf_assets.errors import LeftOutError
-from sf_assets.naming import gold_name, raw_name, silver_name
+from sf_assets.naming import Layer
 from sf_assets.warehouse.gold_sql import GoldTable
 
 if TYPE_CHECKING:
@@ -26,51 +26,45 @@ def day_tags(days: Sequence[date]) -> dict[str, str]:
     return {_RANGE_START: f"{days[0]}", _RANGE_END: f"{days[-1]}"} if days else {}
 
 
-def gold_asset(catalog: Catalog, table: GoldTable, org: str) -> dg.AssetsDefinition:
+def gold_asset(integration: Integration, table: GoldTable, org: str) -> dg.AssetsDefinition:
     """The asset of a gold table of one org."""
-    key = dg.AssetKey([gold_name(org), table.name])
+    spec = integration.spec(org, Layer.GOLD, table.name)
     deps = [
-        *(dg.AssetKey([silver_name(org), slug]) for slug in sorted(table.silver)),
-        *(dg.AssetKey([raw_name(org), slug]) for slug in sorted(table.raw)),
-        *(dg.AssetKey([gold_name(org), name]) for name in sorted(table.gold)),
+        *integration.keys(org, Layer.SILVER, table.silver),
+        *integration.keys(org, Layer.RAW, table.raw),
+        *integration.keys(org, Layer.GOLD, table.gold),
     ]
-    days = dg.DailyPartitionsDefinition(f"{catalog.start:%Y-%m-%d}", end_offset=1)
 
-    @dg.asset(
-        key=key,
-        deps=deps,
-        partitions_def=days if table.daily else None,
+    @dg.multi_asset(
+        name=spec.key.to_python_identifier(),
+        specs=[spec.merge_attributes(deps=deps)],
         backfill_policy=dg.BackfillPolicy.single_run() if table.daily else None,
-        description=f"{table.description}\n\n```sql\n{table.sql}\n```",
-        kinds={"gold", "sql"},
-        group_name=gold_name(org),
-        owners=list(catalog.owners),
         op_tags={"sf_assets/layer": "gold"},
-        output_required=False,
+        required_resource_keys=integration.resource_keys(org),
     )
     def gold(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         from sf_assets.pipeline.events import day_facts
         from sf_assets.pipeline.gold.build import build_gold
-        from sf_assets.pipeline.org import load_org
 
         keys = context.partition_keys if table.daily else []
-        home = load_org(org)
+        home = integration.org(context.resources, org)
         try:
             built = build_gold(home, home.kept_lake, table, [date.fromisoformat(k) for k in keys])
         except LeftOutError as error:
             context.log.warning(str(error))
-            context.log_event(dg.AssetObservation(key, metadata={LEFT_OUT: str(error)}))
+            context.log_event(dg.AssetObservation(spec.key, metadata={LEFT_OUT: str(error)}))
             return
         for day, facts in day_facts(built).items():
-            context.add_asset_metadata(facts, partition_key=f"{day:%Y-%m-%d}")
-        yield dg.MaterializeResult(metadata=gold_metadata(key, built))
+            context.add_asset_metadata(facts, spec.key, partition_key=f"{day:%Y-%m-%d}")
+        metadata = gold_metadata(f"{home.gold}.{table.name}", built)
+        yield dg.MaterializeResult(spec.key, metadata=metadata)
 
     return gold
 
 
-def gold_metadata(key: dg.AssetKey, built: "Built") -> dict[str, Any]:
-    """What to show of a gold table: its rows and columns."""
+def gold_metadata(table: str, built: "Built") -> dict[str, Any]:
+    """What to show of a gold table, which is named with its schema: its rows and columns."""
     from sf_assets.pipeline.events import building_facts
 
     schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in built.columns.items()])
-    return building_facts(built, ".".join(key.path)) | {"dagster/column_schema": schema}
+    return building_facts(built, table) | {"dagster/column_schema": schema}

@@ -1,79 +1,79 @@
 """The sensor that builds gold: it asks what is due, and never what happened."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from sf_assets.assets.gold import day_tags
+from sf_assets.assets.integration import Integration
 from sf_assets.assets.schedules import ACTIVE
-from sf_assets.catalog import Catalog
 from sf_assets.errors import WarehouseLockedError
-from sf_assets.naming import gold_name, silver_name
+from sf_assets.naming import Layer, gold_name
 from sf_assets.pipeline.gold.files import gold_tables
-from sf_assets.warehouse.gold_sql import GoldTable
 
 if TYPE_CHECKING:
     from sf_assets.pipeline.gold.due import GoldStatus
-    from sf_assets.pipeline.org import Org
 
 
-def rebuild_gold(catalog: Catalog, tables: Sequence[GoldTable], org: str) -> dg.Definitions:
+def rebuild_gold(integration: Integration, org: str) -> dg.SensorDefinition:
     """Every 30 seconds: build the gold tables that are due, and ask blocking checks that are.
 
     Nothing is asked of Salesforce. What fails is tried again after pauses that grow.
     """
-    known = {table.name for table in tables}
+    known = {
+        table.name: integration.key(org, Layer.GOLD, table.name) for table in integration.tables
+    }
     blocking = {
-        dg.AssetCheckKey(dg.AssetKey([silver_name(org), spec.slug]), check.name)
-        for spec in catalog.objects.values()
+        dg.AssetCheckKey(integration.key(org, Layer.SILVER, spec.slug), check.name)
+        for spec in integration.catalog.objects.values()
         for check in spec.expectations
         if check.blocking
     }
-    gold = dg.AssetSelection.assets(*(dg.AssetKey([gold_name(org), name]) for name in known))
-    target = gold | dg.AssetSelection.checks(*blocking)
+    target = dg.AssetSelection.assets(*known.values()) | dg.AssetSelection.checks(*blocking)
 
     @dg.sensor(
-        name=f"rebuild_{gold_name(org)}",
+        name=integration.named(f"rebuild_{gold_name(org)}"),
         target=target,
         minimum_interval_seconds=30,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=integration.sensor_status,
+        required_resource_keys=integration.resource_keys(org),
     )
     def rebuild(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        from sf_assets.pipeline.org import load_org
-
         try:
-            requests, told = _look(context.instance, load_org(org), known)
+            requests, told = _look(context, integration, org, known)
         except WarehouseLockedError as error:
             return dg.SkipReason(f"asks again: {error}")
         if requests:
             return dg.SensorResult(run_requests=requests)
         return dg.SkipReason("; ".join(told) or "all of gold is as it should be")
 
-    return dg.Definitions(sensors=[rebuild])
+    return rebuild
 
 
 def _look(
-    instance: dg.DagsterInstance, org: "Org", known: Collection[str]
+    context: dg.SensorEvaluationContext,
+    integration: Integration,
+    name: str,
+    key: Mapping[str, dg.AssetKey],
 ) -> tuple[list[dg.RunRequest], list[str]]:
     """Runs for what is due and not at work already, and what there is to say of the rest."""
     from sf_assets.pipeline.gold.due import GoldState, gold_due, start_attempts
 
-    now = datetime.now(UTC)
+    now, org = datetime.now(UTC), integration.org(context.resources, name)
     tables = {table.name: table for table in gold_tables(org.catalog)}
-    new = [f"{name} is new: reload the code location" for name in tables if name not in known]
-    found = gold_due(org, [t for t in tables.values() if t.name in known], now, wait=False)
-    assets, checks = _at_work(instance)
-    key = {name: dg.AssetKey([org.gold, name]) for name in tables}
+    new = [f"{name} is new: reload the code location" for name in tables if name not in key]
+    found = gold_due(org, [t for t in tables.values() if t.name in key], now, wait=False)
+    assets, checks = _at_work(context.instance)
     due = {s.name: s for s in found if s.state is GoldState.DUE}
-    at_work = {name for name in tables if key[name] in assets}
+    at_work = {name for name in tables if key.get(name) in assets}
     ready = {name: s for name, s in due.items() if name not in at_work and _is_ready(s, now)}
     # Each waits for those that it reads, so that it is not built twice.
     ready = {n: s for n, s in ready.items() if not tables[n].gold & (ready.keys() | at_work)}
     closed = {gate.name: gate for status in found for gate in status.closed}
     asked = {
-        name: dg.AssetCheckKey(dg.AssetKey([org.schema, gate.slug]), gate.check)
+        name: dg.AssetCheckKey(integration.key(org.name, Layer.SILVER, gate.slug), gate.check)
         for name, gate in closed.items()
         if gate.answer is None and (not gate.next_try or gate.next_try <= now)
     }

@@ -2,30 +2,24 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from sf_assets.assets.partitions import partitions_def
+from sf_assets.assets.integration import Integration
 from sf_assets.builtin_checks import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
-from sf_assets.catalog import Catalog, ObjectSpec
-from sf_assets.naming import ONLY, raw_name, silver_name
+from sf_assets.catalog import ObjectSpec
+from sf_assets.naming import ONLY, Layer
 from sf_assets.windows import Grain
+
+if TYPE_CHECKING:
+    from sf_assets.pipeline.org import Org
 
 FAILS = "fails"
 """Name of the fact, in an observation of an asset, that tells why a tick could not read or merge
 it, of which a run has been red before."""
-
-_FRESH_RAW = dg.FreshnessPolicy.time_window(
-    warn_window=timedelta(hours=2), fail_window=timedelta(hours=3)
-)
-_FRESH_SILVER = dg.FreshnessPolicy.time_window(
-    warn_window=timedelta(hours=8), fail_window=timedelta(hours=9)
-)
-"""What is idle is said to be fresh, raw once an hour and silver, whose many checks are shown again
-with each event, once in six, for as long as its coverage is up to date; see `fresh`."""
 
 Events = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 
@@ -55,12 +49,14 @@ class Group:
     """Objects of one org that share their partitions: what one step works on together.
 
     Attributes:
+        integration: What they belong to.
         org: Name of the org.
         grain: How rows are cut into partitions.
         start: First partition.
         specs: The objects, by lower-cased name.
     """
 
+    integration: Integration
     org: str
     grain: Grain
     start: date
@@ -68,22 +64,42 @@ class Group:
 
     @property
     def name(self) -> str:
-        """Name of the step: `objects_daily_20250101`, with the org's before it if it has one."""
+        """Name of the step: `objects_daily_20250101`, with the org's before it if it has one.
+
+        A prefix of the integration comes before both.
+        """
         prefix = "" if self.org == ONLY else f"{self.org}_"
         start = "" if self.grain is Grain.NONE else f"_{self.start:%Y%m%d}"
-        return f"{prefix}objects_{self.grain}{start}"
+        return self.integration.named(f"{prefix}objects_{self.grain}{start}")
 
     def config(self, mode: Mode) -> dg.RunConfig:
         """Configuration of a run of this step."""
         return dg.RunConfig(ops={self.name: ObjectsConfig(mode=mode)})
 
+    @property
+    def resource_keys(self) -> set[str]:
+        """What its step and schedules require."""
+        return self.integration.resource_keys(self.org)
+
+    def connected(self, resources: Any) -> "Org":
+        """Its org, by `context.resources` of its step or schedules."""
+        return self.integration.org(resources, self.org)
+
+    def spec(self, layer: Layer, slug: str) -> dg.AssetSpec:
+        """An object's asset."""
+        return self.integration.spec(self.org, layer, slug)
+
+    def slugs_by_key(self) -> dict[dg.AssetKey, str]:
+        """The objects by the keys of both assets of each."""
+        return {key: slug for slug in self.specs for key in self.keys([slug])}
+
     def raw_key(self, slug: str) -> dg.AssetKey:
         """Key of an object's raw asset."""
-        return dg.AssetKey([raw_name(self.org), slug])
+        return self.spec(Layer.RAW, slug).key
 
     def silver_key(self, slug: str) -> dg.AssetKey:
         """Key of an object's silver asset."""
-        return dg.AssetKey([silver_name(self.org), slug])
+        return self.spec(Layer.SILVER, slug).key
 
     def keys(self, slugs: Iterable[str]) -> list[dg.AssetKey]:
         """Keys of both assets of objects."""
@@ -113,63 +129,33 @@ class Group:
         ]
 
 
-def group_objects(catalog: Catalog) -> list[Group]:
+def group_objects(integration: Integration) -> list[Group]:
     """The catalogue's objects by org and partitions."""
     groups: dict[tuple[str, Grain, date], dict[str, ObjectSpec]] = {}
-    for org in catalog.orgs or (ONLY,):
-        for spec in catalog.objects.values():
+    for org in integration.orgs:
+        for spec in integration.catalog.objects.values():
             start = date.min if spec.grain is Grain.NONE else spec.start
             groups.setdefault((org, spec.grain, start), {})[spec.slug] = spec
-    return [Group(*key, specs) for key, specs in groups.items()]
+    return [Group(integration, *key, specs) for key, specs in groups.items()]
 
 
-def object_assets(group: Group, warehouse_kind: str) -> dg.AssetsDefinition:
-    """The assets of a group, with their checks.
-
-    Raw is partitioned by the cursor. Silver is not: a record's row moves on with its cursor, so no
-    part of the table belongs to a day.
-
-    Args:
-        group: The objects.
-        warehouse_kind: What silver lives in, such as `duckdb`, for the icon.
-    """
-    partitions = partitions_def(group.grain, group.start)
+def object_assets(group: Group) -> dg.AssetsDefinition:
+    """The assets of a group, with their checks."""
     specs: list[dg.AssetSpec] = []
     checks: list[dg.AssetCheckSpec] = []
     for slug, spec in group.specs.items():
-        common: dict[str, Any] = {
-            "skippable": True,
-            "owners": list(spec.owners),
-            "tags": {"salesforce/object": spec.name, **spec.tags},
-        }
-        raw, silver = group.raw_key(slug), group.silver_key(slug)
-        specs += [
-            dg.AssetSpec(
-                raw,
-                description=f"{spec.name} as Salesforce said it: every version read, all text.",
-                kinds={"salesforce", "parquet"},
-                group_name=raw.path[0],
-                partitions_def=partitions,
-                freshness_policy=_FRESH_RAW,
-                **common,
-            ),
-            dg.AssetSpec(
-                silver,
-                deps=[raw],
-                description=f"{spec.name}, typed by describe: one row for each record Id.",
-                kinds={"silver", warehouse_kind},
-                freshness_policy=_FRESH_SILVER,
-                group_name=silver.path[0],
-                **common,
-            ),
-        ]
-        checks += [dg.AssetCheckSpec(n, asset=raw, description=d) for n, d in RAW_CHECKS.items()]
+        raw, silver = (group.spec(layer, slug) for layer in (Layer.RAW, Layer.SILVER))
+        specs += [raw, silver.merge_attributes(deps=[raw.key])]
         checks += [
-            dg.AssetCheckSpec(n, asset=silver, description=d)
+            dg.AssetCheckSpec(n, asset=raw.key, description=d) for n, d in RAW_CHECKS.items()
+        ]
+        checks += [
+            dg.AssetCheckSpec(n, asset=silver.key, description=d)
             for n, d in (SILVER_CHECKS | ORG_CHECKS).items()
         ]
         checks += [
-            dg.AssetCheckSpec(c.name, asset=silver, description=c.asks) for c in spec.expectations
+            dg.AssetCheckSpec(c.name, asset=silver.key, description=c.asks)
+            for c in spec.expectations
         ]
 
     @dg.multi_asset(
@@ -177,7 +163,8 @@ def object_assets(group: Group, warehouse_kind: str) -> dg.AssetsDefinition:
         specs=specs,
         check_specs=checks,
         can_subset=True,
-        backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
+        backfill_policy=None if group.grain is Grain.NONE else dg.BackfillPolicy.single_run(),
+        required_resource_keys=group.resource_keys,
     )
     def objects(context: dg.AssetExecutionContext, config: ObjectsConfig) -> Events:
         from sf_assets.assets.objects_step import work
@@ -185,7 +172,3 @@ def object_assets(group: Group, warehouse_kind: str) -> dg.AssetsDefinition:
         yield from work(context, group, config.mode)
 
     return objects
-
-
-"""
-"""

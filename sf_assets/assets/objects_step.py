@@ -19,7 +19,7 @@ from sf_assets.assets.translate import (
 from sf_assets.errors import SfAssetsError
 from sf_assets.pipeline import events
 from sf_assets.pipeline.extraction.formula_drift import plan_derived
-from sf_assets.pipeline.org import Org, load_org
+from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.plan import Plan, plan_backfill, plan_tick
 from sf_assets.pipeline.run import Reading, Request, run
 from sf_assets.windows import ALWAYS
@@ -35,7 +35,7 @@ def work(context: dg.AssetExecutionContext, group: Group, mode: Mode) -> Events:
             fails for what it did not read, too; a tick goes on by itself, and has told before of
             what keeps failing.
     """
-    step = _Step(context, group, load_org(group.org), mode)
+    step = _Step(context, group, group.connected(context.resources), mode)
     shown = set()
     for event in step.carry_out():
         yield event
@@ -77,9 +77,10 @@ class _Step:
     def _request(self) -> Request:
         keys = self._context.selected_asset_keys
         reads = {} if self._mode is Mode.FRESH else self._group.specs
+        slugs = self._group.slugs_by_key()
         checks: dict[str, set[str]] = defaultdict(set)
         for key in self._context.selected_asset_check_keys:
-            checks[key.asset_key.path[-1]].add(key.name)
+            checks[slugs[key.asset_key]].add(key.name)
         return Request(
             _READINGS.get(self._mode, Reading.DERIVED),
             self._plan,
@@ -109,7 +110,7 @@ class _Step:
             case events.ObjectLoaded(_, slug, loaded, told):
                 if told:
                     key = self._group.silver_key(slug)
-                    metadata = silver_metadata(key, loaded)
+                    metadata = silver_metadata(f"{self._org.schema}.{slug}", loaded)
                     yield dg.MaterializeResult(asset_key=key, metadata=metadata)
             case events.Checked():
                 found = check_evaluation(self._group, event)

@@ -4,49 +4,35 @@ from typing import Any
 
 import dagster as dg
 
-from sf_assets.catalog import Catalog
-from sf_assets.naming import ops_name, silver_name
-
-SCORED_WHEN_CHECKED = (
-    dg.AutomationCondition.any_deps_match(
-        dg.AutomationCondition.any_checks_match(dg.AutomationCondition.newly_updated())
-    ).since_last_handled()
-    & ~dg.AutomationCondition.in_progress()
-)
-"""Checks may run with nothing loaded, as every morning."""
+from sf_assets.assets.integration import QUALITY, Integration
+from sf_assets.naming import Layer, ops_name
 
 
-def quality_key(org: str) -> dg.AssetKey:
-    """Key of an org's quality asset."""
-    return dg.AssetKey([ops_name(org), "quality"])
+def quality_asset(integration: Integration, org: str) -> dg.AssetsDefinition:
+    """The quality asset of one org."""
+    spec = integration.spec(org, Layer.OPS, QUALITY)
+    slugs = [found.slug for found in integration.catalog.objects.values()]
 
-
-def quality(catalog: Catalog, org: str) -> dg.Definitions:
-    """The quality asset of one org, and the sensor that builds it when checks ran."""
-    key = quality_key(org)
-
-    @dg.asset(
-        key=key,
-        deps=[dg.AssetKey([silver_name(org), spec.slug]) for spec in catalog.objects.values()],
-        description=(
-            "How good the tables are by their latest checks, from 0 to 100. History is in "
-            "ops.quality_scores, what to fix in ops.to_fix, worst first."
-        ),
-        kinds={"sql"},
-        group_name=ops_name(org),
-        owners=list(catalog.owners),
-        automation_condition=SCORED_WHEN_CHECKED,
+    @dg.multi_asset(
+        name=spec.key.to_python_identifier(),
+        specs=[spec.merge_attributes(deps=integration.keys(org, Layer.SILVER, slugs))],
+        required_resource_keys=integration.resource_keys(org),
     )
-    def score() -> dg.MaterializeResult[Any]:
+    def score(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         from sf_assets.pipeline.checks.declared import score_facts
-        from sf_assets.pipeline.org import load_org
 
-        home = load_org(org)
-        return dg.MaterializeResult(metadata=score_facts(home, home.kept_lake))
+        home = integration.org(context.resources, org)
+        return dg.MaterializeResult(spec.key, metadata=score_facts(home, home.kept_lake))
 
-    sensor = dg.AutomationConditionSensorDefinition(
-        f"score_{key.path[0]}",
-        target=dg.AssetSelection.assets(key),
-        default_status=dg.DefaultSensorStatus.RUNNING,
+    return score
+
+
+def score_when_checked(
+    integration: Integration, org: str
+) -> dg.AutomationConditionSensorDefinition:
+    """The sensor that builds the quality asset when checks ran."""
+    return dg.AutomationConditionSensorDefinition(
+        integration.named(f"score_{ops_name(org)}"),
+        target=dg.AssetSelection.assets(integration.key(org, Layer.OPS, QUALITY)),
+        default_status=integration.sensor_status,
     )
-    return dg.Definitions(assets=[score], sensors=[sensor])

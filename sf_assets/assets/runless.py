@@ -6,9 +6,9 @@ import dagster as dg
 
 from sf_assets.assets.carried import carried
 from sf_assets.assets.gold import LEFT_OUT, gold_metadata
+from sf_assets.assets.integration import QUALITY, Integration
 from sf_assets.assets.objects import Group, group_objects
 from sf_assets.assets.partitions import open_key
-from sf_assets.assets.quality import quality_key
 from sf_assets.assets.translate import (
     check_evaluation,
     observation,
@@ -16,9 +16,8 @@ from sf_assets.assets.translate import (
     silver_metadata,
 )
 from sf_assets.builtin_checks import ORG_CHECKS
-from sf_assets.naming import gold_name
+from sf_assets.naming import Layer
 from sf_assets.pipeline import events
-from sf_assets.pipeline.events import Layer
 from sf_assets.pipeline.org import Org
 
 Reported = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
@@ -33,12 +32,14 @@ class Reporter:
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self._instance = instance
+        self._integrations: dict[str, Integration] = {}
         self._groups: dict[str, dict[str, Group]] = {}
 
     def report(self, org: Org, event: events.Event) -> None:
         """Report what Dagster has a word for."""
         if org.name not in self._groups:
-            groups = [group for group in group_objects(org.catalog) if group.org == org.name]
+            integration = self._integrations[org.name] = Integration(org.catalog)
+            groups = [group for group in group_objects(integration) if group.org == org.name]
             self._groups[org.name] = {slug: group for group in groups for slug in group.specs}
         for reported in self._translated(self._groups[org.name], org, event):
             self._instance.report_runless_asset_event(reported)
@@ -52,7 +53,9 @@ class Reporter:
             case events.ObjectLoaded(_, slug, loaded, told):
                 if told:
                     key = groups[slug].silver_key(slug)
-                    yield dg.AssetMaterialization(key, metadata=silver_metadata(key, loaded))
+                    yield dg.AssetMaterialization(
+                        key, metadata=silver_metadata(f"{org.schema}.{slug}", loaded)
+                    )
                     asks = [dg.AssetCheckKey(key, name) for name in ORG_CHECKS]
                     yield from carried(self._instance, asks)
             case events.Checked(_, finding):
@@ -61,7 +64,7 @@ class Reporter:
                 if layer is not Layer.GOLD and slug in groups:
                     yield observation(groups[slug], event)
             case _:
-                yield from _of_gold(org, event)
+                yield from _of_gold(self._integrations[org.name], org, event)
 
 
 def _extracted(group: Group, event: events.ObjectExtracted) -> Iterator[Reported]:
@@ -74,11 +77,11 @@ def _extracted(group: Group, event: events.ObjectExtracted) -> Iterator[Reported
     yield dg.AssetMaterialization(key, metadata=event.facts, partition=newest)
 
 
-def _of_gold(org: Org, event: events.Event) -> Iterator[Reported]:
+def _of_gold(integration: Integration, org: Org, event: events.Event) -> Iterator[Reported]:
     match event:
         case events.TableBuilt(_, name, built):
-            key = dg.AssetKey([gold_name(org.name), name])
-            metadata = gold_metadata(key, built)
+            key = integration.key(org.name, Layer.GOLD, name)
+            metadata = gold_metadata(f"{org.gold}.{name}", built)
             days = list(built.rows_by_day)
             for day, facts in events.day_facts(built).items():
                 some = metadata | facts if day == days[-1] else facts
@@ -86,7 +89,8 @@ def _of_gold(org: Org, event: events.Event) -> Iterator[Reported]:
             if not days:
                 yield dg.AssetMaterialization(key, metadata=metadata)
         case events.LeftOut(_, Layer.GOLD, name, why):
-            key = dg.AssetKey([gold_name(org.name), name])
+            key = integration.key(org.name, Layer.GOLD, name)
             yield dg.AssetObservation(key, metadata={LEFT_OUT: why})
         case events.Scored(_, facts):
-            yield dg.AssetMaterialization(quality_key(org.name), metadata=facts)
+            key = integration.key(org.name, Layer.OPS, QUALITY)
+            yield dg.AssetMaterialization(key, metadata=facts)

@@ -1,15 +1,17 @@
 """What runs by itself on a schedule: ticks, derived fields and checks once a day."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from sf_assets.assets.integration import Integration
 from sf_assets.assets.objects import Group, Mode
 from sf_assets.assets.partitions import open_key
 from sf_assets.errors import ConfigError, LimitExceededError, SfAssetsError, WarehouseError
-from sf_assets.timetable import Times
 
 if TYPE_CHECKING:
+    from sf_assets.pipeline.org import Org
     from sf_assets.pipeline.planning.due import Due
 
 ACTIVE = [
@@ -42,7 +44,8 @@ def tick(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
         cron_schedule="*/5 * * * *",
         execution_timezone="UTC",
         job=job,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        default_status=group.integration.schedule_status,
+        required_resource_keys=group.resource_keys,
     )
     def every_5_minutes(
         context: dg.ScheduleEvaluationContext,
@@ -50,28 +53,27 @@ def tick(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
         running = dg.RunsFilter(job_name=job.name, statuses=ACTIVE)
         if context.instance.get_runs(running, limit=1):
             return dg.SkipReason("the last tick is still at work")
-        if reason := _not_due(group):
+        org = group.connected(context.resources)
+        if reason := _not_due(org, group):
             return dg.SkipReason(reason)
         try:
-            return _ask(group)
+            return _ask(org, group)
         except LimitExceededError as error:
             return dg.SkipReason(f"waits for the budget: {error}")
         except SfAssetsError as error:
-            if _told(group):
+            if _told(org):
                 return dg.SkipReason(f"was told, and is tried by each tick: {error}")
             return failing_request(group)
 
     return dg.Definitions(jobs=[job], schedules=[every_5_minutes])
 
 
-def _not_due(group: Group) -> str | None:
+def _not_due(org: "Org", group: Group) -> str | None:
     """Why the budget has this tick wait; it is found out without a call."""
     from datetime import UTC, datetime
 
-    from sf_assets.pipeline.org import load_org
     from sf_assets.pipeline.planning.tick_interval import probed, reason_to_wait
 
-    org = load_org(group.org)
     try:
         lake = org.kept_lake
     except ConfigError:  # the first tick of all
@@ -80,14 +82,12 @@ def _not_due(group: Group) -> str | None:
     return reason_to_wait(lake, org.settings, objects, group.specs.keys(), datetime.now(UTC))
 
 
-def _resting(group: Group) -> set[str]:
+def _resting(org: "Org", group: Group) -> set[str]:
     """Objects that are not to be read before their time; it is found out without a call."""
     from datetime import UTC, datetime
 
-    from sf_assets.pipeline.org import load_org
     from sf_assets.pipeline.planning.tick_interval import resting
 
-    org = load_org(group.org)
     try:
         lake = org.kept_lake
     except ConfigError:  # nothing was ever read
@@ -96,27 +96,24 @@ def _resting(group: Group) -> set[str]:
     return resting(lake, org.settings, group.specs.values(), org.catalog.zone, now)
 
 
-def _lagging(group: Group) -> set[str]:
+def _lagging(org: "Org", group: Group) -> set[str]:
     """Objects whose silver lags behind raw, as far as that can be looked at now."""
     from sf_assets.pipeline.load import behind
-    from sf_assets.pipeline.org import load_org
 
-    org = load_org(group.org)
     try:
         return behind(org, org.kept_lake) & group.specs.keys()
     except WarehouseError:
         return set()
 
 
-def _ask(group: Group) -> dg.RunRequest | dg.SkipReason:
+def _ask(org: "Org", group: Group) -> dg.RunRequest | dg.SkipReason:
     """What a tick of a group comes to: a run for the objects that have work, if there are any."""
-    from sf_assets.pipeline.org import load_org
     from sf_assets.pipeline.planning.due import due
 
-    rest = _resting(group)
-    if rest == group.specs.keys() and not _lagging(group):
+    rest = _resting(org, group)
+    if rest == group.specs.keys() and not _lagging(org, group):
         return dg.SkipReason("it is the time of no object; each was read when it last was")
-    found = due(load_org(group.org), group.specs.values(), rest=rest)
+    found = due(org, group.specs.values(), rest=rest)
     if request := tick_request(group, found):
         return request
     left = "".join(f"; {slug}: {why}" for slug, why in found.aside.items())
@@ -129,13 +126,12 @@ def _ask(group: Group) -> dg.RunRequest | dg.SkipReason:
     )
 
 
-def _told(group: Group) -> bool:
+def _told(org: "Org") -> bool:
     """Whether a run has told that the org cannot be reached."""
-    from sf_assets.pipeline.org import load_org
     from sf_assets.pipeline.planning.backoff import ORG, What, kept
 
     try:
-        return ORG in kept(load_org(group.org).kept_lake, What.READING)
+        return ORG in kept(org.kept_lake, What.READING)
     except SfAssetsError:
         return False
 
@@ -166,13 +162,14 @@ def fresh(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
         cron_schedule="25 * * * *",
         execution_timezone="UTC",
         job=job,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        default_status=group.integration.schedule_status,
+        required_resource_keys=group.resource_keys,
     )
-    def fresh_every_hour() -> dg.RunRequest | dg.SkipReason:
-        from sf_assets.pipeline.org import load_org
-
+    def fresh_every_hour(
+        context: dg.ScheduleEvaluationContext,
+    ) -> dg.RunRequest | dg.SkipReason:
         try:
-            _ = load_org(group.org).kept_lake
+            _ = group.connected(context.resources).kept_lake
         except ConfigError as error:
             return dg.SkipReason(str(error))
         return dg.RunRequest(
@@ -200,7 +197,7 @@ def tick_request(group: Group, found: "Due") -> dg.RunRequest | None:
     )
 
 
-def derived(group: Group, assets: dg.AssetsDefinition, zone: str) -> dg.Definitions:
+def derived(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
     """Once a day, before the checks: read derived fields again where they have drifted."""
     crons = sorted({spec.derived.cron for spec in group.specs.values()})
     job = dg.define_asset_job(
@@ -213,17 +210,17 @@ def derived(group: Group, assets: dg.AssetsDefinition, zone: str) -> dg.Definiti
     @dg.schedule(
         name=f"derived_{group.name}",
         cron_schedule=crons,
-        execution_timezone=zone,
+        execution_timezone=group.integration.catalog.timezone,
         job=job,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        default_status=group.integration.schedule_status,
+        required_resource_keys=group.resource_keys,
     )
     def derived_again(
         context: dg.ScheduleEvaluationContext,
     ) -> dg.RunRequest | dg.SkipReason:
-        from sf_assets.pipeline.org import load_org
         from sf_assets.pipeline.planning.due import left_out
 
-        org, now = load_org(group.org), context.scheduled_execution_time
+        org, now = group.connected(context.resources), context.scheduled_execution_time
         due = dict.fromkeys(
             slug
             for slug, spec in group.specs.items()
@@ -241,18 +238,19 @@ def derived(group: Group, assets: dg.AssetsDefinition, zone: str) -> dg.Definiti
     return dg.Definitions(jobs=[job], schedules=[derived_again])
 
 
-def daily_checks(times: Times, zone: str) -> dg.Definitions:
+def daily_checks(integration: Integration, groups: Sequence[Group]) -> dg.Definitions:
     """All checks of all objects, once a day, with nothing extracted."""
+    checks = [key for group in groups for key in group.every_check(group.specs)]
     job = dg.define_asset_job(
-        "daily_checks",
-        selection=dg.AssetSelection.all_asset_checks(),
+        integration.named("daily_checks"),
+        selection=dg.AssetSelection.checks(*checks),
         description="Every check of every object, on what is there.",
     )
     schedule = dg.ScheduleDefinition(
-        name="daily_checks",
+        name=integration.named("daily_checks"),
         job=job,
-        cron_schedule=times.cron,
-        execution_timezone=zone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        cron_schedule=integration.catalog.daily_checks.cron,
+        execution_timezone=integration.catalog.timezone,
+        default_status=integration.schedule_status,
     )
     return dg.Definitions(jobs=[job], schedules=[schedule])

@@ -6,50 +6,55 @@ from typing import Any
 
 import dagster as dg
 
-from sf_assets.naming import raw_name
+from sf_assets.assets.integration import DESCRIBE, Integration
+from sf_assets.errors import ConfigError
+from sf_assets.naming import Layer, raw_name
 from sf_assets.schema_diff import ADDED, GONE, Change
 
 _SHOWN = 200
 _EVERY = 300
 
 
-def schema_changes(org: str) -> dg.Definitions:
-    """The asset of an org's schema, and the sensor that makes it anew when a describe was kept."""
-    key = dg.AssetKey([raw_name(org), "describe"])
+def describe_asset(integration: Integration, org: str) -> dg.AssetsDefinition:
+    """The asset of an org's schema."""
+    spec = integration.spec(org, Layer.RAW, DESCRIBE)
 
-    @dg.asset(
-        key=key,
-        group_name=key.path[0],
-        kinds={"salesforce"},
-        description="What changed in the objects and fields that are exported, newest first.",
+    @dg.multi_asset(
+        name=spec.key.to_python_identifier(),
+        specs=[spec],
+        required_resource_keys=integration.resource_keys(org),
     )
-    def describe() -> dg.MaterializeResult[Any]:
-        from sf_assets.pipeline.org import load_org
+    def describe(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         from sf_assets.pipeline.schema.schema_drift import schema_history
 
-        history = list(schema_history(load_org(org).kept_lake))
-        return dg.MaterializeResult(metadata=_metadata(history))
+        history = list(schema_history(integration.org(context.resources, org).kept_lake))
+        return dg.MaterializeResult(spec.key, metadata=_metadata(history))
+
+    return describe
+
+
+def describe_when_changed(integration: Integration, org: str) -> dg.SensorDefinition:
+    """The sensor that makes the asset of an org's schema anew when a describe was kept."""
 
     @dg.sensor(
-        name=f"schema_of_{raw_name(org)}",
-        target=dg.AssetSelection.assets(key),
+        name=integration.named(f"schema_of_{raw_name(org)}"),
+        target=dg.AssetSelection.assets(integration.key(org, Layer.RAW, DESCRIBE)),
         minimum_interval_seconds=_EVERY,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=integration.sensor_status,
+        required_resource_keys=integration.resource_keys(org),
         description="Looks into raw alone: ticks keep there what describes say anew.",
     )
-    def schema_sensor() -> dg.RunRequest | dg.SkipReason:
-        from sf_assets.errors import ConfigError
-        from sf_assets.pipeline.org import load_org
-
+    def schema_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
-            newest = load_org(org).kept_lake.describes.newest_change()
+            lake = integration.org(context.resources, org).kept_lake
+            newest = lake.describes.newest_change()
         except ConfigError as error:
             return dg.SkipReason(str(error))
         if newest is None:
             return dg.SkipReason("nothing was described yet")
         return dg.RunRequest(run_key=newest)
 
-    return dg.Definitions(assets=[describe], sensors=[schema_sensor])
+    return schema_sensor
 
 
 def _metadata(history: Sequence[tuple[datetime, Sequence[Change]]]) -> Mapping[str, Any]:

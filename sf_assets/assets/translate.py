@@ -6,8 +6,8 @@ import dagster as dg
 
 from sf_assets.assets.objects import FAILS, Group
 from sf_assets.assets.partitions import keys_touched
+from sf_assets.naming import Layer
 from sf_assets.pipeline import events
-from sf_assets.pipeline.events import Layer
 from sf_assets.pipeline.extraction.execute import Extraction
 from sf_assets.pipeline.load import Loaded
 from sf_assets.warehouse.columns import Column
@@ -21,9 +21,9 @@ def partitions_read(group: Group, extraction: Extraction) -> list[str]:
     return keys_touched(group.grain, group.start, windows)
 
 
-def silver_metadata(key: dg.AssetKey, loaded: Loaded) -> dict[str, Any]:
-    """The ledger of merges, and the table's columns."""
-    facts = events.loading_facts(loaded, ".".join(key.path))
+def silver_metadata(table: str, loaded: Loaded) -> dict[str, Any]:
+    """The ledger of merges, and the columns of the table, which is named with its schema."""
+    facts = events.loading_facts(loaded, table)
     if loaded.columns:
         facts["dagster/column_schema"] = dg.TableSchema(list(map(_column, loaded.columns)))
     references = {c.name: ", ".join(c.references) for c in loaded.columns if c.references}

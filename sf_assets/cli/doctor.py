@@ -40,7 +40,7 @@ def _catalogue() -> tuple[list["Diagnosis"], list["Org"], bool]:
     from sf_assets.naming import ONLY
     from sf_assets.pipeline.doctor import Diagnosis
     from sf_assets.pipeline.gold.files import gold_tables
-    from sf_assets.pipeline.org import Org, load_orgs
+    from sf_assets.pipeline.org import load_orgs, org_of_environment
     from sf_assets.settings import environment, load_settings
 
     settings = load_settings()
@@ -50,7 +50,7 @@ def _catalogue() -> tuple[list["Diagnosis"], list["Org"], bool]:
     except ConfigError as error:
         missing = settings.catalog is not None and not settings.catalog.exists()
         advice = "; write one with `sf-assets catalog --from-org`" if missing else ""
-        org = Org(ONLY, load_catalog(), settings, environment())
+        org = org_of_environment(ONLY, load_catalog(), settings, environment())
         return [Diagnosis("catalogue", ok=False, detail=f"{error}{advice}")], [org], False
     diagnoses = [
         Diagnosis("catalogue", ok=True, detail=f"{catalog.path}, {len(catalog.objects)} objects")

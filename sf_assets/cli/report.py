@@ -7,10 +7,10 @@ from typing import Any
 from sf_assets.declared_checks import spelt_score
 from sf_assets.errors import SfAssetsError
 from sf_assets.failures import Work, alone
-from sf_assets.naming import ONLY, gold_name, ops_name, raw_name, silver_name
+from sf_assets.naming import ONLY, Layer, gold_name, ops_name, raw_name, silver_name
 from sf_assets.pipeline import events
 from sf_assets.pipeline.checks.declared import UNASKED, UNASKED_OF
-from sf_assets.pipeline.events import Because, Event, Layer
+from sf_assets.pipeline.events import Because, Event
 from sf_assets.pipeline.org import Org
 
 _SCHEMAS = {Layer.RAW: raw_name, Layer.SILVER: silver_name, Layer.GOLD: gold_name}

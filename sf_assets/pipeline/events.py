@@ -11,6 +11,7 @@ from typing import Any
 
 from sf_assets.builtin_checks import RAW_CHECKS
 from sf_assets.errors import SfAssetsError
+from sf_assets.naming import Layer
 from sf_assets.pipeline.checks.builtin import Facts, Finding
 from sf_assets.pipeline.extraction.execute import Extraction
 from sf_assets.pipeline.gold.build import Built
@@ -19,14 +20,6 @@ from sf_assets.pipeline.planning.estimate import Estimate
 from sf_assets.salesforce.budget import Budget
 
 _LEDGER = ("org", "pages", "parsed", "known", "written")
-
-
-class Layer(StrEnum):
-    """Where an event happened."""
-
-    RAW = "raw"
-    SILVER = "silver"
-    GOLD = "gold"
 
 
 class Because(StrEnum):

@@ -1,7 +1,7 @@
 """One org of the catalogue with everything that belongs to it: connection, raw, warehouse."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -27,16 +27,16 @@ class Org:
         name: As the catalogue calls it; `ONLY` when it names none.
         catalog: The catalogue.
         settings: Settings.
-        env: Where the credentials are.
+        log_in: Connects to the org; called once, by the first use.
     """
 
     def __init__(
-        self, name: str, catalog: Catalog, settings: Settings, env: Mapping[str, str]
+        self, name: str, catalog: Catalog, settings: Settings, log_in: Callable[[], Client]
     ) -> None:
         self.name = name
         self.catalog = catalog
         self.settings = settings
-        self._env = env
+        self._log_in = log_in
         self._lock = threading.RLock()
 
     @property
@@ -53,9 +53,7 @@ class Org:
     def client(self) -> Client:
         """The connection; the first use logs in."""
         with self._lock:
-            name = None if self.name == ONLY else self.name
-            credentials = load_credentials(self._env, name)
-            return connect(credentials, self.settings.api_reserve_percent)
+            return self._log_in()
 
     def now(self) -> datetime:
         """The org's present, by its own clock once it has been asked anything; UTC."""
@@ -125,18 +123,6 @@ class Org:
             yield connection
 
 
-def load_org(name: str, env: Mapping[str, str] | None = None) -> Org:
-    """One org of the catalogue that the environment names.
-
-    Raises:
-        ConfigError: Settings or catalogue are not valid, or it names no such org.
-    """
-    orgs = {org.name: org for org in load_orgs(env)}
-    if name not in orgs:
-        raise ConfigError(f"the catalogue has no org {name}; it has {', '.join(orgs)}")
-    return orgs[name]
-
-
 def load_orgs(env: Mapping[str, str] | None = None) -> list[Org]:
     """All orgs of the catalogue that the environment names.
 
@@ -146,4 +132,15 @@ def load_orgs(env: Mapping[str, str] | None = None) -> list[Org]:
     env = environment() if env is None else env
     settings = load_settings(env)
     catalog = load_catalog(settings.catalog)
-    return [Org(name, catalog, settings, env) for name in catalog.orgs or (ONLY,)]
+    return [org_of_environment(name, catalog, settings, env) for name in catalog.orgs or (ONLY,)]
+
+
+def org_of_environment(
+    name: str, catalog: Catalog, settings: Settings, env: Mapping[str, str]
+) -> Org:
+    """An org whose credentials are in the environment."""
+
+    def log_in() -> Client:
+        return connect(load_credentials(env, name), settings.api_reserve_percent)
+
+    return Org(name, catalog, settings, log_in)

@@ -14,6 +14,7 @@ from sf_assets.errors import (
     WarehouseLockedError,
 )
 from sf_assets.failures import Work, alone
+from sf_assets.naming import Layer
 from sf_assets.pipeline.checks.declared import score_facts
 from sf_assets.pipeline.events import (
     Because,
@@ -21,7 +22,6 @@ from sf_assets.pipeline.events import (
     Deferred,
     Event,
     Failed,
-    Layer,
     LeftOut,
     Scored,
     TableBuilt,

@@ -16,6 +16,7 @@ from sf_assets.errors import (
     WarehouseLockedError,
 )
 from sf_assets.failures import Work, alone
+from sf_assets.naming import Layer
 from sf_assets.pipeline.checks.builtin import Finding, check_raw, check_silver
 from sf_assets.pipeline.checks.declared import check_declared, record
 from sf_assets.pipeline.checks.of_the_org import check_org
@@ -25,7 +26,6 @@ from sf_assets.pipeline.events import (
     Deferred,
     Event,
     Failed,
-    Layer,
     ObjectExtracted,
     ObjectLoaded,
     extraction_facts,

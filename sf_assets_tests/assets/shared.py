@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from sf_assets.assets.integration import Integration
 from sf_assets.assets.objects import Mode, ObjectsConfig, group_objects
 from sf_assets.builtin_checks import ORG_CHECKS
 from sf_assets.catalog import load_catalog
@@ -42,7 +43,7 @@ def run_assets(
 
 def config_of(keys: Collection[dg.AssetKey], mode: Mode) -> dg.RunConfig:
     """Configuration of the steps that make assets."""
-    groups = group_objects(load_catalog(load_settings().catalog))
+    groups = group_objects(Integration(load_catalog(load_settings().catalog)))
     return dg.RunConfig(
         ops={
             group.name: ObjectsConfig(mode=mode)
@@ -128,5 +129,8 @@ def look(instance: dg.DagsterInstance, sensor: str = "rebuild_gold") -> list[Any
 def evaluate(instance: dg.DagsterInstance, sensor: str = "rebuild_gold") -> Any:
     """Evaluate the sensor of gold; nothing is carried out."""
     repository = defs().get_repository_def()
-    with dg.build_sensor_context(instance=instance, repository_def=repository) as context:
+    resources = repository.get_top_level_resources()
+    with dg.build_sensor_context(
+        instance=instance, repository_def=repository, resources=resources
+    ) as context:
         return repository.get_sensor_def(sensor).evaluate_tick(context)

@@ -162,7 +162,10 @@ def test_the_schedule_runs_only_for_what_changed(
 
     def evaluate() -> Any:
         with dg.build_schedule_context(
-            instance=instance, scheduled_execution_time=datetime.now(UTC), repository_def=repository
+            instance=instance,
+            scheduled_execution_time=datetime.now(UTC),
+            repository_def=repository,
+            resources=repository.get_top_level_resources(),
         ) as context:
             return schedule.evaluate_tick(context)
 
@@ -229,7 +232,9 @@ def test_derived_fields_are_read_again_every_day() -> None:
     repository = defs().get_repository_def()
     schedule = repository.get_schedule_def("derived_objects_daily_20261001")
     with dg.build_schedule_context(
-        scheduled_execution_time=datetime.now(UTC), repository_def=repository
+        scheduled_execution_time=datetime.now(UTC),
+        repository_def=repository,
+        resources=repository.get_top_level_resources(),
     ) as context:
         (request,) = schedule.evaluate_tick(context).run_requests or ()
     assert request.partition_key == TODAY

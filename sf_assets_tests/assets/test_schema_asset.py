@@ -36,8 +36,11 @@ def describe(workspace: Workspace) -> None:
 
 def asked(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
     """What the sensor asks for."""
-    sensor = defs().resolve_sensor_def("schema_of_raw")
-    context = dg.build_sensor_context(instance=instance, definitions=defs())
+    found = defs()
+    sensor = found.resolve_sensor_def("schema_of_raw")
+    context = dg.build_sensor_context(
+        instance=instance, definitions=found, resources=found.resources
+    )
     return list(sensor.evaluate_tick(context).run_requests or [])
 
 

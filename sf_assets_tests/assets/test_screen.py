@@ -51,6 +51,7 @@ class Screen:
             instance=self.instance,
             scheduled_execution_time=datetime.now(UTC),
             repository_def=repository,
+            resources=repository.get_top_level_resources(),
         ) as context:
             return repository.get_schedule_def(name).evaluate_tick(context)
 

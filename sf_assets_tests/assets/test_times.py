@@ -54,6 +54,7 @@ def asked(name: str, at: datetime | None = None) -> tuple[set[str], str]:
             instance=instance,
             scheduled_execution_time=at or datetime.now(UTC),
             repository_def=repository,
+            resources=repository.get_top_level_resources(),
         ) as context,
     ):
         told = repository.get_schedule_def(name).evaluate_tick(context)

@@ -1,0 +1,139 @@
+"""What other projects put into their definitions."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from sf_assets.assets.gold import gold_asset
+from sf_assets.assets.gold_sensor import rebuild_gold
+from sf_assets.assets.integration import Integration
+from sf_assets.assets.objects import group_objects, object_assets
+from sf_assets.assets.quality import quality_asset, score_when_checked
+from sf_assets.assets.resources import SalesforceResource, StorageResource, WarehouseResource
+from sf_assets.assets.schedules import daily_checks, derived, fresh, tick
+from sf_assets.assets.schema_changes import describe_asset, describe_when_changed
+from sf_assets.assets.translator import SalesforceTranslator
+from sf_assets.catalog import Catalog, load_catalog
+from sf_assets.errors import ConfigError
+from sf_assets.naming import ONLY
+
+
+def build_salesforce_assets(
+    catalog: Catalog | Path | str,
+    *,
+    org: str = ONLY,
+    translator: SalesforceTranslator | None = None,
+    prefix: str = "",
+) -> list[dg.AssetsDefinition]:
+    """Build the assets of one org with their checks, and nothing that starts them.
+
+    They require the resources `salesforce` (`salesforce_<org>` of a named org), `storage` and
+    `warehouse`, each after `<prefix>_` if there is a prefix.
+
+    Args:
+        catalog: The catalogue, or the path of its file.
+        org: Name of an org of the catalogue; not needed where it names none.
+        translator: How assets appear; None for `raw/<object>`, `silver/<object>` and so on.
+        prefix: Begins keys and names, where there are two of these in one code location.
+
+    Raises:
+        ConfigError: The catalogue or a gold file is not valid, or the catalogue has no such org.
+    """
+    integration = Integration(_loaded(catalog), translator or SalesforceTranslator(), prefix)
+    if org not in integration.orgs:
+        known = ", ".join(integration.orgs)
+        raise ConfigError(f"the catalogue has no org {org}; it has {known}")
+    with _documented_as_beta():
+        return _assets(integration, org)
+
+
+def build_salesforce_definitions(
+    catalog: Catalog | Path | str,
+    *,
+    salesforce: SalesforceResource | Mapping[str, SalesforceResource] | None = None,
+    storage: StorageResource | None = None,
+    warehouse: WarehouseResource | None = None,
+    translator: SalesforceTranslator | None = None,
+    prefix: str = "",
+    schedules: bool = False,
+) -> dg.Definitions:
+    """Build assets, checks, jobs, schedules, sensors and resources, to be merged with others.
+
+    There is no executor among them, and each job selects what is built here and nothing else.
+
+    Args:
+        catalog: The catalogue, or the path of its file.
+        salesforce: The org; by name where the catalogue names several. None for the environment's.
+        storage: Where raw is kept; None for the environment's.
+        warehouse: Where silver and gold are; None for the environment's.
+        translator: How assets appear; None for `raw/<object>`, `silver/<object>` and so on.
+        prefix: Begins the names of assets, groups, steps, jobs, schedules, sensors and resources
+            (`<prefix>_salesforce`), where there are two of these in one code location.
+        schedules: Whether schedules and sensors run at once; else they wait to be switched on.
+
+    Raises:
+        ConfigError: The catalogue or a gold file is not valid, or an org has no resource.
+    """
+    warehouse = warehouse or WarehouseResource.from_environment()
+    integration = Integration(
+        _loaded(catalog), translator or SalesforceTranslator(), prefix, schedules, warehouse.kind
+    )
+    resources = {
+        **_orgs(integration, salesforce),
+        integration.storage_key: storage or StorageResource.from_environment(),
+        integration.warehouse_key: warehouse,
+    }
+    with _documented_as_beta():
+        return dg.Definitions.merge(*_parts(integration), dg.Definitions(resources=resources))
+
+
+def _loaded(catalog: Catalog | Path | str) -> Catalog:
+    return catalog if isinstance(catalog, Catalog) else load_catalog(Path(catalog))
+
+
+def _documented_as_beta() -> warnings.catch_warnings:
+    """Backfill policies work, and are documented."""
+    return warnings.catch_warnings(action="ignore", category=dg.BetaWarning)
+
+
+def _orgs(
+    integration: Integration, given: SalesforceResource | Mapping[str, SalesforceResource] | None
+) -> dict[str, SalesforceResource]:
+    """The resource of each org, by its key."""
+    if isinstance(given, SalesforceResource):
+        given = dict.fromkeys(integration.orgs[:1], given)
+    if given is None:
+        given = {org: SalesforceResource.from_environment(org) for org in integration.orgs}
+    if given.keys() != set(integration.orgs):
+        raise ConfigError(
+            f"there are resources of {', '.join(sorted(given))}; the catalogue's orgs are "
+            f"{', '.join(integration.orgs)}"
+        )
+    return {integration.salesforce_key(org): resource for org, resource in given.items()}
+
+
+def _assets(integration: Integration, org: str) -> list[dg.AssetsDefinition]:
+    groups = [group for group in group_objects(integration) if group.org == org]
+    return [
+        *(object_assets(group) for group in groups),
+        describe_asset(integration, org),
+        *(gold_asset(integration, table, org) for table in integration.tables),
+        quality_asset(integration, org),
+    ]
+
+
+def _parts(integration: Integration) -> Sequence[dg.Definitions]:
+    groups = group_objects(integration)
+    parts = [daily_checks(integration, groups)]
+    for org in integration.orgs:
+        assets = _assets(integration, org)
+        mine = [group for group in groups if group.org == org]
+        for group, objects in zip(mine, assets, strict=False):
+            parts += [tick(group, objects), fresh(group, objects), derived(group, objects)]
+        sensors = [describe_when_changed(integration, org), score_when_checked(integration, org)]
+        if integration.tables:
+            sensors.append(rebuild_gold(integration, org))
+        parts.append(dg.Definitions(assets=assets, sensors=sensors))
+    return parts

@@ -1,0 +1,144 @@
+"""One catalogue's place in a code location: what all that belongs to it is called."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from sf_assets.assets.specs import describe_spec, gold_spec, object_spec, quality_spec
+from sf_assets.assets.translator import SalesforceAsset, SalesforceTranslator
+from sf_assets.catalog import Catalog
+from sf_assets.naming import ONLY, Layer, layer_name
+from sf_assets.pipeline.gold.files import gold_tables
+from sf_assets.settings import Settings
+from sf_assets.warehouse.gold_sql import GoldTable
+
+if TYPE_CHECKING:
+    from sf_assets.pipeline.org import Org
+
+DESCRIBE = "describe"
+"""Name of the asset, in raw, of an org's schema."""
+
+QUALITY = "quality"
+"""Name of the asset, in ops, of the quality of an org's tables."""
+
+
+@dataclass(frozen=True)
+class Integration:
+    """A catalogue in a code location, beside whatever else is there.
+
+    Attributes:
+        catalog: The catalogue.
+        translator: How its assets appear.
+        prefix: Begins the names of its assets, groups, steps, jobs, schedules, sensors and
+            resources, where there are two of these in one code location; empty for none.
+        schedules: Whether its schedules and sensors run unless they are switched off.
+        warehouse_kind: What silver lives in, such as `duckdb`, for the icon.
+    """
+
+    catalog: Catalog
+    translator: SalesforceTranslator = field(default_factory=SalesforceTranslator)
+    prefix: str = ""
+    schedules: bool = False
+    warehouse_kind: str = "duckdb"
+    _specs: dict[tuple[str, Layer, str], dg.AssetSpec] = field(default_factory=dict, init=False)
+
+    @property
+    def orgs(self) -> tuple[str, ...]:
+        """Names of its orgs."""
+        return self.catalog.orgs or (ONLY,)
+
+    @cached_property
+    def tables(self) -> list[GoldTable]:
+        """Its gold tables, each after those that it reads.
+
+        Raises:
+            ConfigError: A file is no query, or reads what is not there.
+        """
+        return gold_tables(self.catalog)
+
+    def named(self, name: str) -> str:
+        """A name that is its own in the code location."""
+        return f"{self.prefix}_{name}" if self.prefix else name
+
+    @property
+    def schedule_status(self) -> dg.DefaultScheduleStatus:
+        """Whether its schedules run by themselves."""
+        status = dg.DefaultScheduleStatus
+        return status.RUNNING if self.schedules else status.STOPPED
+
+    @property
+    def sensor_status(self) -> dg.DefaultSensorStatus:
+        """Whether its sensors run by themselves."""
+        status = dg.DefaultSensorStatus
+        return status.RUNNING if self.schedules else status.STOPPED
+
+    def key(self, org: str, layer: Layer, name: str) -> dg.AssetKey:
+        """Key of an asset."""
+        return self.spec(org, layer, name).key
+
+    def keys(self, org: str, layer: Layer, names: Iterable[str]) -> list[dg.AssetKey]:
+        """Keys of assets of one layer, by name."""
+        return [self.key(org, layer, name) for name in sorted(names)]
+
+    def spec(self, org: str, layer: Layer, name: str) -> dg.AssetSpec:
+        """An asset, translated; without its dependencies."""
+        what = org, layer, name
+        if what not in self._specs:
+            asset = self._untranslated(org, layer, name)
+            self._specs[what] = self.translator.get_asset_spec(asset)
+        return self._specs[what]
+
+    def _untranslated(self, org: str, layer: Layer, name: str) -> SalesforceAsset:
+        home = layer_name(layer, org)
+        key = dg.AssetKey([*([self.prefix] if self.prefix else []), home, name])
+        group = self.named(home)
+        if layer is Layer.OPS:
+            return SalesforceAsset(org, layer, name, quality_spec(key, group, self.catalog))
+        if layer is Layer.GOLD:
+            (table,) = (table for table in self.tables if table.name == name)
+            return SalesforceAsset(org, layer, name, gold_spec(key, group, table, self.catalog))
+        if layer is Layer.RAW and name == DESCRIBE:
+            return SalesforceAsset(org, layer, name, describe_spec(key, group))
+        (found,) = self.catalog.select([name])
+        spec = object_spec(key, group, layer, found, self.warehouse_kind)
+        return SalesforceAsset(org, layer, name, spec, found)
+
+    def salesforce_key(self, org: str) -> str:
+        """Key of the resource of an org: `salesforce`, or `salesforce_<org>`."""
+        return self.named("salesforce" if org == ONLY else f"salesforce_{org}")
+
+    @property
+    def storage_key(self) -> str:
+        """Key of the storage's resource."""
+        return self.named("storage")
+
+    @property
+    def warehouse_key(self) -> str:
+        """Key of the warehouse's resource."""
+        return self.named("warehouse")
+
+    def resource_keys(self, org: str) -> set[str]:
+        """What a step, schedule or sensor of an org requires."""
+        return {self.salesforce_key(org), self.storage_key, self.warehouse_key}
+
+    def org(self, resources: Any, name: str) -> "Org":
+        """An org, connected by the resources of a step, schedule or sensor.
+
+        Args:
+            resources: `context.resources`.
+            name: Of the org.
+        """
+        from sf_assets.pipeline.org import Org
+
+        salesforce = getattr(resources, self.salesforce_key(name))
+        settings = Settings(
+            lag_seconds=salesforce.lag_seconds,
+            overlap_seconds=salesforce.overlap_seconds,
+            api_reserve_percent=salesforce.api_reserve_percent,
+            storage_url=getattr(resources, self.storage_key).url,
+            warehouse_url=getattr(resources, self.warehouse_key).url,
+        )
+        return Org(name, self.catalog, settings, lambda: salesforce.client)

@@ -1,0 +1,131 @@
+"""The three resources that all connections of assets, schedules and sensors are made of."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+import dagster as dg
+from pydantic import Field
+
+from sf_assets.naming import ONLY
+from sf_assets.settings import (
+    Credentials,
+    Settings,
+    credentials_prefix,
+    environment,
+    load_settings,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sf_assets.salesforce.client import Client
+
+_DEFAULT = Settings.model_validate({})
+_NUMBERS = ("lag_seconds", "overlap_seconds", "api_reserve_percent")
+
+
+class SalesforceResource(dg.ConfigurableResource[Any]):
+    """One org: how it is reached, entered and read.
+
+    Which login flow is used follows from what is set. The UI shows values, but of an `EnvVar` only
+    the name: secrets are to be given as that.
+    """
+
+    login_url: str | None = Field(None, description="Address of My Domain, or of the login host.")
+    client_id: str | None = None
+    client_secret: str | None = None
+    username: str | None = None
+    password: str | None = None
+    security_token: str | None = None
+    private_key_file: str | None = None
+    refresh_token: str | None = None
+    api_version: str | None = Field(
+        None, description="Such as 66.0; the newest that the org offers and we know if not set."
+    )
+    lag_seconds: int = Field(
+        _DEFAULT.lag_seconds, description="Windows end this long before the org's present."
+    )
+    overlap_seconds: int = Field(
+        _DEFAULT.overlap_seconds, description="Windows begin this long before the watermark."
+    )
+    api_reserve_percent: int = Field(
+        _DEFAULT.api_reserve_percent, description="Share of the org's limits that is never used."
+    )
+
+    @classmethod
+    def from_environment(cls, org: str = ONLY) -> Self:
+        """The resource of `SALESFORCE_*`, or `SALESFORCE_<ORG>_*`, and `SF_ASSETS_*`.
+
+        Each variable that is set now becomes an `EnvVar`, and has to be set where runs are, too:
+        values are read there.
+        """
+        env, prefix = environment(), credentials_prefix(org)
+        texts = {name: prefix + name.upper() for name in Credentials.model_fields}
+        numbers = {name: f"SF_ASSETS_{name.upper()}" for name in _NUMBERS}
+        values: dict[str, Any] = {n: dg.EnvVar(v) for n, v in texts.items() if v in env}
+        values |= {n: dg.EnvVar.int(v) for n, v in numbers.items() if v in env}
+        return cls(**values)
+
+    @cached_property
+    def client(self) -> "Client":
+        """The connection; the first use logs in.
+
+        Raises:
+            ConfigError: Credentials are incomplete.
+            LoginError: The org refused them.
+            OrgUnreachableError: No Salesforce answers at the address.
+        """
+        from sf_assets.salesforce.client import connect
+
+        values = {name: getattr(self, name) or None for name in Credentials.model_fields}
+        return connect(Credentials.model_validate(values), self.api_reserve_percent)
+
+
+class StorageResource(dg.ConfigurableResource[Any]):
+    """The object storage of the raw layer."""
+
+    url: str = Field(description="`file:///…`, `s3://…`, `gs://…` or `az://…`.")
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The resource of `SF_ASSETS_STORAGE_URL`; a folder in the current one if it is not set."""
+        return cls(url=_url("SF_ASSETS_STORAGE_URL", load_settings({}).storage_url))
+
+
+class WarehouseResource(dg.ConfigurableResource[Any]):
+    """The warehouse of silver and gold."""
+
+    url: str = Field(description="`duckdb:////path/to/file`; parameters are engine options.")
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The resource of `SF_ASSETS_WAREHOUSE_URL`; a file in the current folder if not set."""
+        return cls(url=_url("SF_ASSETS_WAREHOUSE_URL", load_settings({}).warehouse_url))
+
+    @property
+    def kind(self) -> str:
+        """What it is, such as `duckdb`, for icons."""
+        url = self.url.get_value("") if isinstance(self.url, dg.EnvVar) else self.url
+        return urlsplit(url or "").scheme or "sql"
+
+    def query(self, sql: str) -> "pa.Table":
+        """Ask a question; nothing can be changed by it.
+
+        Args:
+            sql: In the engine's own SQL, such as `SELECT * FROM silver.account_live`.
+
+        Returns:
+            All rows, as Arrow: `polars.from_arrow(…)` and `.to_pandas()` take no copy of most.
+
+        Raises:
+            WarehouseLockedError: Another program writes, and stays at it.
+            WarehouseError: It cannot be opened, or refuses the question.
+        """
+        from sf_assets.warehouse.duckdb import Warehouse
+
+        return Warehouse(self.url).query(sql)
+
+
+def _url(variable: str, default: str) -> str:
+    return dg.EnvVar(variable) if variable in environment() else default

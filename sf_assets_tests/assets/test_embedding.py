@@ -1,0 +1,260 @@
+"""A guest in other people's Dagster projects: it takes nothing over, and can be there twice."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+import sf_assets
+from sf_assets import (
+    SalesforceAsset,
+    SalesforceResource,
+    SalesforceTranslator,
+    StorageResource,
+    WarehouseResource,
+    build_salesforce_assets,
+    build_salesforce_definitions,
+)
+from sf_assets.errors import ConfigError
+from sf_assets_tests.conftest import Workspace
+
+
+@pytest.fixture
+def catalog(own_workspace: Workspace) -> Path:
+    """A catalogue, and no variable of the environment that says so."""
+    (own_workspace.folder / "gold").mkdir()
+    query = "SELECT count(*) AS n FROM silver.account\n"
+    (own_workspace.folder / "gold" / "accounts.sql").write_text(query, encoding="utf-8")
+    own_workspace.catalogue({"Account": None}, start="2026-11-01", gold="gold")
+    return own_workspace.folder / "catalog.yaml"
+
+
+def resources_of(workspace: Workspace, folder: str = "") -> dict[str, Any]:
+    """Resources that name everything, as a project does that has no variables of ours."""
+    home = workspace.folder / folder
+    fields: dict[str, Any] = {
+        n.removeprefix("SALESFORCE_").lower(): v
+        for n, v in workspace.env.items()
+        if n.startswith("SALESFORCE_")
+    }
+    return {
+        "salesforce": SalesforceResource(**fields, lag_seconds=0),
+        "storage": StorageResource(url=f"file://{home}/lake"),
+        "warehouse": WarehouseResource(url=f"duckdb:///{home}/warehouse.duckdb"),
+    }
+
+
+def downstream(key: dg.AssetKey, warehouse: str = "warehouse") -> dg.Definitions:
+    """A project that counts what silver holds, with an executor, a resource and a check."""
+
+    @dg.asset(deps=[key], required_resource_keys={warehouse, "greeting"})
+    def counted(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        found: WarehouseResource = getattr(context.resources, warehouse)
+        (row,) = found.query("SELECT count(*) AS n FROM silver.account_live").to_pylist()
+        return dg.MaterializeResult(metadata=row)
+
+    @dg.asset_check(asset=key)
+    def is_ours() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    @dg.asset_check(asset=counted)
+    def is_theirs() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    return dg.Definitions(
+        assets=[counted],
+        asset_checks=[is_ours, is_theirs],
+        resources={"greeting": dg.ResourceDefinition.hardcoded_resource("hello")},
+        executor=dg.multiprocess_executor,
+    )
+
+
+SILVER = dg.AssetKey(["silver", "account"])
+
+
+def test_a_project_keeps_its_executor_and_its_checks(catalog: Path) -> None:
+    ours = build_salesforce_definitions(catalog)
+    assert ours.executor is None
+    merged = dg.Definitions.merge(downstream(SILVER), ours)
+    dg.Definitions.validate_loadable(merged)
+    assert merged.executor is dg.multiprocess_executor
+    checks = merged.resolve_job_def("daily_checks").asset_layer.asset_graph.asset_check_keys
+    names = {key.name for key in checks}
+    assert {"ids", "ledger", "reconciled"} <= names
+    assert not {"is_ours", "is_theirs"} & names
+    for name in ("tick", "fresh", "derived"):
+        job = merged.resolve_job_def(f"{name}_objects_daily_20261101")
+        assert "is_ours" not in {
+            key.name for key in job.asset_layer.asset_graph.asset_check_keys
+        }, name
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_nothing_starts_by_itself_unless_asked(catalog: Path, *, asked: bool) -> None:
+    found = build_salesforce_definitions(catalog, schedules=asked).get_repository_def()
+    statuses = {schedule.default_status.value for schedule in found.schedule_defs}
+    statuses |= {sensor.default_status.value for sensor in found.sensor_defs}
+    assert len(found.schedule_defs) == 4
+    assert len(found.sensor_defs) == 3
+    assert statuses == {"RUNNING" if asked else "STOPPED"}
+
+
+def test_runs_take_everything_from_resources(catalog: Path, own_workspace: Workspace) -> None:
+    ours = build_salesforce_definitions(catalog, **resources_of(own_workspace))
+    merged = dg.Definitions.merge(ours, downstream(SILVER))
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = merged.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(["raw", "account"]), SILVER, dg.AssetKey("counted")],
+            partition_key="2026-11-01",
+        )
+    assert result.success
+    (counted,) = result.asset_materializations_for_node("counted")
+    n = counted.metadata["n"].value
+    assert own_workspace.rows("SELECT count(*) FROM silver.account_live") == [(n,)]
+    assert (own_workspace.folder / "lake").is_dir()
+
+
+def test_schedules_and_sensors_take_everything_from_resources(
+    catalog: Path, own_workspace: Workspace
+) -> None:
+    found = build_salesforce_definitions(catalog, **resources_of(own_workspace))
+    repository = found.get_repository_def()
+    given = repository.get_top_level_resources()
+    with (
+        dg.DagsterInstance.local_temp() as instance,
+        dg.build_schedule_context(
+            instance=instance, repository_def=repository, resources=given
+        ) as context,
+    ):
+        schedule = repository.get_schedule_def("every_5_minutes_objects_daily_20261101")
+        (request,) = schedule.evaluate_tick(context).run_requests or ()
+    assert request.asset_selection == [dg.AssetKey(["raw", "account"]), SILVER]
+    with (
+        dg.DagsterInstance.local_temp() as instance,
+        dg.build_sensor_context(
+            instance=instance, repository_def=repository, resources=given
+        ) as looked,
+    ):
+        seen = repository.get_sensor_def("schema_of_raw").evaluate_tick(looked)
+    assert len(seen.run_requests or ()) == 1, "the schedule has described Account"
+
+
+def test_variables_are_read_where_a_run_is(
+    catalog: Path, own_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = own_workspace.env | {"SALESFORCE_CLIENT_ID": "not-yet", "SF_ASSETS_LAG_SECONDS": "300"}
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    found = build_salesforce_definitions(catalog)
+    for name, value in own_workspace.env.items():
+        monkeypatch.setenv(name, value)
+    job = found.resolve_implicit_global_asset_job_def()
+    assert job.execute_in_process(
+        asset_selection=[dg.AssetKey(["raw", "account"])], partition_key="2026-11-01"
+    ).success
+    shown = str(found.get_repository_def().get_top_level_resources()["salesforce"].config_schema)
+    assert own_workspace.env["SALESFORCE_CLIENT_SECRET"] not in shown
+
+
+class Renamed(SalesforceTranslator):
+    """Keys of one part, as a project that was there first may have them."""
+
+    def get_asset_spec(self, asset: SalesforceAsset) -> dg.AssetSpec:
+        key = dg.AssetKey(f"crm_{asset.layer}_{asset.name}")
+        return asset.spec.replace_attributes(key=key, group_name="crm")
+
+
+def test_a_translator_names_assets_and_dependencies_follow(
+    catalog: Path, own_workspace: Workspace
+) -> None:
+    found = build_salesforce_definitions(
+        catalog, translator=Renamed(), **resources_of(own_workspace)
+    )
+    graph = found.resolve_asset_graph()
+    assert {node.group_name for node in graph.asset_nodes} == {"crm"}
+    raw, silver, gold = (
+        dg.AssetKey(name) for name in ("crm_raw_account", "crm_silver_account", "crm_gold_accounts")
+    )
+    assert graph.get(silver).parent_keys == {raw}
+    assert graph.get(gold).parent_keys == {silver}
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = found.resolve_implicit_global_asset_job_def()
+        run = job.execute_in_process(
+            instance=instance, asset_selection=[raw, silver], partition_key="2026-11-01"
+        )
+        assert run.success
+        assert {"crm_silver_account"} <= {
+            each.asset_key.to_user_string() for each in run.get_asset_check_evaluations()
+        }
+        (event,) = run.asset_materializations_for_node("objects_daily_20261101")[1:]
+        assert event.metadata["dagster/table_name"].value == "silver.account"
+        repository = found.get_repository_def()
+        with dg.build_sensor_context(
+            instance=instance,
+            repository_def=repository,
+            resources=repository.get_top_level_resources(),
+        ) as context:
+            due = repository.get_sensor_def("rebuild_gold").evaluate_tick(context)
+        (request,) = due.run_requests or ()
+        assert request.asset_selection == [gold]
+        assert job.execute_in_process(instance=instance, asset_selection=[gold]).success
+
+
+def test_two_are_beside_each_other(catalog: Path, own_workspace: Workspace) -> None:
+    one = build_salesforce_definitions(catalog, **resources_of(own_workspace, "one"))
+    two = build_salesforce_definitions(catalog, prefix="uk", **resources_of(own_workspace, "two"))
+    silver = dg.AssetKey(["uk", "silver", "account"])
+    both = dg.Definitions.merge(one, two, downstream(silver, "uk_warehouse"))
+    dg.Definitions.validate_loadable(both)
+    graph = both.resolve_asset_graph()
+    assert {SILVER, silver} <= graph.get_all_asset_keys()
+    assert graph.get(silver).group_name == "uk_silver"
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = both.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(["uk", "raw", "account"]), silver, dg.AssetKey("counted")],
+            partition_key="2026-11-01",
+        )
+    assert result.success
+    assert {path.name for path in own_workspace.folder.iterdir() if path.is_dir()} == {
+        "gold",
+        "two",
+    }
+    checks = both.resolve_job_def("daily_checks").asset_layer.asset_graph.asset_check_keys
+    assert {key.asset_key.path[0] for key in checks} == {"raw", "silver"}
+
+
+def test_assets_alone_are_those_of_one_org(own_workspace: Workspace) -> None:
+    own_workspace.catalogue({"Account": None}, start="2026-11-01", orgs=["uk", "us"])
+    path = own_workspace.folder / "catalog.yaml"
+    assets = build_salesforce_assets(path, org="uk")
+    keys = {key for each in assets for key in each.keys}
+    assert dg.AssetKey(["silver_uk", "account"]) in keys
+    assert {key.path[0] for key in keys} == {"raw_uk", "silver_uk", "ops_uk"}
+    assert assets[0].required_resource_keys >= {"salesforce_uk", "storage", "warehouse"}
+    with pytest.raises(ConfigError, match="has no org fr; it has uk, us"):
+        build_salesforce_assets(path, org="fr")
+
+
+def test_each_org_has_a_resource(own_workspace: Workspace) -> None:
+    own_workspace.catalogue({"Account": None}, start="2026-11-01", orgs=["uk", "us"])
+    path = own_workspace.folder / "catalog.yaml"
+    given = resources_of(own_workspace)
+    salesforce = given.pop("salesforce")
+    found = build_salesforce_definitions(
+        path, salesforce={"uk": salesforce, "us": salesforce}, **given
+    )
+    assert (found.resources or {}).keys() == {
+        "salesforce_uk", "salesforce_us", "storage", "warehouse"
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="resources of uk; the catalogue's orgs are uk, us"):
+        build_salesforce_definitions(path, salesforce=salesforce, **given)
+
+
+def test_the_public_names_are_there_and_no_other_is() -> None:
+    assert all(getattr(sf_assets, name) for name in sf_assets.__all__)
+    assert set(sf_assets.__all__) <= set(dir(sf_assets))
+    with pytest.raises(AttributeError, match="no attribute 'Catalog'"):
+        _ = sf_assets.Catalog
