@@ -118,12 +118,12 @@ def _run(command: Callable[[Any], Generator[Any]], *, as_json: bool, insists: bo
         as_json: Whether to print a document.
         insists: Whether it is not enough that another run is at work on an object.
     """
-    from sf_assets.cli.kept import keeping
+    from sf_assets.cli.dagster_ui import reporting
     from sf_assets.cli.report import carry_out
     from sf_assets.pipeline.org import load_orgs
 
-    with keeping() as keep, watching(quiet=as_json):
-        report = carry_out(load_orgs(), command, keep)
+    with reporting() as tell_dagster, watching(quiet=as_json):
+        report = carry_out(load_orgs(), command, tell_dagster)
     severe = [c for c in report.checks if not c["passed"] and c["severity"] == "ERROR"]
     ok = not (report.errors or report.waiting or severe or (insists and report.left))
     if as_json:

@@ -41,15 +41,15 @@ def _demo() -> int:
     with org() as running:
         click.echo(f"An emulated Salesforce org is up at {running.env['SALESFORCE_LOGIN_URL']}")
         os.environ.update(running.env)
-        from sf_assets.cli.kept import keeping
+        from sf_assets.cli.dagster_ui import reporting
         from sf_assets.cli.report import carry_out
         from sf_assets.demo.report import tell
         from sf_assets.pipeline.org import load_orgs
         from sf_assets.pipeline.refresh import refresh
 
         (home,) = load_orgs()
-        with keeping() as keep, watching(quiet=False):
-            report = carry_out([home], refresh, keep)
+        with reporting() as tell_dagster, watching(quiet=False):
+            report = carry_out([home], refresh, tell_dagster)
         well = tell(home, report)
     click.echo(f"\nDone in {time.monotonic() - started:.0f} s")
     return 0 if well else 1

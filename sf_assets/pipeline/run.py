@@ -83,6 +83,10 @@ def run(org: Org, request: Request) -> Iterator[Event]:
     Yields:
         What was done, as soon as it is committed. What failed comes last, after the checks: an
         object fails for one reason, the first.
+
+    Raises:
+        SfAssetsError: The org or the storage cannot be reached at all. A tick tells that as the
+            org's failure, and checks what there is.
     """
     return _Run(org, request).carry_out()
 
@@ -116,8 +120,7 @@ class _Run:
         if not self._away:
             yield from self._load_others()
         self._note_failures()
-        if self._tick or not self._away:
-            yield from self._check()
+        yield from self._check()
         yield from self._failures()
 
     def _extract(self) -> Iterator[Event]:
@@ -130,6 +133,8 @@ class _Run:
                 yield self._deferred(Layer.RAW, slug, Because.BUDGET, error)
             return
         except SfAssetsError as error:
+            if not self._tick:
+                raise
             self._errors[ORG] = error
             return
         with planned as plan:

@@ -1,4 +1,4 @@
-"""Runs of the command line in the Dagster UI, where DAGSTER_HOME says which."""
+"""What commands did, in the Dagster UI: where DAGSTER_HOME says which."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from sf_assets.pipeline.org import Org
 
 
 @contextmanager
-def keeping() -> Iterator[Callable[[Org, Event], None]]:
+def reporting() -> Iterator[Callable[[Org, Event], None]]:
     """Give whoever carries out a command something to tell its events to.
 
     Where DAGSTER_HOME is not set, Dagster is not even imported.
