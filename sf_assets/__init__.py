@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sf_assets.assets.build import build_salesforce_assets, build_salesforce_definitions
+    from sf_assets.assets.component import SalesforceComponent
     from sf_assets.assets.resources import SalesforceResource, StorageResource, WarehouseResource
     from sf_assets.assets.translator import SalesforceAsset, SalesforceTranslator
 
@@ -12,6 +13,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "SalesforceAsset",
+    "SalesforceComponent",
     "SalesforceResource",
     "SalesforceTranslator",
     "StorageResource",
@@ -22,6 +24,7 @@ __all__ = [
 
 _HOMES = {
     "SalesforceAsset": "translator",
+    "SalesforceComponent": "component",
     "SalesforceResource": "resources",
     "SalesforceTranslator": "translator",
     "StorageResource": "resources",

@@ -5,7 +5,7 @@ The file's folder is where relative paths in it begin.
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -218,7 +218,44 @@ def load_catalog(path: Path | None = None) -> Catalog:
             the file and the line.
     """
     path = (path or PACKAGED).absolute()
-    tree, document = _parse(path)
+    documents = _parse(path)
+    for second, _ in documents[1:]:
+        raise ConfigError(f"{path}:{second.start_mark.line + 1}: a catalogue is one document")
+    tree, document = documents[0] if documents else (None, None)
+    return _validated(path, tree, document)
+
+
+def catalog_within(
+    path: Path, key: str, line: int, resolve: Callable[[Any], Any] = lambda value: value
+) -> Catalog:
+    """Read a catalogue that is a part of another YAML file.
+
+    Args:
+        path: The file.
+        key: Name under which it stands there.
+        line: Line of that name, counted from 1.
+        resolve: What is done to its values first, as to templates.
+
+    Raises:
+        ConfigError: The part says something unknown; the message names the file and the line.
+    """
+    for tree, document in _parse(path):
+        for name, node, part in _parts(tree, document):
+            if (name.value, name.start_mark.line + 1) == (key, line):
+                return _validated(path, node, resolve(part))
+    raise ConfigError(f"{path}:{line}: there is no {key} here")
+
+
+def _parts(tree: yaml.Node, document: Any) -> Iterator[tuple[yaml.ScalarNode, yaml.Node, Any]]:
+    """All that a document maps names to, at any depth: name, node and value."""
+    if isinstance(tree, yaml.MappingNode) and isinstance(document, dict):
+        for name, node in tree.value:
+            if isinstance(name, yaml.ScalarNode):
+                yield name, node, document.get(name.value)
+                yield from _parts(node, document.get(name.value))
+
+
+def _validated(path: Path, tree: yaml.Node | None, document: Any) -> Catalog:
     try:
         catalog = Catalog.model_validate(_completed(document, path, tree))
     except ValidationError as error:
@@ -252,13 +289,11 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _parse(path: Path) -> tuple[yaml.Node | None, Any]:
-    """The file as a tree of nodes, which know their lines, and as a document."""
+def _parse(path: Path) -> list[tuple[yaml.Node, Any]]:
+    """The file's documents, each as a tree of nodes, which know their lines, and as values."""
     try:
         text = path.read_text(encoding="utf-8")
-        loader = _Loader(text)
-        tree = loader.get_single_node()
-        return tree, tree and loader.construct_document(tree)
+        return list(_documents(_Loader(text)))
     except OSError as error:
         raise ConfigError(
             f"the catalogue {path} cannot be read ({error.strerror}); set SF_ASSETS_CATALOG"
@@ -273,6 +308,13 @@ def _parse(path: Path) -> tuple[yaml.Node | None, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}:{line}: not YAML: {error.problem}") from None
+
+
+def _documents(loader: _Loader) -> Iterator[tuple[yaml.Node, Any]]:
+    while loader.check_node():
+        tree = loader.get_node()
+        if tree is not None:
+            yield tree, loader.construct_document(tree)
 
 
 def _refusal(

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sf_assets.catalog import PACKAGED_GOLD, Catalog, ObjectSpec, load_catalog
+from sf_assets.catalog import PACKAGED_GOLD, Catalog, ObjectSpec, catalog_within, load_catalog
 from sf_assets.errors import ConfigError
 from sf_assets.windows import Grain
 
@@ -222,6 +222,27 @@ def test_a_file_that_is_not_utf_8_is_told_so(tmp_path: Path) -> None:
     path.write_bytes(b"# caf\xe9\nobjects: {Lead: }\n")
     with pytest.raises(ConfigError, match=r"catalog\.yaml.* UTF-8"):
         load_catalog(path)
+
+
+def test_a_second_document_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"catalog.yaml:4: a catalogue is one document"):
+        read(tmp_path, "objects:\n  Account:\n---\nobjects:\n  Lead:\n")
+
+
+def test_a_catalogue_is_a_part_of_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "defs.yaml"
+    text = (
+        "type: a\n---\ntype: b\nattributes:\n  catalog:\n    gold: sql\n    objects: {Lead: {}}\n"
+    )
+    path.write_text(text)
+    (tmp_path / "sql").mkdir()
+    found = catalog_within(path, "catalog", 5)
+    assert (list(found.objects), found.path, found.gold) == (["Lead"], path, tmp_path / "sql")
+    path.write_text(text.replace("Lead: {}", "Lead: {grain: hourly}"))
+    with pytest.raises(ConfigError, match=r"defs.yaml:7: objects.Lead.grain: "):
+        catalog_within(path, "catalog", 5)
+    with pytest.raises(ConfigError, match=r"defs.yaml:4: there is no catalog here"):
+        catalog_within(path, "catalog", 4)
 
 
 def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
