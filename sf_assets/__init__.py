@@ -36,10 +36,12 @@ _HOMES = {
 Dagster."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"sf_assets.assets.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:  # else any name at all would be one
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"sf_assets.assets.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -54,6 +54,20 @@ def test_only_the_command_line_and_the_tests_know_the_emulator() -> None:
     assert users <= {"emulator", "cli", "demo"}
 
 
+def test_only_resources_read_the_environment() -> None:
+    """What runs under Dagster is connected by its resources; the command line by `pipeline.org`."""
+    readers = {
+        str(path.relative_to(PACKAGE))
+        for layer in ("assets", "pipeline", "warehouse", "storage", "salesforce")
+        for path in (PACKAGE / layer).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Name | ast.Attribute | ast.alias)
+        for name in [getattr(node, "id", getattr(node, "attr", getattr(node, "name", "")))]
+        if name in {"environ", "getenv", "environment", "load_settings", "load_orgs"}
+    }
+    assert readers == {"assets/resources.py", "pipeline/org.py"}
+
+
 def test_definitions_load_without_engines_and_without_an_org() -> None:
     program = (
         "import sys; from sf_assets.definitions import defs; import dagster as dg; "

@@ -5,10 +5,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster.components.testing import create_defs_folder_sandbox
+from dagster.components.testing.utils import component_defs
 
 import sf_assets
 from sf_assets import (
     SalesforceAsset,
+    SalesforceComponent,
     SalesforceResource,
     SalesforceTranslator,
     StorageResource,
@@ -16,6 +19,7 @@ from sf_assets import (
     build_salesforce_assets,
     build_salesforce_definitions,
 )
+from sf_assets.catalog import load_catalog
 from sf_assets.errors import ConfigError
 from sf_assets_tests.conftest import Workspace
 
@@ -101,15 +105,26 @@ def test_nothing_starts_by_itself_unless_asked(catalog: Path, *, asked: bool) ->
 
 
 def test_runs_take_everything_from_resources(catalog: Path, own_workspace: Workspace) -> None:
+    @dg.asset
+    def asked(salesforce: SalesforceResource) -> dg.MaterializeResult[Any]:
+        return dg.MaterializeResult(metadata={"org": salesforce.client.org_id})
+
     ours = build_salesforce_definitions(catalog, **resources_of(own_workspace))
-    merged = dg.Definitions.merge(ours, downstream(SILVER))
+    merged = dg.Definitions.merge(ours, downstream(SILVER), dg.Definitions(assets=[asked]))
     with dg.DagsterInstance.ephemeral() as instance:
         result = merged.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
-            asset_selection=[dg.AssetKey(["raw", "account"]), SILVER, dg.AssetKey("counted")],
+            asset_selection=[
+                dg.AssetKey(["raw", "account"]),
+                SILVER,
+                dg.AssetKey("counted"),
+                asked.key,
+            ],
             partition_key="2026-11-01",
         )
     assert result.success
+    (event,) = result.asset_materializations_for_node("asked")
+    assert own_workspace.rows("SELECT org_id FROM ops.orgs") == [(event.metadata["org"].value,)]
     (counted,) = result.asset_materializations_for_node("counted")
     n = counted.metadata["n"].value
     assert own_workspace.rows("SELECT count(*) FROM silver.account_live") == [(n,)]
@@ -253,8 +268,54 @@ def test_each_org_has_a_resource(own_workspace: Workspace) -> None:
         build_salesforce_definitions(path, salesforce=salesforce, **given)
 
 
+@pytest.mark.filterwarnings("ignore:`parse_obj_as` is deprecated")  # of Dagster's sandbox
+def test_a_component_takes_the_path_of_a_catalogue_and_templates(
+    catalog: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRM_WAREHOUSE", "duckdb:////srv/crm.duckdb")
+    with create_defs_folder_sandbox() as sandbox:
+        folder = sandbox.scaffold_component(
+            component_cls=SalesforceComponent,
+            defs_yaml_contents={
+                "type": "sf_assets.SalesforceComponent",
+                "attributes": {
+                    "catalog": "crm.yaml",
+                    "prefix": "crm",
+                    "warehouse_url": "{{ env.CRM_WAREHOUSE }}",
+                },
+            },
+        )
+        text = catalog.read_text(encoding="utf-8").replace(
+            "gold: gold", f"gold: {catalog.parent}/gold"
+        )
+        (folder / "crm.yaml").write_text(text, encoding="utf-8")
+        with sandbox.load_component_and_build_defs(defs_path=folder) as (_, found):
+            keys = found.resolve_asset_graph().get_all_asset_keys()
+            resources = found.resources or {}
+    assert dg.AssetKey(["crm", "gold", "accounts"]) in keys
+    assert resources.keys() == {"crm_salesforce", "crm_storage", "crm_warehouse"}
+    assert resources["crm_warehouse"].url == "duckdb:////srv/crm.duckdb"
+
+
+class Grouped(SalesforceComponent):
+    """A component of a project's own."""
+
+    def get_asset_spec(self, asset: SalesforceAsset) -> dg.AssetSpec:
+        return asset.spec.replace_attributes(group_name=f"crm_{asset.layer.value}")
+
+
+def test_a_component_of_a_project_says_how_assets_appear(catalog: Path) -> None:
+    component = Grouped(catalog=load_catalog(catalog), schedules=True)
+    found = component_defs(component=component)
+    groups = {node.group_name for node in found.resolve_asset_graph().asset_nodes}
+    assert groups == {"crm_raw", "crm_silver", "crm_gold", "crm_ops"}
+    schedule = found.resolve_schedule_def("daily_checks")
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
 def test_the_public_names_are_there_and_no_other_is() -> None:
     assert all(getattr(sf_assets, name) for name in sf_assets.__all__)
     assert set(sf_assets.__all__) <= set(dir(sf_assets))
-    with pytest.raises(AttributeError, match="no attribute 'Catalog'"):
-        _ = sf_assets.Catalog
+    for name in ("Catalog", "dagster"):
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'"):
+            getattr(sf_assets, name)
