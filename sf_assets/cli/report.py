@@ -5,7 +5,7 @@ from contextlib import closing
 from typing import Any
 
 from sf_assets.declared_checks import spelt_score
-from sf_assets.errors import SfAssetsError
+from sf_assets.errors import HeldError, SfAssetsError
 from sf_assets.failures import Work, alone
 from sf_assets.naming import ONLY, Layer, gold_name, ops_name, raw_name, silver_name
 from sf_assets.pipeline import events
@@ -76,7 +76,9 @@ class Report:
                 kept = self.left if because is Because.BUSY else self.waiting
                 kept[_spelt(org, layer, name)] = str(error)
             case events.Failed(org, layer, name, error):
-                self.errors[_spelt(org, layer, name)] = str(error)
+                self.errors[_spelt(org, layer, name, failed=not isinstance(error, HeldError))] = (
+                    str(error)
+                )
 
     def _add_check(self, event: events.Checked) -> None:
         found = event.finding
@@ -90,10 +92,15 @@ class Report:
         }
 
 
-def _spelt(org: str, layer: Layer, name: str) -> str:
-    """The name of an object or table, with its schema or org where that is not plain."""
+def _spelt(org: str, layer: Layer, name: str, *, failed: bool = False) -> str:
+    """The name of an object or table, with its schema or org where that is not plain.
+
+    A gold table whose build failed is called as the step is that builds it in Dagster; one that
+    waits, as its asset.
+    """
     if layer is Layer.GOLD:
-        return f"{gold_name(org)}/{name}" if name != gold_name(org) else name
+        between = "__" if failed else "/"
+        return f"{gold_name(org)}{between}{name}" if name != gold_name(org) else name
     return name if org == ONLY else f"{org}/{name}"
 
 

@@ -8,6 +8,7 @@ from sf_assets.builtin_checks import RAW_CHECKS, SILVER_CHECKS
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import (
     ConfigError,
+    HeldError,
     LeftOutError,
     LimitExceededError,
     SfAssetsError,
@@ -218,8 +219,8 @@ def _build_due(org: Org) -> Iterator[Event]:
             found = found or {told.name: told for told in gold_due(org, tables, datetime.now(UTC))}
             status = found[table.name]
             if status.state is GoldState.HELD:
-                error = SfAssetsError(status.why or "held")
-                yield Failed(org.name, Layer.GOLD, table.name, error)
+                held = HeldError(status.why or "held")
+                yield Failed(org.name, Layer.GOLD, table.name, held)
             elif status.state is GoldState.LEFT_OUT:
                 yield LeftOut(org.name, Layer.GOLD, table.name, status.why or "left out")
             elif status.state is GoldState.DUE:

@@ -216,7 +216,7 @@ def test_a_gold_file_that_names_no_column(shell: Shell, workspace: Workspace) ->
     (workspace.folder / "gold" / "wrong.sql").write_text("SELECT Nope FROM silver.product2")
     workspace.catalogue({"Product2": None}, gold="gold")
     outcome = shell("refresh", env=workspace.env)
-    refused(outcome, "gold/wrong: ", "wrong.sql", "Nope")
+    refused(outcome, "gold__wrong: ", "wrong.sql", "Nope")
     assert "WarehouseError" not in outcome.out + outcome.err
 
 

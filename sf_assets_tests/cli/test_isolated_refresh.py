@@ -32,7 +32,7 @@ def catalogue(own_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None
         ((Work.REPORT, "account"), "account", {"silver/lead", "gold/leads"}),
         (
             (Work.BUILD, "accounts"),
-            "gold/accounts",
+            "gold__accounts",
             {"silver/account", "silver/lead", "gold/leads"},
         ),
         ((Work.CHECK, CHECKS), CHECKS, {*SILVER, "gold/leads"}),

@@ -35,7 +35,7 @@ def written(store: Store) -> Written:
 def test_small_files_are_read_together_with_read_time_and_name(
     store: Store, written: Written, monkeypatch: pytest.MonkeyPatch, heap: int, sizes: list[int]
 ) -> None:
-    monkeypatch.setattr("sf_assets.storage.scan._HEAP_BYTES", heap)
+    monkeypatch.setattr("sf_assets.storage.parquet_reader._HEAP_BYTES", heap)
     heaps = list(scan(store, written_slice(written)))
     assert [len(rows) for rows in heaps] == sizes
     for rows in heaps:
