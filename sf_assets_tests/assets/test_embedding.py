@@ -173,6 +173,26 @@ def test_variables_are_read_where_a_run_is(
     assert own_workspace.env["SALESFORCE_CLIENT_SECRET"] not in shown
 
 
+def test_each_org_has_variables_of_its_own(
+    own_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_workspace.catalogue({"Account": None}, start="2026-11-01", orgs=["uk", "us"])
+    for name, value in own_workspace.env.items():
+        monkeypatch.setenv(name.replace("SALESFORCE_", "SALESFORCE_UK_"), value)
+    found = build_salesforce_definitions(own_workspace.folder / "catalog.yaml")
+    with dg.DagsterInstance.ephemeral() as instance:
+        runs = {
+            org: found.resolve_implicit_global_asset_job_def().execute_in_process(
+                instance=instance,
+                asset_selection=[dg.AssetKey([f"raw_{org}", "account"])],
+                partition_key="2026-11-01",
+                raise_on_error=False,
+            )
+            for org in ("uk", "us")
+        }
+    assert (runs["uk"].success, runs["us"].success) == (True, False)
+
+
 class Renamed(SalesforceTranslator):
     """Keys of one part, as a project that was there first may have them."""
 
