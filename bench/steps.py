@@ -1,7 +1,7 @@
-"""The steps that a crash may interrupt, each in a process forked for it and killed from outside.
+"""The steps that a crash may interrupt, each in a process forked for it and killed at some moment.
 
-`python -m bench.steps` reads orders as JSON lines, `{"step": …, "env": {…}, "after": seconds}`, and
-answers each with what became of it: `{"signal": 9}` or `{"code": 0}`, and `seconds`.
+`python -m bench.steps` reads orders as JSON lines, what `Steps.run` takes, and answers each with
+what became of it: `{"signal": 9}` or `{"code": 0}`, and the `seconds` it took.
 """
 
 import json
@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,8 +23,8 @@ KINDS = ("tick", "backfill", "compact", "sweep", "repair", "rebuild")
 _DAYS = timedelta(days=20)
 
 
-def perform(kind: str, env: Mapping[str, str]) -> None:
-    """Carry out a step; an object that fails is an error."""
+def perform(kind: str, env: Mapping[str, str], objects: Sequence[str] = ()) -> None:
+    """Carry out a step for some objects, or for all; an object that fails is an error."""
     from sf_assets.pipeline.load import rebuild
     from sf_assets.pipeline.org import load_orgs
     from sf_assets.storage import compaction
@@ -32,35 +33,36 @@ def perform(kind: str, env: Mapping[str, str]) -> None:
     compaction.MANY = 3 if kind == "compact" else 24
     compaction._RECENT = compaction._GRACE = timedelta(0)  # noqa: SLF001
     (org,) = load_orgs(dict(env))
+    specs = org.catalog.select(objects)
     if kind == "rebuild":
-        for spec in org.catalog.select([]):
+        for spec in specs:
             rebuild(org, org.lake, spec.slug)
     elif kind in {"sweep", "repair"}:
-        _put_right(org, reread=kind == "repair")
+        _put_right(org, specs, reread=kind == "repair")
     else:
-        _extract(org, again=kind == "backfill", compact=kind == "compact")
+        _extract(org, specs, again=kind == "backfill", compact=kind == "compact")
 
 
-def _put_right(org: Any, *, reread: bool) -> None:
+def _put_right(org: Any, specs: Sequence[Any], *, reread: bool) -> None:
     from sf_assets.pipeline.extraction.repair import Repair
     from sf_assets.pipeline.load import load
     from sf_assets.pipeline.reconciliation.reconcile import reconcile
 
     repair = Repair(org, reread=reread, accept=True)
-    for found in reconcile(org, org.catalog.select([]), repair):
+    for found in reconcile(org, specs, repair):
         if found.error:
             raise found.error
         load(org, org.lake, found.slug)
 
 
-def _extract(org: Any, *, again: bool, compact: bool) -> None:
+def _extract(org: Any, specs: Sequence[Any], *, again: bool, compact: bool) -> None:
     from sf_assets.pipeline.extraction.execute import execute
     from sf_assets.pipeline.load import load
     from sf_assets.pipeline.planning.plan import plan_backfill, plan_tick
     from sf_assets.storage.compaction import compact_slices
     from sf_assets.windows import Window
 
-    specs, now = org.catalog.select([]), org.client.now()
+    now = org.client.now()
     recent = Window(now - _DAYS, now)
     plan = plan_backfill(org, specs, recent) if again else plan_tick(org, specs)
     for done in execute(org, plan):
@@ -70,6 +72,57 @@ def _extract(org: Any, *, again: bool, compact: bool) -> None:
         if compact:
             compact_slices(org.lake, spec.slug, now)
         load(org, org.lake, spec.slug)
+
+
+class Writes:
+    """Has a process killed before one of its writes.
+
+    A write is what another run would find: a file of the lake that comes or goes, a commit. Each is
+    called by what is done and in which folder: "put manifests", "delete raw", "commit".
+
+    Args:
+        lake: Address of the storage.
+        before: Name of the write that does not come to pass, and which of that name.
+    """
+
+    def __init__(self, lake: str, before: tuple[str, int]) -> None:
+        self._lake = lake
+        self._name, self._left = before
+        self._lock = Lock()
+
+    def watch(self) -> None:
+        """Count those of this process from now on."""
+        import duckdb
+
+        from sf_assets.storage.store import Store
+
+        for name in ("put", "create", "replace", "delete"):
+            setattr(Store, name, self._counting(getattr(Store, name)))
+        commit = duckdb.DuckDBPyConnection.commit
+
+        def committing(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+            self._count("commit")
+            return commit(connection)
+
+        duckdb.DuckDBPyConnection.commit = committing  # type: ignore[assignment, method-assign]
+
+    def _counting(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(store: Any, path: Any, *more: Any) -> Any:
+            path = path if isinstance(path, str) else list(path)
+            first = path if isinstance(path, str) else next(iter(path), "")
+            if first and store.url == self._lake:  # others are thrown away
+                folder = "".join(first.split("/")[1:2])
+                self._count(f"{write.__name__} {folder}")
+            return write(store, path, *more)
+
+        return counting
+
+    def _count(self, name: str) -> None:
+        with self._lock:
+            if name == self._name:
+                self._left -= 1
+                if self._left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Steps:
@@ -96,30 +149,47 @@ class Steps:
         self._process.terminate()
         self._process.communicate()
 
-    def run(self, step: str, env: Mapping[str, str], after: float | None = None) -> dict[str, Any]:
-        """Run a step; kill it after so many seconds if it is not done by then."""
+    def run(
+        self,
+        step: str,
+        env: Mapping[str, str],
+        *,
+        objects: Sequence[str] = (),
+        after: float | None = None,
+        before: tuple[str, int] | None = None,
+    ) -> dict[str, Any]:
+        """Run a step; kill it after so many seconds, or before a write: a name, and which."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        order = {"step": step, "env": dict(env), "after": after}
+        order = {
+            "step": step, "env": dict(env), "objects": objects, "after": after, "before": before,
+        }  # fmt: skip
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         return answer
 
 
-def _forked(order: Mapping[str, Any]) -> dict[str, Any]:
+def _forked(
+    step: str,
+    env: Mapping[str, str],
+    objects: Sequence[str],
+    after: float | None,
+    before: tuple[str, int] | None,
+) -> dict[str, Any]:
     started = time.monotonic()
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            perform(order["step"], order["env"])
+            if before:
+                Writes(env["SF_ASSETS_STORAGE_URL"], before).watch()
+            perform(step, env, objects)
             code = 0
         except BaseException:  # noqa: BLE001 (told, and the process ends)
             traceback.print_exc()
         finally:
             os._exit(code)
-    after = order["after"]
     deadline = started + (600.0 if after is None else after)
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
@@ -139,9 +209,14 @@ def _forked(order: Mapping[str, Any]) -> dict[str, Any]:
 def main(lines: Sequence[str] | Any = sys.stdin) -> None:
     """Answer orders until there are no more."""
     # Imported before the fork, used after it: none of them has threads yet.
+    import sf_assets.pipeline.extraction.execute
+    import sf_assets.pipeline.extraction.repair
+    import sf_assets.pipeline.load
+    import sf_assets.pipeline.planning.plan
+    import sf_assets.pipeline.reconciliation.reconcile  # noqa: F401
 
     for line in lines:
-        print(json.dumps(_forked(json.loads(line))), flush=True)
+        print(json.dumps(_forked(**json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":
