@@ -1,5 +1,6 @@
 """What commands did, in the Dagster UI: where DAGSTER_HOME says which."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +8,8 @@ from contextlib import contextmanager
 from sf_assets.errors import ConfigError
 from sf_assets.pipeline.events import Event
 from sf_assets.pipeline.org import Org
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -16,7 +19,7 @@ def reporting() -> Iterator[Callable[[Org, Event], None]]:
     Where DAGSTER_HOME is not set, Dagster is not even imported.
 
     Raises:
-        ConfigError: DAGSTER_HOME is no folder.
+        ConfigError: DAGSTER_HOME is not the home of an instance that can be used.
     """
     if not os.environ.get("DAGSTER_HOME"):
         yield lambda *_: None
@@ -27,7 +30,34 @@ def reporting() -> Iterator[Callable[[Org, Event], None]]:
 
     try:
         instance = dg.DagsterInstance.get()
-    except dg.DagsterInvariantViolationError as error:
-        raise ConfigError(f"{error}; make the folder, or unset it") from None
+    except Exception as error:  # noqa: BLE001 (of its settings, its database, its folder)
+        raise ConfigError(
+            f"Dagster's instance in DAGSTER_HOME={os.environ['DAGSTER_HOME']} cannot be used "
+            f"({_first_line(error)}); make the folder, correct its dagster.yaml, or unset "
+            "DAGSTER_HOME"
+        ) from None
     with instance:
-        yield Reporter(instance).report
+        yield _Told(Reporter(instance).report)
+
+
+class _Told:
+    """Tells events for as long as that works: what is shown of the work does not end it."""
+
+    def __init__(self, report: Callable[[Org, Event], None]) -> None:
+        self._report: Callable[[Org, Event], None] | None = report
+
+    def __call__(self, org: Org, event: Event) -> None:
+        if self._report is None:
+            return
+        try:
+            self._report(org, event)
+        except Exception as error:  # noqa: BLE001 (whatever Dagster's database raises)
+            log.warning(
+                "the Dagster UI shows nothing of this from here on: its database failed (%s)",
+                _first_line(error),
+            )
+            self._report = None
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]

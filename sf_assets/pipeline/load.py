@@ -30,12 +30,11 @@ from sf_assets.warehouse.lost_slices import Missing
 from sf_assets.warehouse.merge import merge, merged_slices, record_replacements
 from sf_assets.warehouse.merge import rebuild as merge_anew
 from sf_assets.warehouse.tables import Table
-from sf_assets.windows import ALWAYS
 
 log = logging.getLogger(__name__)
 
-_READ_AGAIN = frozenset({SliceKind.SNAPSHOT, SliceKind.DELETIONS})
-"""Slices whose loss shows in the coverage, and of which a later reading leaves nothing out."""
+_FOUND_AGAIN = frozenset({SliceKind.SNAPSHOT, SliceKind.DELETIONS, SliceKind.FIELDS})
+"""Slices whose loss shows by itself, and of which a later reading leaves nothing out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,8 @@ def load(org: Org, lake: Lake, slug: str) -> Loaded:
         record_replacements(connection, slug, taken_over)
         if lost := _lost(lake, slug, refs, slices, connection):
             log.warning(
-                "%s: raw does not have slices that silver has (%d), as after the storage was "
-                "restored from a backup; the table is made anew from raw",
+                "%s: raw does not have slices that silver has (%d); the table is made anew from "
+                "raw, and what they said is asked for again",
                 slug,
                 len(lost),
             )
@@ -117,7 +116,8 @@ def rebuild(org: Org, lake: Lake, slug: str) -> Loaded:
             raise StorageError(
                 f"{lake.store.uri(lake.manifest_folder(slug))} has no slice of {slug}, and silver "
                 "has rows of it: the table stays as it is; restore the folder or set the right "
-                "SF_ASSETS_STORAGE_URL, or run `sf-assets refresh`, which reads the object again"
+                "SF_ASSETS_STORAGE_URL, or run `sf-assets refresh`, which reads the object again, "
+                "and this once more"
             )
         return _rebuild(org, lake, table)
 
@@ -162,7 +162,7 @@ def _lost(
     """Slices that silver has, and raw neither lists nor holds in those that took their place.
 
     Raises:
-        StorageError: One was lost by itself, and nobody would read again what it held.
+        StorageError: One is lost that held versions of records.
     """
     replaced = {slice_id for piece in fresh for slice_id in piece.replaces}
     found = lost_slices.missing(connection, lake.org_id, {slug: refs}).get(slug, [])
@@ -170,20 +170,16 @@ def _lost(
     if found:
         held = lost_slices.held(connection, lake.org_id, slug, found, _origins(lake, refs))
         found = [piece for piece in found if piece.id not in held]
-    merged = merged_slices(connection, lake.org_id, slug, (ref.id for ref in refs)) if found else []
-    newest = max((ref.id for ref in refs if ref.id in merged), default="")
-    first = min((ref.window.start for ref in refs if not ref.kind.patches), default=ALWAYS.end)
-    # Of a storage that was restored, the newest slices are lacking, and are read again; or all of
-    # them are, and it is read from the beginning. Of what was lost otherwise something is not: of
-    # a window that is read again, neighbours cover the edges, and left out what it held there.
-    for piece in found:
-        if piece.kind not in _READ_AGAIN and (piece.id < newest or piece.start < first):
-            raise StorageError(
-                f"the manifest of the slice {piece.id} ({piece.kind}) is gone from "
-                f"{lake.store.uri(lake.manifest_folder(slug))}, and silver has its rows: the table "
-                "stays as it is; restore it, or run `sf-assets rebuild` and `sf-assets reconcile "
-                f"--repair`, both with `--object {slug}`, which read what the org still has of it"
-            )
+    # Nobody would read all of it again: what is covered, by neighbours or by what was proven
+    # unchanged since, is not looked at any more. Whether the org still has it, only it can say.
+    if gone := [piece for piece in found if piece.kind not in _FOUND_AGAIN]:
+        raise StorageError(
+            f"manifests of slices are gone from {lake.store.uri(lake.manifest_folder(slug))}, and "
+            f"silver has their rows ({len(gone)}, the newest {max(piece.id for piece in gone)}), "
+            "as after the storage was restored from an older copy: the table stays as it is; "
+            f"restore them, or run `sf-assets rebuild --object {slug}` and `sf-assets reconcile "
+            f"--repair --object {slug}`, which read what the org still has of it"
+        )
     return found
 
 

@@ -8,13 +8,11 @@ no more what raw says.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import duckdb
 import polars as pl
 
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
-from sf_assets.windows import BEGIN, compact, parse_compact
 
 Refs = Mapping[str, Sequence[SliceRef]]
 Origins = Mapping[str, tuple[str, int]]
@@ -30,13 +28,11 @@ class Missing:
     Attributes:
         id: Slice id.
         kind: What it held.
-        start: Begin of its window.
         rows: How many versions it held.
     """
 
     id: str
     kind: SliceKind
-    start: datetime
     rows: int
 
 
@@ -57,16 +53,15 @@ def missing(
         By object; those of which there are none are left out.
     """
     found: dict[str, list[Missing]] = defaultdict(list)
-    for slug, slice_id, kind, start, rows in _asked(
+    for slug, slice_id, kind, rows in _asked(
         connection,
         refs,
-        "SELECT s.object, s.slice, s.kind, s.window_start, s.rows FROM ops.slices s "
+        "SELECT s.object, s.slice, s.kind, s.rows FROM ops.slices s "
         "SEMI JOIN listed USING (object) ANTI JOIN listed USING (object, slice) "
         "ANTI JOIN ops.replaced USING (org_id, object, slice) WHERE s.org_id = ?",
         org_id,
     ):
-        begin = parse_compact(start or compact(BEGIN))
-        found[slug].append(Missing(slice_id, SliceKind(kind), begin, int(rows or 0)))
+        found[slug].append(Missing(slice_id, SliceKind(kind), int(rows or 0)))
     return dict(found)
 
 

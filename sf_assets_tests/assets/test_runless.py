@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from sf_assets.assets.runless import Reporter
 from sf_assets.builtin_checks import RAW_CHECKS, SILVER_CHECKS
+from sf_assets.cli.dagster_ui import reporting
 from sf_assets.cli.report import Report, carry_out
+from sf_assets.errors import ConfigError
 from sf_assets.pipeline.org import load_orgs
 from sf_assets.pipeline.refresh import refresh
 from sf_assets_tests.assets.shared import Shop, run_checks
@@ -75,3 +78,31 @@ def test_what_fails_is_an_observation_of_its_asset(shop: Shop, tmp_path: Path) -
     (record,) = records
     assert record.asset_observation
     assert str(record.asset_observation.metadata["fails"].value) == report.errors["lead"]
+
+
+def test_what_dagster_cannot_show_does_not_end_the_work(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.declare()
+    shop.org.advance(60)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with reporting() as tell_dagster, monkeypatch.context() as broken:
+        broken.setattr(Reporter, "_translated", _fail)
+        report = carry_out(load_orgs(), refresh, tell_dagster)
+    assert report.errors == {}
+    assert shop.gold("accounts")
+    assert caplog.text.count("the Dagster UI shows nothing of this") == 1
+
+
+def _fail(*_: object) -> None:
+    raise OSError("database is locked")
+
+
+@pytest.mark.parametrize("settings", ["nonsense: {", "nonsense: true\n"])
+def test_an_instance_that_cannot_be_used_is_refused_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str
+) -> None:
+    (tmp_path / "dagster.yaml").write_text(settings, encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"DAGSTER_HOME=.* unset DAGSTER_HOME"), reporting():
+        pass
