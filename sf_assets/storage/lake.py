@@ -30,7 +30,10 @@ from sf_assets.windows import ALWAYS, Coverage, Window
 
 log = logging.getLogger(__name__)
 
-_ADVICE = "restore it, or remove it and backfill its window"
+_ADVICE = (
+    "restore it, or remove it and run `sf-assets rebuild` and `sf-assets reconcile --repair` of "
+    "the object"
+)
 _READERS = 8
 _ATTEMPTS = 3
 _TICK = timedelta(seconds=1)

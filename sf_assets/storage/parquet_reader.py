@@ -16,6 +16,8 @@ from sf_assets.storage.store import Store
 ORIGIN = ("_read_at", "_slice")
 """Columns that tell when a row was read, and by which slice."""
 
+_ADVICE = "run `sf-assets rebuild` and `sf-assets reconcile --repair` of the object"
+
 _AHEAD = 2
 """Files read while the one before is worked on."""
 
@@ -91,7 +93,7 @@ def _read(store: Store, part: Part, columns: Sequence[str]) -> pl.DataFrame:
     if lacking := [name for name in columns if name not in stored]:
         raise StorageError(
             f"{store.uri(part.path)} lacks {', '.join(lacking)}, which its manifest names; restore "
-            "it, or remove the manifest and backfill its window"
+            f"it, or remove the manifest and {_ADVICE}"
         )
     frame = pl.read_parquet(io.BytesIO(data), columns=[stored[name] for name in columns])
     return frame.select(pl.col(stored[name]).alias(name) for name in columns)
@@ -103,11 +105,11 @@ def _bytes(store: Store, part: Part) -> bytes:
     except FileNotFoundError:
         raise StorageError(
             f"{store.uri(part.path)} is gone, and a manifest names it; restore it, or remove the "
-            "manifest and backfill its window"
+            f"manifest and {_ADVICE}"
         ) from None
     if hashlib.sha256(data).hexdigest() != part.sha256:
         raise StorageError(
             f"{store.uri(part.path)} is not what was written ({part.bytes} bytes, sha256 "
-            f"{part.sha256}); restore it, or remove the manifest and backfill its window"
+            f"{part.sha256}); restore it, or remove the manifest and {_ADVICE}"
         )
     return data

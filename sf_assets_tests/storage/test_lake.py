@@ -107,7 +107,7 @@ def test_a_manifest_that_cannot_be_read_is_named_with_what_to_do(lake: Lake, dat
     lake.commit(piece())
     (entry,) = lake.store.list("00D1/manifests")
     lake.store.put(entry.path, data)
-    with pytest.raises(StorageError, match=r"cannot be read.*backfill") as caught:
+    with pytest.raises(StorageError, match=r"cannot be read.*reconcile --repair") as caught:
         list(lake.read(lake.refs()["account"]))
     assert lake.store.uri(entry.path) in str(caught.value)
 

@@ -55,7 +55,7 @@ def test_an_empty_slice_has_no_rows(store: Store) -> None:
 
 def test_a_file_that_is_gone_is_named_with_what_to_do(store: Store, written: Written) -> None:
     store.delete([written.parts[1].path])
-    with pytest.raises(StorageError, match=r"is gone.*backfill") as caught:
+    with pytest.raises(StorageError, match=r"is gone.*reconcile --repair") as caught:
         list(scan(store, written_slice(written)))
     assert store.uri(written.parts[1].path) in str(caught.value)
 
