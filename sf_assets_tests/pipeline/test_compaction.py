@@ -1,5 +1,6 @@
 """Many ticks later: few files, every version still there, and nothing merged twice."""
 
+import itertools
 from contextlib import suppress
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -9,13 +10,21 @@ import pytest
 
 from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline.load import behind, rebuild
-from sf_assets.storage.compaction import MANY, compact_slices, remove_replaced
+from sf_assets.storage.compaction import compact_slices, remove_replaced
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import SliceKind
 from sf_assets.storage.parquet_reader import scan
 from sf_assets.storage.store import Store
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
+
+FEW = 6
+"""So many slices are many here, and ticks come every quarter of an hour: hours are few ticks."""
+
+
+@pytest.fixture(autouse=True)
+def _few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sf_assets.storage.compaction.MANY", FEW)
 
 
 @pytest.fixture
@@ -29,7 +38,7 @@ def busy(workspace: Workspace, org: Emulator, ticks: int) -> None:
     for _ in range(ticks):
         account = workspace.rows("SELECT min(Id) FROM silver.account_live")[0][0]
         org.records.update("Account", account, {"Name": f"name at {org.clock.stamp()}"})
-        org.advance(300)
+        org.advance(900)
         (done,) = workspace.tick().values()
         assert done.error is None
 
@@ -50,14 +59,14 @@ def test_a_busy_day_leaves_few_files_and_every_version(workspace: Workspace, org
     lake = workspace.org().kept_lake
     before: list[tuple[Any, ...]] = []
     for _ in range(2):
-        busy(workspace, org, 28)
+        busy(workspace, org, 13)
         now = versions(lake)
         assert set(before) <= set(now)
         before = now
     refs = lake.refs()["account"]
-    assert len(refs) < 3 * MANY
+    assert len(refs) <= 20, "of 27, eight of which are recent"
     assert any(ref.kind is SliceKind.COMPACTED for ref in refs)
-    assert len({name for _, name, *_ in before if name.startswith("name at ")}) == 56
+    assert len({name for _, name, *_ in before if name.startswith("name at ")}) == 26
     now_there = org.clock.stamp().replace(tzinfo=UTC)
     settled = workspace.org().lake.inventory(now_there).settled["account"]
     assert now_there - settled.watermark <= timedelta(minutes=20)
@@ -72,7 +81,9 @@ def test_a_rebuild_from_compacted_slices_gives_the_same_table(
     workspace: Workspace, org: Emulator
 ) -> None:
     workspace.tick()
-    busy(workspace, org, 50)
+    busy(workspace, org, 16)
+    refs = workspace.org().kept_lake.refs()["account"]
+    assert any(ref.kind is SliceKind.COMPACTED for ref in refs)
     before = sorted(workspace.rows("FROM silver.account"), key=str)
     offline = workspace.org()
     rebuild(offline, offline.kept_lake, "account")
@@ -112,23 +123,22 @@ def test_compaction_may_be_interrupted_anywhere(
 ) -> None:
     monkeypatch.setattr("sf_assets.pipeline.extraction.execute.compact_slices", lambda *_: [])
     workspace.tick()
-    busy(workspace, org, 50)
-    monkeypatch.undo()
+    busy(workspace, org, 16)
+    monkeypatch.setattr("sf_assets.pipeline.extraction.execute.compact_slices", compact_slices)
     lake = workspace.org().kept_lake
     rows, covered = versions(lake), lake.coverage()
-    now = org.clock.stamp().replace(tzinfo=UTC)
-    for changes in range(12):
-        fragile = Lake(Fragile(lake.store.url, changes), lake.org_id)
-        with suppress(Interrupted):
-            compact_slices(fragile, "account", now)
+    for work in (compact_slices, remove_replaced):
+        now = org.clock.stamp().replace(tzinfo=UTC)
+        for changes in itertools.count():
+            fragile = Lake(Fragile(lake.store.url, changes), lake.org_id)
+            with suppress(Interrupted):
+                work(fragile, "account", now)
+                break
+            assert versions(lake) == rows
+            assert lake.coverage() == covered
+        assert changes > 3, "it was interrupted"
         assert versions(lake) == rows
         assert lake.coverage() == covered
-    org.advance(7200)
-    for changes in range(0, 60, 3):
-        fragile = Lake(Fragile(lake.store.url, changes), lake.org_id)
-        with suppress(Interrupted):
-            remove_replaced(fragile, "account", org.clock.stamp().replace(tzinfo=UTC))
-        assert versions(lake) == rows
-        assert lake.coverage() == covered
-    assert len(lake.refs()["account"]) < 30
+        org.advance(7200)
+    assert len(lake.refs()["account"]) < 12
     assert workspace.load("account").rows == len({row[0] for row in rows})
