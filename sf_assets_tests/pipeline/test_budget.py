@@ -1,4 +1,4 @@
-"""Five years of twenty objects on five hundred calls a day, and all of it arrives."""
+"""Five years of twelve objects on three hundred calls a day, and all of it arrives."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,14 +24,14 @@ from sf_assets_tests.equality import differences
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 FIVE_YEARS = Window(datetime(2021, 11, 20, tzinfo=UTC), NOW)
-CALLS_A_DAY, FOR_US = 500, 400
-ROWS = 800
-OBJECTS = tuple(f"Custom_Object_{n:03}__c" for n in range(1, 21))
+CALLS_A_DAY, FOR_US = 300, 240
+ROWS = 400
+OBJECTS = tuple(f"Custom_Object_{n:03}__c" for n in range(1, 13))
 
 
 @pytest.fixture
 def org() -> Iterator[Emulator]:
-    """An org of twenty objects and few calls a day; its clock stands still until it is moved."""
+    """An org of twelve objects and few calls a day; its clock stands still until it is moved."""
     settings = Settings(job_seconds=0.0, daily_api_requests=CALLS_A_DAY)
     clock = Clock(NOW, frozen=True)
     rows = dict.fromkeys(OBJECTS, ROWS)
@@ -44,7 +44,7 @@ def org() -> Iterator[Emulator]:
 
 @pytest.fixture
 def workspace(tmp_path: Path, org: Emulator, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A catalogue of the twenty, and pieces so small that an object does not fit into a day."""
+    """A catalogue of the twelve, and pieces so small that an object does not fit into a day."""
     monkeypatch.setattr(orders, "ROWS_A_PAGE", 1)
     monkeypatch.setattr(orders, "_PIECES_A_DAY", 5)
     workspace = Workspace(tmp_path, org.environment)
@@ -110,7 +110,7 @@ def test_a_backfill_larger_than_a_days_budget_finishes_by_itself(
     org: Emulator, workspace: Workspace
 ) -> None:
     days = Days(org, workspace)
-    org.org.limits.requests.add(250)  # by another application, which will not come again
+    org.org.limits.requests.add(150)  # by another application, which will not come again
     connected = workspace.org()
     plan = plan_backfill(connected, connected.catalog.select([]), Window(BEGIN, NOW))
     costs = plan.costs(connected.lake, {})
@@ -135,7 +135,7 @@ def test_a_backfill_of_what_raw_holds_is_finished_by_ticks_too(
     assert days.until_done() < timedelta(hours=6)
     before = workspace.org().lake.refs()
     org.advance(3600)
-    org.org.limits.requests.add(360 - org.org.limits.requests.used)
+    org.org.limits.requests.add(216 - org.org.limits.requests.used)
     days.backfill(FIVE_YEARS)
     lake = workspace.org().lake
     assert still_waiting(lake, lake.refs()), "it stopped half-way"
