@@ -33,8 +33,7 @@ def reporting() -> Iterator[Callable[[Org, Event], None]]:
     except Exception as error:  # noqa: BLE001 (of its settings, its database, its folder)
         raise ConfigError(
             f"Dagster's instance in DAGSTER_HOME={os.environ['DAGSTER_HOME']} cannot be used "
-            f"({_first_line(error)}); make the folder, correct its dagster.yaml, or unset "
-            "DAGSTER_HOME"
+            f"({_first_line(error)}); make the folder, correct its dagster.yaml, or unset it"
         ) from None
     with instance:
         yield _Told(Reporter(instance).report)

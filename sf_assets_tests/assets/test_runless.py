@@ -104,5 +104,5 @@ def test_an_instance_that_cannot_be_used_is_refused_before_anything_is_done(
 ) -> None:
     (tmp_path / "dagster.yaml").write_text(settings, encoding="utf-8")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    with pytest.raises(ConfigError, match=r"DAGSTER_HOME=.* unset DAGSTER_HOME"), reporting():
+    with pytest.raises(ConfigError, match=r"DAGSTER_HOME=.* unset it"), reporting():
         pass
