@@ -1,7 +1,7 @@
 """What runs by itself on a schedule: ticks, derived fields and checks once a day."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -39,14 +39,7 @@ def tick(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
         description="Extract what is not covered yet, and merge it into silver.",
     )
 
-    @dg.schedule(
-        name=f"every_5_minutes_{group.name}",
-        cron_schedule="*/5 * * * *",
-        execution_timezone="UTC",
-        job=job,
-        default_status=group.integration.schedule_status,
-        required_resource_keys=group.resource_keys,
-    )
+    @_asked(group, job, "every_5_minutes", "*/5 * * * *")
     def every_5_minutes(
         context: dg.ScheduleEvaluationContext,
     ) -> dg.RunRequest | dg.SkipReason:
@@ -66,6 +59,24 @@ def tick(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
             return failing_request(group)
 
     return dg.Definitions(jobs=[job], schedules=[every_5_minutes])
+
+
+def _asked(
+    group: Group,
+    job: Any,  # the type that define_asset_job makes is not public
+    name: str,
+    crons: str | Sequence[str],
+    zone: str = "UTC",
+) -> Callable[[Callable[..., dg.RunRequest | dg.SkipReason]], dg.ScheduleDefinition]:
+    """A schedule of a group's job, which asks the function each time what there is to run."""
+    return dg.schedule(
+        name=f"{name}_{group.name}",
+        cron_schedule=crons,
+        execution_timezone=zone,
+        job=job,
+        default_status=group.integration.schedule_status,
+        required_resource_keys=group.resource_keys,
+    )
 
 
 def _not_due(org: "Org", group: Group) -> str | None:
@@ -157,14 +168,7 @@ def fresh(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
         description="Say of idle assets that they are up to date; nothing is read.",
     )
 
-    @dg.schedule(
-        name=f"fresh_every_hour_{group.name}",
-        cron_schedule="25 * * * *",
-        execution_timezone="UTC",
-        job=job,
-        default_status=group.integration.schedule_status,
-        required_resource_keys=group.resource_keys,
-    )
+    @_asked(group, job, "fresh_every_hour", "25 * * * *")
     def fresh_every_hour(
         context: dg.ScheduleEvaluationContext,
     ) -> dg.RunRequest | dg.SkipReason:
@@ -207,14 +211,7 @@ def derived(group: Group, assets: dg.AssetsDefinition) -> dg.Definitions:
         description="Read formulas, roll-ups and parents' fields again where they have drifted.",
     )
 
-    @dg.schedule(
-        name=f"derived_{group.name}",
-        cron_schedule=crons,
-        execution_timezone=group.integration.catalog.timezone,
-        job=job,
-        default_status=group.integration.schedule_status,
-        required_resource_keys=group.resource_keys,
-    )
+    @_asked(group, job, "derived", crons, group.integration.catalog.timezone)
     def derived_again(
         context: dg.ScheduleEvaluationContext,
     ) -> dg.RunRequest | dg.SkipReason:
