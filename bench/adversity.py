@@ -18,6 +18,7 @@ _TEXTS = {"Contact": "Department", "Lead": "Title", "Task": "Subject"}
 
 _OBJECTS = tuple(_TEXTS)
 _FEW, _MANY = 8, 60
+_LEFT = 10
 _MOST_ROWS = 40
 _ALLOWED = 0.4
 
@@ -67,8 +68,13 @@ class Adversity:
             self._org.admin.show_object(name)
 
     def purge(self, name: str) -> None:
-        """Delete the newest records of an object for good, as between raw and merge."""
-        for key in self._newest(name, self._dice.randint(1, 3), "CreatedDate"):
+        """Delete the newest records of an object for good, as between raw and merge.
+
+        Not the last ones: tables are compared that hold something.
+        """
+        many = self._dice.randint(1, 3)
+        found = self._newest(name, many + _LEFT, "CreatedDate")
+        for key in found[: max(0, min(many, len(found) - _LEFT))]:
             self._org.records.purge(name, key)
 
     def _late_in_a_busy_window(self, name: str) -> None:
