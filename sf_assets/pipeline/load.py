@@ -26,15 +26,11 @@ from sf_assets.warehouse.checks import Silver
 from sf_assets.warehouse.columns import Column
 from sf_assets.warehouse.history import histories, must_rebuild
 from sf_assets.warehouse.ledger import Outcome
-from sf_assets.warehouse.lost_slices import Missing
 from sf_assets.warehouse.merge import merge, merged_slices, record_replacements
 from sf_assets.warehouse.merge import rebuild as merge_anew
 from sf_assets.warehouse.tables import Table
 
 log = logging.getLogger(__name__)
-
-_FOUND_AGAIN = frozenset({SliceKind.SNAPSHOT, SliceKind.DELETIONS, SliceKind.FIELDS})
-"""Slices whose loss shows by itself, and of which a later reading leaves nothing out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +60,17 @@ def load(org: Org, lake: Lake, slug: str) -> Loaded:
 
     Raises:
         WarehouseError: The warehouse is locked or refuses; what was committed before stays.
-        StorageError: A slice cannot be read.
+        StorageError: A slice cannot be read, or raw has lost one whose rows silver has.
     """
     with named(Work.LOAD, slug), org.writing(lake.org_id) as connection:
         table = _table(org, connection, slug)
-        what = intact.changed(connection, lake.org_id, org.schema, slug)
-        if what and lake.refs(slug).get(slug):
-            log.warning("%s: %s; the table is made anew from raw", slug, what[slug])
-            return _rebuild(org, lake, table)
         refs = lake.refs(slug).get(slug, [])
         slices, taken_over = _pending(lake, slug, refs, connection)
         record_replacements(connection, slug, taken_over)
-        if lost := _lost(lake, slug, refs, slices, connection):
-            log.warning(
-                "%s: raw does not have slices that silver has (%d); the table is made anew from "
-                "raw, and what they said is asked for again",
-                slug,
-                len(lost),
-            )
+        _refuse_lost(lake, slug, refs, slices, connection)  # before anything is made of raw alone
+        what = intact.changed(connection, lake.org_id, org.schema, slug)
+        if what and refs:
+            log.warning("%s: %s; the table is made anew from raw", slug, what[slug])
             return _rebuild(org, lake, table)
         _reread(lake, slug, refs, connection)
         slices, columns = as_described(lake, slug, slices)
@@ -152,35 +141,43 @@ def _pending(
     return fresh + list(lake.read(ref for ref in patches if ref.made_at >= oldest)), taken_over
 
 
-def _lost(
+def _refuse_lost(
     lake: Lake,
     slug: str,
     refs: Sequence[SliceRef],
     fresh: Iterable[Slice],
     connection: duckdb.DuckDBPyConnection,
-) -> list[Missing]:
-    """Slices that silver has, and raw neither lists nor holds in those that took their place.
+) -> None:
+    """Refuse to go on where raw neither lists a slice that silver has, nor holds its rows.
+
+    Nobody would read all of it again: what is covered, by neighbours or by what was proven
+    unchanged since, is not looked at any more. Whether the org still has it, only it can say. Lists
+    of deletions are asked for again, and silver keeps what they said.
 
     Raises:
-        StorageError: One is lost that held versions of records.
+        StorageError: There is such a slice.
     """
     replaced = {slice_id for piece in fresh for slice_id in piece.replaces}
     found = lost_slices.missing(connection, lake.org_id, {slug: refs}).get(slug, [])
     found = [piece for piece in found if piece.id not in replaced]
-    if found:
-        held = lost_slices.held(connection, lake.org_id, slug, found, _origins(lake, refs))
-        found = [piece for piece in found if piece.id not in held]
-    # Nobody would read all of it again: what is covered, by neighbours or by what was proven
-    # unchanged since, is not looked at any more. Whether the org still has it, only it can say.
-    if gone := [piece for piece in found if piece.kind not in _FOUND_AGAIN]:
+    if not found:
+        return
+    held = lost_slices.held(connection, lake.org_id, slug, found, _origins(lake, refs))
+    gone = [piece for piece in found if piece.id not in held]
+    if told := [piece.id for piece in gone if piece.kind is SliceKind.DELETIONS]:
+        log.warning("%s: lists of deletions are gone from raw (%d): asked again", slug, len(told))
+        lost_slices.waive(connection, lake.org_id, slug, told)
+    if gone := [piece for piece in gone if piece.kind is not SliceKind.DELETIONS]:
+        steps = ["rebuild", "refresh --derived", "reconcile --repair"]
+        if not any(piece.kind is SliceKind.FIELDS for piece in gone):
+            steps.remove("refresh --derived")
+        advice = ", ".join(f"`sf-assets {step} --object {slug}`" for step in steps)
         raise StorageError(
             f"manifests of slices are gone from {lake.store.uri(lake.manifest_folder(slug))}, and "
             f"silver has their rows ({len(gone)}, the newest {max(piece.id for piece in gone)}), "
             "as after the storage was restored from an older copy: the table stays as it is; "
-            f"restore them, or run `sf-assets rebuild --object {slug}` and `sf-assets reconcile "
-            f"--repair --object {slug}`, which read what the org still has of it"
+            f"restore them, or run {advice}, which read what the org still has of it"
         )
-    return found
 
 
 def _origins(lake: Lake, refs: Iterable[SliceRef]) -> dict[str, tuple[str, int]]:

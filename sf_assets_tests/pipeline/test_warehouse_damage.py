@@ -209,6 +209,37 @@ def test_slices_that_were_compacted_twice_while_the_warehouse_was_away_are_not_l
     assert differences(org, raw, "Account") == []
 
 
+def test_a_table_that_others_changed_is_not_made_anew_of_a_raw_that_lacks_rows(
+    org: Emulator, raw: Workspace
+) -> None:
+    rename(org, raw, "one")
+    manifests(raw)[-1].unlink()
+    with duckdb.connect(str(raw.folder / "warehouse.duckdb")) as connection:
+        connection.execute("ALTER TABLE silver.account DROP COLUMN Website CASCADE")
+    rows = raw.rows("SELECT Id, Name FROM silver.account ORDER BY Id")
+
+    with pytest.raises(StorageError, match="are gone from"):
+        raw.load("account")
+    assert raw.rows("SELECT Id, Name FROM silver.account ORDER BY Id") == rows
+
+
+def test_a_list_of_deletions_that_is_lost_leaves_what_it_said(
+    org: Emulator, raw: Workspace
+) -> None:
+    gone = raw.rows("SELECT max(Id) FROM silver.account_live")[0][0]
+    org.records.purge("Account", gone)
+    org.advance(7200)
+    raw.tick()
+    rows = raw.rows("FROM silver.account_live ORDER BY Id")
+    (told,) = (path for path in manifests(raw) if "_deletions_" in path.name)
+    told.unlink()
+
+    assert behind(raw.org(), raw.org().kept_lake) == {"account"}
+    raw.load("account")
+    assert raw.rows("FROM silver.account_live ORDER BY Id") == rows
+    assert behind(raw.org(), raw.org().kept_lake) == set(), "it is said once"
+
+
 @pytest.mark.parametrize("which", [0, -1], ids=["the oldest", "the newest"])
 def test_a_slice_that_is_lost_by_itself_fails_and_silver_keeps_its_rows(
     org: Emulator, raw: Workspace, which: int
