@@ -56,7 +56,12 @@ def _tag_value(value: str) -> str:
     return value
 
 
-def _start(day: date) -> date:
+def checked_start(day: date) -> date:
+    """The day of a first partition.
+
+    Raises:
+        ValueError: Dagster's partitions cannot begin there, or it has not come yet.
+    """
     if not _FIRST_START <= day <= datetime.now(UTC).date():
         raise ValueError(f"the first partition lies between {_FIRST_START} and today")
     return day
@@ -73,7 +78,7 @@ def _zone(name: str) -> str:
 Owner = Annotated[str, AfterValidator(_owner)]
 TagKey = Annotated[str, AfterValidator(_tag_key)]
 TagValue = Annotated[str, AfterValidator(_tag_value)]
-Start = Annotated[date, AfterValidator(_start)]
+Start = Annotated[date, AfterValidator(checked_start)]
 Recurring = Annotated[Times, BeforeValidator(parse_times)]
 Zone = Annotated[str, AfterValidator(_zone)]
 

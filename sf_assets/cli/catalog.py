@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,7 @@ def catalog(
     from sf_assets.settings import load_credentials, load_settings
 
     path = load_settings().catalog
-    first = start.date() if start else None
+    first = _first(start)
     found = catalog_from_org(connect(load_credentials()), include, exclude, first)
     diff = compare(path, found) if path and _holds_something(path) else None
     is_written = path is not None and (diff is None or (force and not diff.unknown))
@@ -64,6 +64,16 @@ def catalog(
     if as_json:
         emit({"ok": not missed, "path": path if is_written else None} | _document(found, diff))
     sys.exit(1 if missed else 0)
+
+
+def _first(start: datetime | None) -> date | None:
+    """The first partition of all objects, where the user says it."""
+    from sf_assets.catalog import checked_start
+
+    try:
+        return checked_start(start.date()) if start else None
+    except ValueError as error:
+        raise click.BadParameter(f"--start: {error}") from None
 
 
 def _document(found: "Discovery", diff: "CatalogDiff | None") -> dict[str, Any]:

@@ -70,17 +70,18 @@ def backfill(
 
 def _plan(objects: tuple[str, ...], first: date, last: date, *, as_json: bool) -> NoReturn:
     """Tell what a backfill would cost, and whether today's budget carries it."""
+    from sf_assets.cli.report import each
     from sf_assets.pipeline.org import load_orgs
     from sf_assets.pipeline.planning.estimate import days_needed
     from sf_assets.pipeline.refresh import plan_days
 
-    documents, ok = [], True
-    for org in load_orgs():
+    documents: list[dict[str, Any]] = []
+
+    def work(org: Any) -> None:
         found = plan_days(org, org.catalog.select(objects), first, last)
         costs = found.costs(org.lake, found.failed)
         standings = org.client.budget.look()
         days = days_needed(list(costs.values()), standings)
-        ok = ok and not found.failed
         documents.append(
             {
                 "org": org.name,
@@ -93,8 +94,13 @@ def _plan(objects: tuple[str, ...], first: date, last: date, *, as_json: bool) -
         )
         if not as_json:
             _tell_plan(documents[-1], days)
+
+    errors = each(load_orgs(), work)
+    ok = not errors and not any(document["errors"] for document in documents)
     if as_json:
-        emit({"ok": ok, "orgs": documents})
+        emit({"ok": ok, "orgs": documents, "errors": errors})
+    for name, reason in errors.items():
+        messages.print(f"{name}: {reason}", style="red", markup=False, soft_wrap=True)
     sys.exit(0 if ok else 1)
 
 

@@ -119,15 +119,34 @@ def carry_out(
     Raises:
         SfAssetsError: Nothing could be done for the only org.
     """
-    report, orgs = Report(), list(orgs)
-    for org in orgs:
-        failed: dict[str, SfAssetsError] = {}
-        with (
-            alone(Work.COMMAND, org.name, failed, lambda _: len(orgs) == 1),
-            closing(command(org)) as told,
-        ):
+    report = Report()
+
+    def work(org: Org) -> None:
+        with closing(command(org)) as told:
             for event in told:
                 report.add(event)
                 watch(org, event)
-        report.errors |= {name: str(error) for name, error in failed.items()}
+
+    report.errors |= each(orgs, work)
     return report
+
+
+def each(orgs: Iterable[Org], work: Callable[[Org], None]) -> dict[str, str]:
+    """Do something for each org, one after the other; of several, each fails alone.
+
+    Args:
+        orgs: The orgs.
+        work: What is done for one.
+
+    Returns:
+        Why it failed, by name of the org.
+
+    Raises:
+        SfAssetsError: It failed for the only org.
+    """
+    failed: dict[str, SfAssetsError] = {}
+    orgs = list(orgs)
+    for org in orgs:
+        with alone(Work.COMMAND, org.name, failed, lambda _: len(orgs) == 1):
+            work(org)
+    return {name: str(error) for name, error in failed.items()}

@@ -1,7 +1,7 @@
 """`sf-assets status`, `sf-assets reconcile` and `sf-assets rebuild`."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,7 @@ from sf_assets.cli.output import (
     watching,
 )
 from sf_assets.errors import SfAssetsError
+from sf_assets.naming import ONLY
 
 _GOLD = ("name", "state", "built_at", "rows", "why")
 """What is told of a gold table."""
@@ -90,20 +91,25 @@ def reconcile(
     objects: tuple[str, ...], as_json: bool, repair: bool, accept_deletions: bool, all_fields: bool
 ) -> None:
     """Compare the org and silver, record by record; exit 1 when they differ."""
+    from sf_assets.cli.report import each
     from sf_assets.pipeline.org import load_orgs
 
-    rows, document = [], []
-    for org in load_orgs():
-        with watching(quiet=as_json):
-            how = {"repair": repair, "accept": accept_deletions, "everything": all_fields}
-            for found in _compared(org, objects, **how):
-                rows.append((org.name, *_reconciled_row(found)))
-                facts = asdict(found) | {"error": found.error, "equal": found.equal}
-                del facts["gone"]
-                document.append({"org_name": org.name, **facts})
-    ok = all(item["equal"] for item in document)
+    rows: list[tuple[Any, ...]] = []
+    document: list[dict[str, Any]] = []
+
+    def work(org: Any) -> None:
+        how = {"repair": repair, "accept": accept_deletions, "everything": all_fields}
+        for found in _compared(org, objects, **how):
+            rows.append((org.name, *_reconciled_row(found)))
+            facts = asdict(found) | {"error": found.error, "equal": found.equal}
+            del facts["gone"]
+            document.append({"org_name": org.name, **facts})
+
+    with watching(quiet=as_json):
+        errors = each(load_orgs(), work)
+    ok = not errors and all(item["equal"] for item in document)
     if as_json:
-        emit({"ok": ok, "objects": document})
+        emit({"ok": ok, "objects": document, "errors": errors})
     else:
         counts = ("records there", "in silver", "all fields of")
         show("Reconciliation", ("org", "object", "horizon (UTC)", *counts, "outcome"), rows)
@@ -111,7 +117,13 @@ def reconcile(
         if days:
             columns = ("org", "object", "day", "records there", "in silver", "same digest")
             show("Days that differ", columns, days)
+        _tell_errors(errors)
     sys.exit(0 if ok else 1)
+
+
+def _tell_errors(errors: Mapping[str, str]) -> None:
+    for name, reason in errors.items():
+        messages.print(f"{name}: {reason}", style="red", markup=False, soft_wrap=True)
 
 
 def _compared(
@@ -189,13 +201,13 @@ def rebuild(objects: tuple[str, ...], as_json: bool) -> None:
                     made = make_anew(org, org.kept_lake, spec.slug)
                     rows.append((org.name, spec.slug, made.slices, made.outcome.rows_in, made.rows))
                 except SfAssetsError as error:
-                    errors[spec.slug] = str(error)
+                    name = spec.slug if org.name == ONLY else f"{org.name}/{spec.slug}"
+                    errors[name] = str(error)
     names = ("org", "object", "slices", "versions", "live rows")
     if as_json:
         objects_made = [dict(zip(names, row, strict=True)) for row in rows]
         emit({"ok": not errors, "objects": objects_made, "errors": errors})
     else:
         show("Rebuilt from raw", names, rows)
-        for name, reason in errors.items():
-            click.echo(f"{name}: {reason}", err=True)
+        _tell_errors(errors)
     sys.exit(1 if errors else 0)

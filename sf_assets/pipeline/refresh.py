@@ -51,6 +51,7 @@ def refresh(org: Org, names: Collection[str] = ()) -> Generator[Event]:
         SfAssetsError: The org or the storage cannot be reached at all.
     """
     specs = {spec.slug: spec for spec in org.catalog.select(names)}
+    events: Iterable[Event] = ()
     try:
         found = due(org, specs.values(), anyway=bool(names))
     except LimitExceededError as error:
@@ -70,9 +71,8 @@ def refresh(org: Org, names: Collection[str] = ()) -> Generator[Event]:
             found.silver,
             _checks(specs, found.raw, found.silver),
         )
-        yield from _and_gold(org, run(org, request))
-        return
-    yield from _and_gold(org, ())
+        events = run(org, request)
+    yield from _and_gold(org, events)
 
 
 def backfill(org: Org, names: Collection[str], first: date, last: date) -> Generator[Event]:
@@ -157,13 +157,10 @@ def _read(
     for slug, why in absent.items():
         yield LeftOut(org.name, Layer.RAW, slug, f"{slug} is left out: {why}")
     there = {slug: spec for slug, spec in specs.items() if slug not in absent}
-    if there:
-        request = Request(
-            reading, lambda: plan(there.values()), there, there, there, _checks(there, there, there)
-        )
-        yield from _and_gold(org, run(org, request))
-    else:
-        yield from _and_gold(org, ())
+    request = Request(
+        reading, lambda: plan(there.values()), there, there, there, _checks(there, there, there)
+    )
+    yield from _and_gold(org, run(org, request))
 
 
 def _checks(

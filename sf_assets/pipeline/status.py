@@ -74,7 +74,7 @@ def _failing(lake: Lake) -> dict[str, str]:
     unread, unmerged, absent = (kept(lake, w) for w in (What.READING, What.MERGING, What.BEING))
     return (
         {slug: f"left out: {note.error}" for slug, note in absent.items()}
-        | {slug: f"silver is {note}" for slug, note in unmerged.items()}
+        | {slug: f"silver: {note}" for slug, note in unmerged.items()}
         | {slug: str(note) for slug, note in unread.items()}
     )
 

@@ -256,7 +256,7 @@ def test_silver_that_keeps_failing_keeps_no_object_from_being_read(
     assert screen.check("raw/lead", "freshness").status == PASSED
     home = screen.workspace.org()
     (_, lead) = status(home, home.catalog.select([]))
-    assert "silver is set aside until" in str(lead.failing)
+    assert "silver: set aside until" in str(lead.failing)
     assert lead.unmerged == 2
     monkeypatch.undo()
     for name, value in screen.workspace.env.items():

@@ -220,6 +220,13 @@ def test_a_gold_file_that_names_no_column(shell: Shell, workspace: Workspace) ->
     assert "WarehouseError" not in outcome.out + outcome.err
 
 
+def test_a_gold_file_that_reads_one_that_is_not_there(shell: Shell, workspace: Workspace) -> None:
+    (workspace.folder / "gold").mkdir()
+    (workspace.folder / "gold" / "top.sql").write_text("SELECT * FROM gold.base")
+    workspace.catalogue({"Product2": None}, gold="gold")
+    refused(shell("refresh", env=workspace.env), "top.sql reads gold.base, of which there is no fi")
+
+
 def file_limit(size: int) -> str:
     """Python that lets no file grow beyond a size, as a full disk would."""
     return (

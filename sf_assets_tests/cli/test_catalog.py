@@ -43,6 +43,15 @@ def test_a_catalogue_is_written_once_and_over_only_by_force(
     assert account["records"] > account["changed_in_a_month"] >= 0
 
 
+def test_a_start_that_the_catalogue_may_not_have_is_refused_before_the_org_is_asked(
+    shell: Shell, workspace: Workspace
+) -> None:
+    outcome = shell("catalog", "--from-org", "--start", "2999-01-01", env=workspace.env)
+    assert outcome.code == 2
+    assert "between 1999-01-01 and today" in outcome.err
+    assert outcome.out == ""
+
+
 def test_a_catalogue_of_200_objects_is_small_and_asked_for_in_few_calls(
     shell: Shell, tmp_path: Path
 ) -> None:

@@ -67,3 +67,28 @@ def test_an_object_that_the_org_does_not_have_fails_only_those_who_named_it(
     assert (named.code, list(named.document["errors"])) == (1, ["nope__c"])
     owned = shell("refresh", "--json", env=workspace.env)
     assert (owned.code, list(owned.document["errors"])) == (1, ["nope__c"])
+
+
+def test_of_several_orgs_one_that_is_away_ends_the_work_of_none(
+    shell: Shell, workspace: Workspace
+) -> None:
+    workspace.catalogue({"Account": None}, orgs=["away", "us"])
+    env = {
+        name.replace("SALESFORCE_", "SALESFORCE_US_"): value
+        for name, value in workspace.env.items()
+    }
+    env |= {"SALESFORCE_AWAY_LOGIN_URL": "http://127.0.0.1:1"}
+    env |= {f"SALESFORCE_AWAY_CLIENT_{what}": "x" for what in ("ID", "SECRET")}
+    days = ("--from", "2026-11-01", "--to", "2026-11-02")
+    for command, found in (
+        (("refresh",), "assets"),
+        (("reconcile",), "objects"),
+        (("backfill", *days, "--plan"), "orgs"),
+    ):
+        outcome = shell(*command, "--json", env=env)
+        assert outcome.code == 1
+        assert outcome.document["errors"].keys() == {"away"}, command
+        assert "nothing answers at" in outcome.document["errors"]["away"]
+        assert outcome.document[found], "what there is of the other org is told"
+        told = shell(*command, env=env)
+        assert "away: nothing answers at" in told.err.replace("\n", " ")

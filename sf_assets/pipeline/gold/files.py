@@ -18,12 +18,20 @@ def gold_tables(catalog: Catalog) -> list[GoldTable]:
     names = {table.name for table in tables}
     kept = []
     for table in tables:
-        unknown = sorted((table.silver | table.raw) - slugs | table.gold - names)
-        if not unknown:
+        objects = sorted((table.silver | table.raw) - slugs)
+        tables_too = sorted(f"gold.{name}" for name in table.gold - names)
+        if not objects and not tables_too:
             kept.append(table)
-        elif table.path.parent != PACKAGED_GOLD:
+        elif table.path.parent == PACKAGED_GOLD:
+            continue
+        elif objects:
             raise ConfigError(
-                f"{table.path} reads {', '.join(unknown)}, which the catalogue {catalog.path} does "
+                f"{table.path} reads {', '.join(objects)}, which the catalogue {catalog.path} does "
                 "not have; add it there, or remove the file"
+            )
+        else:
+            raise ConfigError(
+                f"{table.path} reads {', '.join(tables_too)}, of which there is no file in "
+                f"{table.path.parent}; write it, or change what reads it"
             )
     return kept

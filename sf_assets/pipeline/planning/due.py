@@ -87,7 +87,7 @@ def due(
     silver = (raw | lagging) - left[What.MERGING].keys()
     if waiting and not raw | silver & slugs.keys():
         raise org.client.budget.refusal(f"the query for {', '.join(sorted(waiting))}")
-    told = {slug: f"silver is {note}" for slug, note in left[What.MERGING].items()}
+    told = {slug: f"silver: {note}" for slug, note in left[What.MERGING].items()}
     return Due(
         raw=[slug for slug in slugs if slug in raw],
         silver=[slug for slug in slugs if slug in silver],
