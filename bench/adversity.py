@@ -3,7 +3,7 @@
 And what befalls a lake: a describe is lost. Nothing here may make a difference in the end.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -18,7 +18,6 @@ _TEXTS = {"Contact": "Department", "Lead": "Title", "Task": "Subject"}
 
 _OBJECTS = tuple(_TEXTS)
 _FEW, _MANY = 8, 60
-_LEFT = 10
 _MOST_ROWS = 40
 _ALLOWED = 0.4
 
@@ -67,14 +66,17 @@ class Adversity:
             self._org.org.restrictions.restrict(name)
             self._org.admin.show_object(name)
 
-    def purge(self, name: str) -> None:
-        """Delete the newest records of an object for good, as between raw and merge.
+    def purge(self, names: Iterable[str], *, oldest: bool = False) -> None:
+        """Delete some records for good, of the object that has most left.
 
-        Not the last ones: tables are compared that hold something.
+        Args:
+            names: Of which objects.
+            oldest: Whether those that raw has held for long, or the newest, as between raw and
+                merge.
         """
-        many = self._dice.randint(1, 3)
-        found = self._newest(name, many + _LEFT, "CreatedDate")
-        for key in found[: max(0, min(many, len(found) - _LEFT))]:
+        name = max(names, key=self._count)
+        count = self._dice.randint(1, 3)
+        for key in self._ids(name, count, "CreatedDate" if oldest else "CreatedDate DESC"):
             self._org.records.purge(name, key)
 
     def _late_in_a_busy_window(self, name: str) -> None:
@@ -117,9 +119,17 @@ class Adversity:
         for path in self._lake.glob(f"*/describes/{name.lower()}.json"):
             path.unlink()
 
-    def _newest(self, name: str, count: int, stamp: str = "SystemModstamp") -> list[str]:
+    def _newest(self, name: str, count: int) -> list[str]:
+        return self._ids(name, count, "SystemModstamp DESC")
+
+    def _ids(self, name: str, count: int, order: str) -> list[str]:
         rows = self._org.records.select(
-            f'SELECT "Id" FROM "{name}" WHERE NOT "IsDeleted" ORDER BY "{stamp}" DESC, 1 '
-            f"LIMIT {count}"
+            f'SELECT "Id" FROM "{name}" WHERE NOT "IsDeleted" ORDER BY {order}, 1 LIMIT {count}'
         )
         return [row["Id"] for row in rows]
+
+    def _count(self, name: str) -> int:
+        (row,) = self._org.records.select(
+            f'SELECT count(*) AS "n" FROM "{name}" WHERE NOT "IsDeleted"'
+        )
+        return int(row["n"])

@@ -115,7 +115,7 @@ def chaos(minutes: int, seed: int, folder: Path) -> Iterator[str]:
                     told = _tick(org, workspace, seed + minute, merge=merge)
                 yield f"minute {minute}: {told}"
                 if not merge:
-                    adversity.purge("Task")
+                    adversity.purge(["Task"])
         adversity.end()
         org.advance(2 * 3600)  # what is kept of describes is older than that
         yield from _settle(org, workspace)

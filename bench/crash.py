@@ -116,7 +116,7 @@ def crashes(kills: Iterable[Kill], seed: int, folder: Path) -> Iterator[Crash]:
                 life.step()
             org.advance(dice.choice([5, 60, 4000]))
             if kill.step in {"sweep", "repair"}:
-                adversity.purge("Contact")
+                adversity.purge(OBJECTS, oldest=True)
             if kill.write:
                 ended = steps.run(kill.step, workspace.env, before=(kill.write, int(kill.number)))
             else:
@@ -124,7 +124,7 @@ def crashes(kills: Iterable[Kill], seed: int, folder: Path) -> Iterator[Crash]:
                 ended = steps.run(kill.step, workspace.env, after=after)
             killed = ended.get("signal") == 9
             if killed:
-                adversity.purge("Contact")
+                adversity.purge(OBJECTS)
             again = steps.run(kill.step, workspace.env)
             if again.get("code") != 0:
                 wrong = [f"{kill.step} did not work afterwards: {again}"]
