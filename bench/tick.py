@@ -107,8 +107,8 @@ def age(slices: int, proofs: int) -> None:
     """Put behind every object the small slices, merged, and the proofs that ticks leave."""
     from sf_assets.pipeline.org import load_orgs
     from sf_assets.storage.manifest import Counts, Slice, new_slice_id
-    from sf_assets.warehouse.duckdb import transaction
-    from sf_assets.warehouse.merge import record_replacements
+    from sf_assets.warehouse.duckdb.database import transaction
+    from sf_assets.warehouse.duckdb.merge import record_replacements
     from sf_assets.windows import Window
 
     (org,) = load_orgs()

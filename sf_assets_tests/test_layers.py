@@ -10,13 +10,15 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "sf_assets"
 BASE = {
     "addresses", "builtin_checks", "catalog", "declared_checks", "describe", "errors", "failures",
-    "naming", "private", "schema_diff", "settings", "stopping", "timetable", "windows",
+    "naming", "private", "schema_diff", "settings", "sql", "stopping", "timetable", "windows",
 }  # fmt: skip
 ALLOWED = {
     "salesforce": BASE | {"salesforce"},
     "storage": BASE | {"storage"},
-    "warehouse": BASE | {"storage", "warehouse"},
-    "pipeline": BASE | {"salesforce", "storage", "warehouse", "pipeline"},
+    "columns": BASE | {"columns"},
+    "comparison": BASE | {"columns", "comparison"},
+    "warehouse": BASE | {"storage", "columns", "comparison", "warehouse"},
+    "pipeline": BASE | {"salesforce", "storage", "columns", "comparison", "warehouse", "pipeline"},
     "emulator": {"emulator"},
 }
 

@@ -17,7 +17,7 @@ from sf_assets.cli import main
 from sf_assets.emulator.fault import Fault
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Credentials, Settings
-from sf_assets.warehouse import duckdb as warehouse
+from sf_assets.warehouse.duckdb import database as warehouse
 from sf_assets_tests.conftest import Workspace
 
 TEXT, MAIL, INDUSTRY, PLAN = "qz7-name", "qz7@leak.example", "qz7-industry", "qz7-plan"

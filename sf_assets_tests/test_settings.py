@@ -8,7 +8,7 @@ import pytest
 from sf_assets.errors import ConfigError
 from sf_assets.settings import environment, load_credentials, load_settings
 from sf_assets.storage.store import Store
-from sf_assets.warehouse.duckdb import Warehouse
+from sf_assets.warehouse.duckdb.database import Warehouse
 
 
 def test_without_any_setting_everything_is_kept_in_one_folder_here(

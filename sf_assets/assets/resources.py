@@ -122,7 +122,7 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
             WarehouseLockedError: Another program writes, and stays at it.
             WarehouseError: It cannot be opened, or refuses the question.
         """
-        from sf_assets.warehouse.duckdb import Warehouse
+        from sf_assets.warehouse.duckdb.database import Warehouse
 
         return Warehouse(self.url).query(sql)
 

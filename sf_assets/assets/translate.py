@@ -6,11 +6,11 @@ import dagster as dg
 
 from sf_assets.assets.objects import FAILS, Group
 from sf_assets.assets.partitions import keys_touched
+from sf_assets.columns.column import Column
 from sf_assets.naming import Layer
 from sf_assets.pipeline import events
 from sf_assets.pipeline.extraction.execute import Extraction
 from sf_assets.pipeline.load import Loaded
-from sf_assets.warehouse.columns import Column
 
 Observed = events.Deferred | events.Failed
 

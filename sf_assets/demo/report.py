@@ -10,8 +10,8 @@ from sf_assets.cli.report import Report
 from sf_assets.demo.home import HOME, ROOT
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.reconciliation.reconcile import Reconciled, reconcile
-from sf_assets.warehouse.checks import Silver
-from sf_assets.warehouse.duckdb import quoted
+from sf_assets.sql import quoted
+from sf_assets.warehouse.duckdb.silver import Silver
 
 _GOLD_LINES, _GOLD_COLUMNS = 3, 6
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from sf_assets.columns.column import Column
 from sf_assets.errors import (
     SfAssetsError,
     StorageError,
@@ -21,14 +22,13 @@ from sf_assets.pipeline.schema.schema_cache import as_described
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
 from sf_assets.storage.parquet_reader import scan
-from sf_assets.warehouse import intact, lost_slices
-from sf_assets.warehouse.checks import Silver
-from sf_assets.warehouse.columns import Column
-from sf_assets.warehouse.history import histories, must_rebuild
+from sf_assets.warehouse.duckdb import intact, lost_slices
+from sf_assets.warehouse.duckdb.history import histories, must_rebuild
+from sf_assets.warehouse.duckdb.merge import merge, merged_slices, record_replacements
+from sf_assets.warehouse.duckdb.merge import rebuild as merge_anew
+from sf_assets.warehouse.duckdb.silver import Silver
+from sf_assets.warehouse.duckdb.tables import Table
 from sf_assets.warehouse.ledger import Outcome
-from sf_assets.warehouse.merge import merge, merged_slices, record_replacements
-from sf_assets.warehouse.merge import rebuild as merge_anew
-from sf_assets.warehouse.tables import Table
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from sf_assets.salesforce.responses import NOT_OF_THE_QUESTION
 from sf_assets.settings import Settings, environment, load_credentials, load_settings
 from sf_assets.storage.lake import Lake, open_lake, owner_of
 from sf_assets.storage.store import Store
-from sf_assets.warehouse.duckdb import Warehouse
+from sf_assets.warehouse.duckdb.database import Warehouse
 
 
 class Org:

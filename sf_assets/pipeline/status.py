@@ -16,8 +16,8 @@ from sf_assets.pipeline.planning.backoff import ORG, What, kept
 from sf_assets.pipeline.planning.tick_interval import present_interval, probed
 from sf_assets.salesforce.budget import Standing
 from sf_assets.storage.lake import Inventory, Lake
-from sf_assets.warehouse.checks import Silver
-from sf_assets.warehouse.merge import merged_slices
+from sf_assets.warehouse.duckdb.merge import merged_slices
+from sf_assets.warehouse.duckdb.silver import Silver
 from sf_assets.windows import BEGIN, Coverage
 
 

@@ -10,7 +10,7 @@ from sf_assets.assets import gold_sensor
 from sf_assets.definitions import defs
 from sf_assets.pipeline.gold.due import GoldState, gold_due
 from sf_assets.pipeline.gold.files import gold_tables
-from sf_assets.warehouse.builds import Attempt, attempts
+from sf_assets.warehouse.duckdb.builds import Attempt, attempts
 from sf_assets_tests.assets.shared import Shop, evaluate, look
 
 Look = Callable[[], set[str]]

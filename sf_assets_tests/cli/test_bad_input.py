@@ -159,7 +159,7 @@ def test_a_held_warehouse_is_waited_for_once_in_a_run_and_caught_up_with(
     try:
         assert process.stdout is not None
         process.stdout.readline()
-        soon = "import sf_assets.warehouse.duckdb as d; d.PATIENCE = 1.0"
+        soon = "import sf_assets.warehouse.duckdb.database as d; d.PATIENCE = 1.0"
         began = time.monotonic()
         outcome = shell("refresh", env=workspace.env, first=soon)
         took = time.monotonic() - began

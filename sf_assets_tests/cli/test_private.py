@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from sf_assets.emulator.command import _refuse_anothers, _write, emulator_command
 from sf_assets.storage.store import Store
-from sf_assets.warehouse.duckdb import Warehouse
+from sf_assets.warehouse.duckdb.database import Warehouse
 from sf_assets_tests.cli.conftest import Shell
 from sf_assets_tests.conftest import Workspace
 

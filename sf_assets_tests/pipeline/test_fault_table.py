@@ -45,7 +45,7 @@ from sf_assets.salesforce.bulk import Deadlines
 from sf_assets.salesforce.session import ATTEMPTS, OrgSession
 from sf_assets.storage.locks import locked
 from sf_assets.storage.store import Store
-from sf_assets.warehouse import duckdb as warehouse
+from sf_assets.warehouse.duckdb import database as warehouse
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 

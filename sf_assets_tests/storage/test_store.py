@@ -12,7 +12,7 @@ from sf_assets.addresses import shown
 from sf_assets.errors import ConfigError, StorageError
 from sf_assets.settings import Settings
 from sf_assets.storage.store import Store
-from sf_assets.warehouse.duckdb import Warehouse
+from sf_assets.warehouse.duckdb.database import Warehouse
 from sf_assets_tests.salesforce.scripted import Reply, ScriptedServer
 
 

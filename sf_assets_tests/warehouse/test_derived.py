@@ -9,10 +9,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from sf_assets.warehouse import ops
-from sf_assets.warehouse.columns import Column, ColumnKind
-from sf_assets.warehouse.derived import Aside, set_aside
-from sf_assets.warehouse.tables import Table
+from sf_assets.columns.column import Column, ColumnKind
+from sf_assets.comparison.aside import Aside
+from sf_assets.warehouse.duckdb import ops
+from sf_assets.warehouse.duckdb.copies import set_aside
+from sf_assets.warehouse.duckdb.tables import Table
 
 COLUMNS = {
     "Id": Column("Id", ColumnKind.TEXT),
@@ -91,8 +92,8 @@ _PROGRAM = """
 import resource, sys
 from pathlib import Path
 import duckdb, pyarrow as pa
-from sf_assets.warehouse.columns import Column, ColumnKind
-from sf_assets.warehouse.derived import Aside
+from sf_assets.columns.column import Column, ColumnKind
+from sf_assets.comparison.aside import Aside
 path, rows = Path(sys.argv[1]), int(sys.argv[2])
 duckdb.connect(config={"memory_limit": "200MB", "preserve_insertion_order": False}).execute(
     "COPY (SELECT lpad(i::VARCHAR, 18, '0') AS Id, TIMESTAMPTZ '2026-11-20 10:00:00+00' AS _cursor,"

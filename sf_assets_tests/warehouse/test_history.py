@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sf_assets.storage.manifest import Slice, SliceKind
-from sf_assets.warehouse import history, ops
-from sf_assets.warehouse.merge import merge, rebuild
-from sf_assets.warehouse.tables import Table
+from sf_assets.warehouse.duckdb import history, ops
+from sf_assets.warehouse.duckdb.merge import merge, rebuild
+from sf_assets.warehouse.duckdb.tables import Table
 from sf_assets_tests.warehouse.test_patch import (
     COLUMNS,
     DAWN,

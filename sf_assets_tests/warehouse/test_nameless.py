@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from sf_assets.storage.manifest import Slice
-from sf_assets.warehouse import ops
-from sf_assets.warehouse.merge import merge, rebuild
-from sf_assets.warehouse.tables import Table
+from sf_assets.warehouse.duckdb import ops
+from sf_assets.warehouse.duckdb.merge import merge, rebuild
+from sf_assets.warehouse.duckdb.tables import Table
 from sf_assets_tests.warehouse.test_patch import COLUMNS, export, fields
 
 NOBODY: Any = None

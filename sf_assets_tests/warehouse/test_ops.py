@@ -10,9 +10,9 @@ import duckdb
 import pytest
 
 from sf_assets.errors import ConfigError, WarehouseDamagedError
-from sf_assets.warehouse import ops
-from sf_assets.warehouse.builds import Build, builds, note_build
-from sf_assets.warehouse.duckdb import Warehouse
+from sf_assets.warehouse.duckdb import ops
+from sf_assets.warehouse.duckdb.builds import Build, builds, note_build
+from sf_assets.warehouse.duckdb.database import Warehouse
 
 FIRST = """
 CREATE SCHEMA ops;

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sf_assets.columns.column import Column, ColumnKind
 from sf_assets.storage.manifest import Counts, Slice, SliceKind
-from sf_assets.warehouse import ops
-from sf_assets.warehouse.columns import Column, ColumnKind
-from sf_assets.warehouse.merge import merge
-from sf_assets.warehouse.tables import Table
+from sf_assets.warehouse.duckdb import ops
+from sf_assets.warehouse.duckdb.merge import merge
+from sf_assets.warehouse.duckdb.tables import Table
 
 DAWN = datetime(2026, 11, 20, tzinfo=UTC)
 COLUMNS = {

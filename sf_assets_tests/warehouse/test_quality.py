@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from sf_assets.declared_checks import Declared, Expectation
 from sf_assets.describe import FieldInfo, ObjectInfo
-from sf_assets.warehouse.declared_checks import EXAMPLES, Answer, Asker, Subject
+from sf_assets.warehouse.duckdb.declared import EXAMPLES, Answer, Asker, Subject
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 INFO = ObjectInfo(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sf_assets.errors import WarehouseError
-from sf_assets.warehouse.duckdb import Warehouse
+from sf_assets.warehouse.duckdb.database import Warehouse
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from sf_assets.errors import WarehouseError
-from sf_assets.warehouse.duckdb import Warehouse, known_names
-from sf_assets.warehouse.refusals import refusal
+from sf_assets.warehouse.duckdb.database import Warehouse, known_names
+from sf_assets.warehouse.duckdb.refusals import refusal
 
 SECRET = "Zoë's account, zoe@secret.example"
 NUMBER = "987654321987654321987654321987654321"

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from sf_assets.declared_checks import Severity
-from sf_assets.warehouse.check_results import (
+from sf_assets.warehouse.duckdb.check_results import (
     LAST_READINGS,
     Kept,
     keep,
@@ -16,7 +16,7 @@ from sf_assets.warehouse.check_results import (
     readings,
     score,
 )
-from sf_assets.warehouse.duckdb import Warehouse
+from sf_assets.warehouse.duckdb.database import Warehouse
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 UK, US = "00D0000000000UK", "00D0000000000US"

@@ -3,8 +3,8 @@
 import duckdb
 import pytest
 
-from sf_assets.warehouse.columns import Column, ColumnKind
-from sf_assets.warehouse.tables import Table
+from sf_assets.columns.column import Column, ColumnKind
+from sf_assets.warehouse.duckdb.tables import Table
 
 ID, ROOM = (
     Column("Id", ColumnKind.TEXT),

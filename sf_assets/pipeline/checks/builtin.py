@@ -16,7 +16,7 @@ from sf_assets.pipeline.schema.schema_cache import KeptDescribes
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
 from sf_assets.timetable import SHORTEST
-from sf_assets.warehouse.checks import Silver
+from sf_assets.warehouse.duckdb.silver import Silver
 from sf_assets.windows import BEGIN, Coverage
 
 FRESH = timedelta(hours=1)

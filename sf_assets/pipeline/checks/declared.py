@@ -14,10 +14,10 @@ from sf_assets.pipeline.checks.gates import gates
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.schema_cache import KeptDescribes
 from sf_assets.storage.lake import Lake
-from sf_assets.warehouse import check_results
-from sf_assets.warehouse.checks import Silver
-from sf_assets.warehouse.declared_checks import Answer, Asker, Subject
-from sf_assets.warehouse.duckdb import transaction
+from sf_assets.warehouse.duckdb import check_results
+from sf_assets.warehouse.duckdb.database import transaction
+from sf_assets.warehouse.duckdb.declared import Answer, Asker, Subject
+from sf_assets.warehouse.duckdb.silver import Silver
 
 UNASKED, UNASKED_OF = "never asked", "never asked of"
 """Facts: how many checks no score counts, because they could never be asked, and of what."""

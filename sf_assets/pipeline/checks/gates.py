@@ -8,8 +8,8 @@ import duckdb
 
 from sf_assets.catalog import Catalog
 from sf_assets.declared_checks import Expectation, References
-from sf_assets.warehouse.builds import attempts, merged, versions
-from sf_assets.warehouse.check_results import Latest, latest
+from sf_assets.warehouse.duckdb.builds import attempts, merged, versions
+from sf_assets.warehouse.duckdb.check_results import Latest, latest
 
 
 @dataclass(frozen=True, slots=True)

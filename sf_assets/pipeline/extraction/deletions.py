@@ -11,6 +11,7 @@ from datetime import datetime
 
 import polars as pl
 
+from sf_assets.comparison.keys import RAW
 from sf_assets.errors import SfAssetsError
 from sf_assets.failures import Work, alone
 from sf_assets.pipeline.extraction.deletion_coverage import (
@@ -35,7 +36,6 @@ from sf_assets.pipeline.reconciliation.replay import newest_among
 from sf_assets.pipeline.schema.schema_cache import Described
 from sf_assets.storage.lake import Inventory
 from sf_assets.storage.manifest import Slice
-from sf_assets.warehouse.compare import RAW
 from sf_assets.windows import BEGIN, Coverage, Window
 
 log = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import polars as pl
 
 from sf_assets.catalog import ObjectSpec
+from sf_assets.comparison.aside import Aside
 from sf_assets.errors import SfAssetsError, StorageError
 from sf_assets.failures import Work, alone
 from sf_assets.pipeline.checks.builtin import Facts, Failures, Finding
@@ -28,10 +29,10 @@ from sf_assets.pipeline.schema.schema_cache import Described, columns_of, descri
 from sf_assets.salesforce.rest import SOQL_BYTES
 from sf_assets.salesforce.rest_arrow import to_batch
 from sf_assets.storage.manifest import SliceKind, SliceRef
-from sf_assets.warehouse.checks import Silver
-from sf_assets.warehouse.derived import Aside, set_aside
-from sf_assets.warehouse.merge import merged_slices
-from sf_assets.warehouse.tables import Table
+from sf_assets.warehouse.duckdb.copies import set_aside
+from sf_assets.warehouse.duckdb.merge import merged_slices
+from sf_assets.warehouse.duckdb.silver import Silver
+from sf_assets.warehouse.duckdb.tables import Table
 from sf_assets.windows import BEGIN, Window
 
 log = logging.getLogger(__name__)

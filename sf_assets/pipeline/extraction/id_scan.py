@@ -6,6 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
+from sf_assets.columns.cast import cast
+from sf_assets.columns.column import Column, ColumnKind
 from sf_assets.errors import SalesforceError
 from sf_assets.pipeline.extraction.extract import Extractor, ExtractTask
 from sf_assets.pipeline.org import Org
@@ -15,8 +17,6 @@ from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Slice
 from sf_assets.storage.parquet_reader import scan
 from sf_assets.storage.store import Store
-from sf_assets.warehouse.cast import cast
-from sf_assets.warehouse.columns import Column, ColumnKind
 from sf_assets.windows import ALWAYS
 
 _FLAG = "IsDeleted"

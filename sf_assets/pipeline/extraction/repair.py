@@ -9,16 +9,7 @@ from urllib.parse import quote
 import polars as pl
 import pyarrow as pa
 
-from sf_assets.errors import CountMismatchError, SuspiciousDeletionsError
-from sf_assets.pipeline.extraction.extract import Extractor, ExtractTask
-from sf_assets.pipeline.extraction.id_scan import IDS_A_QUERY
-from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.schema.schema_cache import Described
-from sf_assets.salesforce.rest import SOQL_BYTES
-from sf_assets.storage.lake import Lake
-from sf_assets.storage.manifest import Counts, Slice, SliceKind, new_slice_id
-from sf_assets.storage.parquet_writer import DAY, Layout, write_page
-from sf_assets.warehouse.compare import (
+from sf_assets.comparison.keys import (
     AHEAD,
     BACK,
     CHANGED,
@@ -28,6 +19,15 @@ from sf_assets.warehouse.compare import (
     PURGED,
     Comparison,
 )
+from sf_assets.errors import CountMismatchError, SuspiciousDeletionsError
+from sf_assets.pipeline.extraction.extract import Extractor, ExtractTask
+from sf_assets.pipeline.extraction.id_scan import IDS_A_QUERY
+from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.schema.schema_cache import Described
+from sf_assets.salesforce.rest import SOQL_BYTES
+from sf_assets.storage.lake import Lake
+from sf_assets.storage.manifest import Counts, Slice, SliceKind, new_slice_id
+from sf_assets.storage.parquet_writer import DAY, Layout, write_page
 from sf_assets.windows import BEGIN, Coverage, Window, utc_day
 
 log = logging.getLogger(__name__)

@@ -22,10 +22,14 @@ from sf_assets.naming import folded
 from sf_assets.pipeline.gold.due import days_not_final, refuse_held, sources
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.schema_cache import as_described
+from sf_assets.sql import quoted
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.parquet_reader import scan
-from sf_assets.warehouse.builds import Build, builds, note_attempt, note_build
-from sf_assets.warehouse.duckdb import known_names, quoted, transaction
+from sf_assets.warehouse.duckdb.builds import Build, builds, note_attempt, note_build
+from sf_assets.warehouse.duckdb.database import known_names, transaction
+from sf_assets.warehouse.duckdb.refusals import refusal
+from sf_assets.warehouse.duckdb.stage import fill, make_rejects
+from sf_assets.warehouse.duckdb.tables import TEMPORARY, Table
 from sf_assets.warehouse.gold_sql import (
     CURRENCY,
     DAY,
@@ -35,9 +39,6 @@ from sf_assets.warehouse.gold_sql import (
     of_one_day,
     raw_relation,
 )
-from sf_assets.warehouse.refusals import refusal
-from sf_assets.warehouse.stage import fill, make_rejects
-from sf_assets.warehouse.tables import TEMPORARY, Table
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,15 @@ import duckdb
 from sf_assets.errors import ConfigError
 from sf_assets.pipeline.checks.gates import ClosedGate, closed_gates, gates, spelt
 from sf_assets.pipeline.org import Org
-from sf_assets.warehouse.builds import Attempt, Build, attempts, builds, note_attempt, versions
-from sf_assets.warehouse.checks import Silver
+from sf_assets.warehouse.duckdb.builds import (
+    Attempt,
+    Build,
+    attempts,
+    builds,
+    note_attempt,
+    versions,
+)
+from sf_assets.warehouse.duckdb.silver import Silver
 from sf_assets.warehouse.gold_sql import GoldTable
 
 NOT_FINAL = 2

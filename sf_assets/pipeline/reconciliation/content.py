@@ -10,6 +10,9 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
+from sf_assets.comparison.aside import Aside
+from sf_assets.comparison.content import Content, compare_content
+from sf_assets.comparison.keys import Comparison
 from sf_assets.describe import OF_WHOEVER_ASKS
 from sf_assets.pipeline.extraction.extract import ExtractTask
 from sf_assets.pipeline.extraction.repair import extracted, orders_by_id
@@ -19,10 +22,8 @@ from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Slice, column_name
 from sf_assets.storage.parquet_reader import scan
 from sf_assets.storage.store import Store
-from sf_assets.warehouse.compare import Comparison
-from sf_assets.warehouse.content import Content, compare_content
-from sf_assets.warehouse.derived import Aside, set_aside
-from sf_assets.warehouse.tables import Table
+from sf_assets.warehouse.duckdb.copies import set_aside
+from sf_assets.warehouse.duckdb.tables import Table
 from sf_assets.windows import ALWAYS
 
 SAMPLE = 2_000

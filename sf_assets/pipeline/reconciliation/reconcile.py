@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from sf_assets.catalog import ObjectSpec
+from sf_assets.comparison.keys import DIFFERENT, GONE, SILVER, SUSPECT, Comparison, Day, comparison
 from sf_assets.errors import ConfigError, SfAssetsError
 from sf_assets.failures import Work, alone
 from sf_assets.pipeline.extraction.deletion_coverage import not_asked_yet
@@ -26,18 +27,9 @@ from sf_assets.pipeline.planning.tick_interval import present_interval, probed
 from sf_assets.pipeline.reconciliation.content import comparable, compare_contents
 from sf_assets.pipeline.reconciliation.replay import copy_raw, replay
 from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
-from sf_assets.warehouse.checks import Silver
-from sf_assets.warehouse.compare import (
-    DIFFERENT,
-    GONE,
-    SILVER,
-    SUSPECT,
-    Comparison,
-    Day,
-    comparison,
-    copy_keys,
-)
-from sf_assets.warehouse.duckdb import quoted
+from sf_assets.sql import quoted
+from sf_assets.warehouse.duckdb.copies import copy_keys
+from sf_assets.warehouse.duckdb.silver import Silver
 from sf_assets.windows import BEGIN, Coverage
 
 log = logging.getLogger(__name__)

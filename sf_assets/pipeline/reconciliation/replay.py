@@ -7,15 +7,15 @@ from pathlib import Path
 
 import polars as pl
 
+from sf_assets.columns.cast import cast
+from sf_assets.columns.column import Column, ColumnKind
+from sf_assets.comparison.keys import differing, write_newest
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.schema_cache import Described
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef, column_name
 from sf_assets.storage.parquet_reader import ORIGIN, scan, since
-from sf_assets.warehouse.cast import cast
-from sf_assets.warehouse.columns import Column, ColumnKind
-from sf_assets.warehouse.compare import differing, write_newest
-from sf_assets.warehouse.merge import merged_slices
+from sf_assets.warehouse.duckdb.merge import merged_slices
 
 _KEYS = {
     "Id": pl.String(),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sf_assets.catalog import ObjectSpec
+from sf_assets.columns.column import Column, column_of
 from sf_assets.describe import FieldInfo, Loss, ObjectInfo
 from sf_assets.errors import (
     ConfigError,
@@ -24,7 +25,6 @@ from sf_assets.salesforce.soql import Query, generate, misnamed, read_soql
 from sf_assets.storage.lake import Lake, owner_of
 from sf_assets.storage.manifest import Slice, column_name
 from sf_assets.storage.schema_cache import Describes, Kept
-from sf_assets.warehouse.columns import Column, column_of
 
 MAX_AGE = timedelta(hours=1)
 """A describe older than this is asked for anew."""

@@ -25,8 +25,8 @@ from sf_assets.declared_checks import (
     Unique,
 )
 from sf_assets.describe import ObjectInfo
-from sf_assets.warehouse.checks import MULTIPLE, Silver
-from sf_assets.warehouse.duckdb import quoted, text_literal
+from sf_assets.sql import quoted, text_literal
+from sf_assets.warehouse.duckdb.silver import MULTIPLE, Silver
 
 EXAMPLES = 10
 """Most Ids of offenders that an answer names."""

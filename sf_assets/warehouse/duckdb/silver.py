@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import duckdb
 
 from sf_assets.naming import Names
-from sf_assets.warehouse.duckdb import quoted
+from sf_assets.sql import quoted
 
 MULTIPLE = "VARCHAR[]"
 

@@ -9,14 +9,14 @@ from itertools import groupby
 import duckdb
 import polars as pl
 
+from sf_assets.columns.column import Column
 from sf_assets.errors import CountMismatchError
+from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice, SliceKind
-from sf_assets.warehouse import history, intact, lost_slices
-from sf_assets.warehouse.columns import Column
-from sf_assets.warehouse.duckdb import quoted, transaction
-from sf_assets.warehouse.ledger import Outcome
-from sf_assets.warehouse.patch import patch
-from sf_assets.warehouse.stage import (
+from sf_assets.warehouse.duckdb import history, intact, lost_slices
+from sf_assets.warehouse.duckdb.database import transaction
+from sf_assets.warehouse.duckdb.patch import patch
+from sf_assets.warehouse.duckdb.stage import (
     VERSION,
     Reader,
     count_nameless,
@@ -26,7 +26,8 @@ from sf_assets.warehouse.stage import (
     make_stage,
     replace_rows,
 )
-from sf_assets.warehouse.tables import PROVENANCE, TEMPORARY, Table
+from sf_assets.warehouse.duckdb.tables import PROVENANCE, TEMPORARY, Table
+from sf_assets.warehouse.ledger import Outcome
 from sf_assets.windows import compact
 
 _ROWS_AT_ONCE = 5_000_000

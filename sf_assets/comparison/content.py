@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from sf_assets.warehouse.cast import NUMBERS
-from sf_assets.warehouse.columns import Column, ColumnKind
-from sf_assets.warehouse.compare import frame_of
-from sf_assets.warehouse.derived import Aside, engine
-from sf_assets.warehouse.duckdb import quoted
+from sf_assets.columns.cast import NUMBERS
+from sf_assets.columns.column import Column, ColumnKind
+from sf_assets.comparison.aside import Aside, engine
+from sf_assets.comparison.keys import frame_of
+from sf_assets.sql import quoted
 
 _NAMED = 1_000
 """Rows that differ are held against each other column by column, up to so many."""

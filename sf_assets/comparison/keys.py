@@ -15,8 +15,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from sf_assets.warehouse.duckdb import text_literal
-from sf_assets.warehouse.stage import insert
+from sf_assets.sql import text_literal
 
 SILVER, RAW = "silver.parquet", "raw.parquet"
 """Files of a folder with the keys of each side."""
@@ -55,29 +54,6 @@ class Day:
     org: int
     silver: int
     digests_equal: bool
-
-
-def copy_keys(
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    folder: Path,
-    *,
-    flagged: bool,
-) -> None:
-    """Copy Id, cursor, read time and deletion marks of a silver table into a folder.
-
-    Args:
-        connection: Open on the warehouse.
-        table: The table, as SQL writes it.
-        folder: Where to.
-        flagged: Whether the object has `IsDeleted`.
-    """
-    binned = "coalesce(IsDeleted, false)" if flagged else "false"
-    target = text_literal(str(folder / SILVER))
-    connection.execute(
-        f"COPY (SELECT Id, _cursor AS cursor, _read_at AS read_at, _deleted AS deleted, "
-        f"{binned} AS binned FROM {table}) TO {target} (FORMAT parquet)"
-    )
 
 
 def write_newest(
@@ -297,4 +273,6 @@ def _fill(
 ) -> None:
     database.execute(f"CREATE OR REPLACE TABLE {table} ({columns})")
     for frame in frames:
-        insert(database, table, frame)
+        database.register("batch", frame)
+        database.execute(f"INSERT INTO {table} BY NAME FROM batch")
+        database.unregister("batch")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sf_assets.warehouse.columns import MOST_DIGITS
-from sf_assets.warehouse.decimals import decimal, digits, fitting
+from sf_assets.columns.column import MOST_DIGITS
+from sf_assets.columns.decimals import decimal, digits, fitting
 
 EXACT = Context(prec=2000, Emax=999_999, Emin=-999_999)
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection, Mapping
 
 import polars as pl
 
-from sf_assets.warehouse.columns import MOST_DIGITS, Column, ColumnKind
-from sf_assets.warehouse.decimals import decimal, digits, fitting
+from sf_assets.columns.column import MOST_DIGITS, Column, ColumnKind
+from sf_assets.columns.decimals import decimal, digits, fitting
 
 NUMBERS = frozenset({ColumnKind.INTEGER, ColumnKind.DECIMAL})
 

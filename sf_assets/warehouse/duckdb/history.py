@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 
 import duckdb
 
+from sf_assets.columns.column import Column
+from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice, SliceKind
-from sf_assets.warehouse.columns import Column
-from sf_assets.warehouse.duckdb import quoted
-from sf_assets.warehouse.tables import PROVENANCE, Table
+from sf_assets.warehouse.duckdb.tables import PROVENANCE, Table
 
 _ORDER = "_read_at, _cursor, _patch, _slice"
 _NEWEST_FIRST = "_read_at DESC, _cursor DESC, _patch DESC, _slice DESC"

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sf_assets.columns.column import MOST_DIGITS, Column, ColumnKind, column_of
 from sf_assets.describe import FieldInfo
-from sf_assets.warehouse.columns import MOST_DIGITS, Column, ColumnKind, column_of
 
 
 def of(type_: str, **more: int) -> Column:

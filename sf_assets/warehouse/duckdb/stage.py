@@ -6,12 +6,12 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
+from sf_assets.columns.cast import cast, needs
+from sf_assets.columns.column import Column
 from sf_assets.errors import CountMismatchError
+from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice
-from sf_assets.warehouse.cast import cast, needs
-from sf_assets.warehouse.columns import Column
-from sf_assets.warehouse.duckdb import quoted
-from sf_assets.warehouse.tables import Table
+from sf_assets.warehouse.duckdb.tables import Table
 
 Reader = Callable[[Slice], Iterable[pl.DataFrame]]
 """Reads a slice's rows: text columns, with `_read_at` and `_slice` beside them."""

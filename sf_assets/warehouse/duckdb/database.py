@@ -22,8 +22,9 @@ from sf_assets.errors import (
     WrongOrgError,
 )
 from sf_assets.private import private_folder
-from sf_assets.warehouse import ops
-from sf_assets.warehouse.refusals import refusal
+from sf_assets.sql import quoted
+from sf_assets.warehouse.duckdb import ops
+from sf_assets.warehouse.duckdb.refusals import refusal
 
 MEMORY_LIMIT = "1GB"
 """Of the engine, unless the URL says otherwise (`?memory_limit=4GB`)."""
@@ -275,13 +276,3 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         connection.rollback()
         raise
     connection.commit()
-
-
-def quoted(*names: str) -> str:
-    """Names as SQL identifiers, joined by dots."""
-    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
-
-
-def text_literal(text: str) -> str:
-    """A text as an SQL literal, for statements that take no parameters."""
-    return "'" + text.replace("'", "''") + "'"

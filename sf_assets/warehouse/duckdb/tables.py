@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
+from sf_assets.columns.column import BIGINT_DIGITS, MOST_DIGITS, Column, ColumnKind
 from sf_assets.naming import Names
-from sf_assets.warehouse.columns import BIGINT_DIGITS, MOST_DIGITS, Column, ColumnKind
-from sf_assets.warehouse.duckdb import quoted, text_literal
+from sf_assets.sql import quoted, text_literal
 
 PROVENANCE = {
     "_cursor": "TIMESTAMP WITH TIME ZONE",

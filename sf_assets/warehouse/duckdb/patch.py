@@ -6,13 +6,12 @@ patches may be merged again, and after rows that came late, with the same result
 
 from collections.abc import Mapping
 
+from sf_assets.columns.column import Column
 from sf_assets.errors import CountMismatchError
+from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice, SliceKind
-from sf_assets.warehouse import history
-from sf_assets.warehouse.columns import Column
-from sf_assets.warehouse.duckdb import quoted
-from sf_assets.warehouse.ledger import Outcome
-from sf_assets.warehouse.stage import (
+from sf_assets.warehouse.duckdb import history
+from sf_assets.warehouse.duckdb.stage import (
     Reader,
     drop_older,
     fill,
@@ -21,7 +20,8 @@ from sf_assets.warehouse.stage import (
     make_stage,
     replace_rows,
 )
-from sf_assets.warehouse.tables import PROVENANCE, TEMPORARY, Table
+from sf_assets.warehouse.duckdb.tables import PROVENANCE, TEMPORARY, Table
+from sf_assets.warehouse.ledger import Outcome
 
 _OF_THIS_VERSION = "t._cursor = s._cursor AND t._read_at <= s._read_at AND NOT t._deleted"
 """The stamp says that nothing else of the record changed; its columns are not older, either."""

@@ -5,7 +5,7 @@ Salesforce writes doubles as Java does: `100.0`, `9.12260031E8` (api.md §3.7).
 
 import polars as pl
 
-from sf_assets.warehouse.columns import MOST_DIGITS
+from sf_assets.columns.column import MOST_DIGITS
 
 _NUMBER = r"^[+-]?0*([0-9]*)(?:\.([0-9]*?)0*)?(?:[eE]([+-]?[0-9]{1,4}))?$"
 

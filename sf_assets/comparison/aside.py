@@ -13,10 +13,9 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from sf_assets.warehouse.cast import cast, needs
-from sf_assets.warehouse.columns import Column
-from sf_assets.warehouse.duckdb import quoted, text_literal
-from sf_assets.warehouse.tables import Table
+from sf_assets.columns.cast import cast, needs
+from sf_assets.columns.column import Column
+from sf_assets.sql import quoted, text_literal
 
 _MEMORY_LIMIT = "512MB"
 
@@ -100,47 +99,6 @@ class Aside:
         rows, _ = cast(texts.with_columns(_slice=pl.lit("")), columns.values(), tight)
         told = rows.select("Id", pl.col(self.cursor).alias("_cursor"), *self.compared)
         return told.with_row_index("n")
-
-
-def set_aside(
-    table: Table,
-    columns: Mapping[str, Column],
-    cursor: str,
-    path: Path,
-    sample: int | None = None,
-    *,
-    only: pl.DataFrame | None = None,
-) -> Aside:
-    """Copy columns of a silver table.
-
-    A column that the table has not, or has of another type, is null: every value differs from it.
-
-    Args:
-        table: The silver table, which must be there.
-        columns: As described: Id, cursor, and those to compare.
-        cursor: Name of the cursor.
-        path: The file to write.
-        sample: So many live rows taken at random; None for all rows.
-        only: Ids of the rows to copy; None for all.
-    """
-    types, conflicts = table.types(), table.conflicts(columns.values())
-    there = {name for name in columns if name in types} - set(conflicts)
-    chosen = ", ".join(
-        f"{quoted(name) if name in there else f'NULL::{column.sql}'} AS {quoted(name)}"
-        for name, column in columns.items()
-        if name not in {"Id", cursor}
-    )
-    query = f"SELECT Id, _cursor, {chosen} FROM {table.name} WHERE NOT _deleted"
-    if only is not None:
-        table.connection.register("wanted", only)
-        query += " AND Id IN (SELECT Id FROM wanted)"
-    if sample is not None:
-        live = quoted(table.schema, f"{table.slug}_live")
-        query = f"FROM (SELECT Id, _cursor, {chosen} FROM {live}) USING SAMPLE {sample} ROWS"
-    ((rows,),) = table.connection.execute(
-        f"COPY ({query}) TO {text_literal(str(path))} (FORMAT parquet)"
-    ).fetchall()
-    return Aside(path, columns, cursor, rows)
 
 
 def _differs(name: str) -> str:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sf_assets.columns.cast import cast, needs
+from sf_assets.columns.column import Column, column_of
 from sf_assets.describe import FieldInfo
-from sf_assets.warehouse.cast import cast, needs
-from sf_assets.warehouse.columns import Column, column_of
 
 TYPES = ("boolean", "int", "double", "date", "datetime", "time", "multipicklist", "string")
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 
 import duckdb
 
-from sf_assets.warehouse.duckdb import quoted
-from sf_assets.warehouse.history import histories
-from sf_assets.warehouse.tables import Table
+from sf_assets.sql import quoted
+from sf_assets.warehouse.duckdb.history import histories
+from sf_assets.warehouse.duckdb.tables import Table
 
 
 def note(table: Table, org_id: str) -> None:

@@ -1,0 +1,1 @@
+"""Text rows into typed columns."""

@@ -1,0 +1,1 @@
+"""What two sides say of the same records, compared in files of its own."""

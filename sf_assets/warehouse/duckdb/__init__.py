@@ -1,0 +1,1 @@
+"""The warehouse that is a DuckDB file."""
