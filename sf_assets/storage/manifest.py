@@ -170,6 +170,19 @@ class Slice(BaseModel):
         """Names of the columns in its files: `Id`, `Owner_Name`."""
         return tuple(column_name(field) for field in self.fields)
 
+    @property
+    def oldest(self) -> datetime | None:
+        """Smallest cursor in it, which is the time of reading for an object without one.
+
+        None when it is empty, or says nothing that is a time.
+        """
+        if self.cursor is None:
+            return self.read_at if self.counts.written else None
+        try:
+            return datetime.fromisoformat(self.min_cursor) if self.min_cursor else None
+        except ValueError:
+            return None
+
     def respelt(self, spelling: Names[str]) -> Self:
         """The same slice with its fields as they are spelt now, without those that are not told."""
         fields = tuple(spelling[name] for name in self.fields if name in spelling)

@@ -1,7 +1,7 @@
 """Gold tables, built from silver and, where they ask for it, from all versions that raw holds."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -19,13 +19,13 @@ from sf_assets.errors import (
 )
 from sf_assets.failures import Work, named
 from sf_assets.naming import folded
-from sf_assets.pipeline.gold.due import days_not_final, refuse_held, sources
+from sf_assets.pipeline.gold.due import next_build, refuse_held
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.schema_cache import as_described
 from sf_assets.sql import quoted
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.parquet_reader import scan
-from sf_assets.warehouse.duckdb.builds import Build, builds, note_attempt, note_build
+from sf_assets.warehouse.duckdb.builds import note_attempt, note_build
 from sf_assets.warehouse.duckdb.database import known_names, transaction
 from sf_assets.warehouse.duckdb.refusals import refusal
 from sf_assets.warehouse.duckdb.stage import fill, make_rejects
@@ -96,8 +96,13 @@ def _build(
         raise HeldError(held)
     name = quoted(org.gold, table.name)
     run = connection.execute
+    if _is_view(connection, org.gold, table.name):
+        raise ConfigError(
+            f"{org.gold}.{table.name} is a view, which stands where the table should be: drop or "
+            f"rename the view, or rename {table.path}"
+        )
     run(f"CREATE SCHEMA IF NOT EXISTS {quoted(org.gold)}")
-    build = _next_build(connection, org, lake.org_id, table, days)
+    build = next_build(connection, org, lake.org_id, table, days)
     try:
         for slug in sorted(table.raw):
             _load_versions(connection, lake, slug, table.columns_used())
@@ -122,25 +127,10 @@ def _build(
     return Built(rows, columns, by_day)
 
 
-def _next_build(
-    connection: duckdb.DuckDBPyConnection,
-    org: Org,
-    org_id: str,
-    table: GoldTable,
-    days: Sequence[date],
-) -> Build:
-    """What there is to note of a build that begins.
-
-    Days that its query has built before stay. What it reads is noted as read only where all days
-    are built that are not final: else these are older than it.
-    """
-    now = datetime.now(UTC)
-    before = builds(connection, org_id).get(table.name)
-    same = before if before and before.sql_hash == table.sql_hash else None
-    read: Mapping[str, str] = sources(connection, org_id, table)
-    if table.daily and not days_not_final(org.catalog.start, now).issubset(days):
-        read = same.sources if same else {}
-    return Build(table.sql_hash, read, now, None, (same.days if same else frozenset()) | set(days))
+def _is_view(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool:
+    views = "SELECT 1 FROM duckdb_views() WHERE schema_name = ? AND lower(view_name) = ? "
+    found = connection.execute(views + "AND database_name = current_database()", [schema, name])
+    return found.fetchone() is not None
 
 
 def _count(connection: duckdb.DuckDBPyConnection, name: str) -> int:

@@ -10,11 +10,13 @@ import duckdb
 from sf_assets.errors import ConfigError
 from sf_assets.pipeline.checks.gates import ClosedGate, closed_gates, gates, spelt
 from sf_assets.pipeline.org import Org
+from sf_assets.sql import quoted
 from sf_assets.warehouse.duckdb.builds import (
     Attempt,
     Build,
     attempts,
     builds,
+    late_rows,
     note_attempt,
     versions,
 )
@@ -22,7 +24,10 @@ from sf_assets.warehouse.duckdb.silver import Silver
 from sf_assets.warehouse.gold_sql import GoldTable
 
 NOT_FINAL = 2
-"""Days that are built anew with every build: a day is final once the next one has ended."""
+"""Days that are built anew with every build; those before them where versions came late."""
+
+_QUERY = "query"
+"""Names, among what a gold table was built of, the hash of its own query."""
 
 
 class GoldState(StrEnum):
@@ -93,13 +98,6 @@ def gold_due(
         return [_status(org, table, seen, now) for table in tables]
 
 
-def days_not_final(start: date, now: datetime) -> frozenset[date]:
-    """The days that every build of a daily table builds anew, from the catalogue's start on."""
-    today = now.astimezone(UTC).date()
-    days = (today - timedelta(n) for n in range(NOT_FINAL))
-    return frozenset(day for day in days if day >= start)
-
-
 def refuse_held(
     connection: duckdb.DuckDBPyConnection, org: Org, org_id: str, table: GoldTable
 ) -> str | None:
@@ -122,9 +120,35 @@ def unanswered_gates(org: Org) -> list[ClosedGate]:
         return [gate for gate in closed if gate.answer is None and gate.slug in silver]
 
 
-def sources(connection: duckdb.DuckDBPyConnection, org_id: str, table: GoldTable) -> dict[str, str]:
-    """What is newest of all that a table reads."""
-    return _newest(table, versions(connection, org_id))
+def next_build(
+    connection: duckdb.DuckDBPyConnection,
+    org: Org,
+    org_id: str,
+    table: GoldTable,
+    days: Collection[date],
+) -> Build:
+    """What there is to note of a build that begins now.
+
+    Days that are built as they should be stay. What the table reads is noted as read only where all
+    days are built that need it: else these are older than it.
+
+    Args:
+        connection: Open on the warehouse.
+        org: The org.
+        org_id: Its Id.
+        table: The table.
+        days: The days that are built, of a daily table.
+    """
+    now = datetime.now(UTC)
+    seen = _Seen.of(connection, org, org_id, [table])
+    before = seen.standing(table)
+    read: Mapping[str, str] = _newest(table, seen.newest)
+    if table.daily:
+        read = {**read, **_of_gold(table, seen.builds)}
+        if not set(_days_to_build(org, table, seen, now)).issubset(days):
+            read = before.sources if before else {}
+    built = _ended(before) if before else frozenset()
+    return Build(table.sql_hash, read, now, None, built.union(days))
 
 
 def start_attempts(org: Org, tried: Mapping[str, str], now: datetime) -> None:
@@ -147,12 +171,25 @@ def start_attempts(org: Org, tried: Mapping[str, str], now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What is committed, seen at one moment."""
+    """What is committed, seen at one moment.
+
+    Attributes:
+        silver: Silver tables that are there.
+        gold: Gold tables that are there.
+        rows: Rows of those that are asked for.
+        newest: What is newest of all that gold may read.
+        builds: The last build of each table.
+        late: On which day the oldest version lies that came since, of daily tables.
+        attempts: Builds that came to nothing.
+        closed: What holds tables.
+    """
 
     silver: Collection[str]
     gold: Collection[str]
+    rows: Mapping[str, int]
     newest: Mapping[str, str]
     builds: Mapping[str, Build]
+    late: Mapping[str, date]
     attempts: Mapping[str, Attempt]
     closed: Sequence[ClosedGate]
 
@@ -162,7 +199,7 @@ class _Seen:
         connection: duckdb.DuckDBPyConnection,
         org: Org,
         org_id: str,
-        tables: Iterable[GoldTable],
+        tables: Sequence[GoldTable],
     ) -> "_Seen":
         there = connection.execute(
             "SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name IN (?, ?) "
@@ -170,14 +207,38 @@ class _Seen:
             [org.schema, org.gold],
         ).fetchall()
         read = {slug for table in tables for slug in table.silver | table.raw}
+        gold = {name for schema, name in there if schema == org.gold}
+        built = builds(connection, org_id)
+        daily = [table.name for table in tables if table.daily and table.name in built]
         return cls(
             silver={name for schema, name in there if schema == org.schema},
-            gold={name for schema, name in there if schema == org.gold},
+            gold=gold,
+            rows=_rows(connection, org.gold, [t.name for t in tables if t.name in gold]),
             newest=versions(connection, org_id),
-            builds=builds(connection, org_id),
+            builds=built,
+            late=late_rows(connection, org_id, {name: built[name].sources for name in daily}),
             attempts=attempts(connection, org_id),
             closed=closed_gates(connection, org_id, org.catalog, read),
         )
+
+    def standing(self, table: GoldTable) -> Build | None:
+        """The last build of a table, if the table is as its query left it."""
+        build = self.builds.get(table.name)
+        same = (
+            build and build.sql_hash == table.sql_hash and build.rows == self.rows.get(table.name)
+        )
+        return build if same else None
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, schema: str, names: Sequence[str]
+) -> dict[str, int]:
+    """How many rows tables have, which the engine need not read them for."""
+    if not names:
+        return {}
+    counts = ", ".join(f"(SELECT count(*) FROM {quoted(schema, name)})" for name in names)
+    row = connection.execute(f"SELECT {counts}").fetchone()
+    return dict(zip(names, row or (), strict=True))
 
 
 def _status(org: Org, table: GoldTable, seen: _Seen, now: datetime) -> GoldStatus:
@@ -190,7 +251,7 @@ def _status(org: Org, table: GoldTable, seen: _Seen, now: datetime) -> GoldStatu
     reason = _reason(table, build, seen)
     if build and build.left_out and not reason:
         return replace(status, state=GoldState.LEFT_OUT, why=build.left_out)
-    days = _days_to_build(org, table, build if table.name in seen.gold else None, now)
+    days = _days_to_build(org, table, seen, now)
     if not reason and table.daily and build and set(days) - build.days:
         reason = "it lacks days"
     if not reason:
@@ -215,6 +276,8 @@ def _reason(table: GoldTable, build: Build | None, seen: _Seen) -> str | None:
         return f"{', '.join(changed)} changed"
     if not build.left_out and table.name not in seen.gold:
         return "somebody dropped it"
+    if not build.left_out and seen.rows[table.name] != build.rows:
+        return "somebody changed its rows"
     return None
 
 
@@ -251,13 +314,41 @@ def _tried(attempt: Attempt, reason: str) -> str:
     )
 
 
-def _days_to_build(
-    org: Org, table: GoldTable, build: Build | None, now: datetime
-) -> tuple[date, ...]:
-    """The days of a daily table that are not built by its query, and those that are not final."""
+def _days_to_build(org: Org, table: GoldTable, seen: _Seen, now: datetime) -> tuple[date, ...]:
+    """The days of a daily table that its query has not built as they are now, and the last ones."""
     if not table.daily:
         return ()
-    start = org.catalog.start
-    days = [start + timedelta(n) for n in range((now.astimezone(UTC).date() - start).days + 1)]
-    have = build.days if build and build.sql_hash == table.sql_hash else frozenset()
-    return tuple(day for day in days if day not in have or day in days_not_final(start, now))
+    start, today = org.catalog.start, now.astimezone(UTC).date()
+    days = [start + timedelta(n) for n in range((today - start).days + 1)]
+    build = seen.standing(table)
+    if not build or _is_of_other_gold(build, seen.builds):
+        return tuple(days)
+    final = min(today - timedelta(NOT_FINAL - 1), seen.late.get(table.name, today))
+    have = _ended(build)
+    return tuple(day for day in days if day >= final or day not in have)
+
+
+def _ended(build: Build) -> frozenset[date]:
+    """The days of a build that were over by then: all that is of them had its time to come."""
+    built_on = build.built_at.astimezone(UTC).date()
+    return frozenset(day for day in build.days if day < built_on)
+
+
+def _of_gold(table: GoldTable, built: Mapping[str, Build]) -> dict[str, str]:
+    """What the gold tables were built of that a table reads, and by which query."""
+    read = {f"gold.{name}": built[name] for name in table.gold if name in built}
+    return {
+        f"{gold}/{source}": version
+        for gold, build in read.items()
+        for source, version in {**build.sources, _QUERY: build.sql_hash}.items()
+    }
+
+
+def _is_of_other_gold(build: Build, built: Mapping[str, Build]) -> bool:
+    """Whether a gold table that a build has read is built by another query now."""
+    for source, sql_hash in build.sources.items():
+        gold, _, what = source.rpartition("/")
+        name = gold.rpartition("/")[2].removeprefix("gold.")
+        if what == _QUERY and (name not in built or built[name].sql_hash != sql_hash):
+            return True
+    return False

@@ -20,7 +20,8 @@ class Build:
 
     Attributes:
         sql_hash: Of the query that it was built by.
-        sources: What was newest then of all that it reads, as `versions` tells.
+        sources: What was newest then of all that it reads, as `versions` tells; of a daily table
+            also by `gold.<table>/<source>` what the gold tables were built of that it reads.
         built_at: When.
         rows: Rows of the table; None where it was left out.
         days: Days that were built by this query; empty for a table that is not daily.
@@ -79,6 +80,59 @@ def versions(connection: duckdb.DuckDBPyConnection, org_id: str) -> dict[str, st
         {"org": org_id, "patches": patches},
     ).fetchall()
     return dict(rows)
+
+
+def late_rows(
+    connection: duckdb.DuckDBPyConnection, org_id: str, noted: Mapping[str, Mapping[str, str]]
+) -> dict[str, date]:
+    """Tell of gold tables on which day of the cursor the oldest version lies that is new to them.
+
+    A slice that took the place of others brings none, nor does a patch. Where the day is not known,
+    as of slices that an earlier release merged, it is the first there is.
+
+    Args:
+        connection: Open on the warehouse.
+        org_id: Whose.
+        noted: By table what was newest of its sources when it was built, as `Build` has it.
+
+    Returns:
+        By table; those for which nothing was merged since are left out.
+    """
+    rows = [
+        (table, *source.split(".", 1), version)
+        for table, sources in noted.items()
+        for source, version in ((key.rpartition("/")[2], v) for key, v in sources.items())
+        if source.startswith(("silver.", "raw."))
+    ]
+    query = """
+        WITH noted AS (
+            SELECT unnest($tables) AS name, unnest($layers) AS layer, unnest($objects) AS object,
+                unnest($versions) AS version
+        ),
+        merges AS (SELECT object, merge, rowid AS place FROM ops.merges WHERE org_id = $org),
+        slices AS (
+            SELECT object, slice, rows, coalesce(min_cursor, DATE '0001-01-01')::DATE AS day, place
+            FROM ops.slices JOIN merges USING (object, merge)
+            WHERE org_id = $org AND NOT list_contains($patches, kind)
+        ),
+        seen AS (
+            SELECT n.name, n.object, coalesce(max(m.place), max(s.place), -1) AS place
+            FROM noted n
+            LEFT JOIN merges m ON layer = 'silver' AND m.object = n.object AND merge = version
+            LEFT JOIN slices s ON layer = 'raw' AND s.object = n.object AND slice = version
+            GROUP BY n.name, n.object, layer
+        )
+        SELECT name, min(day) FROM seen JOIN slices USING (object)
+        WHERE slices.place > seen.place AND rows > 0 GROUP BY name
+    """
+    names = ("tables", "layers", "objects", "versions")
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
+    if not columns:
+        return {}
+    patches = [kind.value for kind in SliceKind if kind.patches]
+    parameters = {name: list(values) for name, values in columns.items()}
+    found = connection.execute(query, parameters | {"org": org_id, "patches": patches})
+    return dict(found.fetchall())
 
 
 def merged(

@@ -283,6 +283,7 @@ def _note_slices(
             "bytes": sum(part.bytes for part in piece.parts),
             "seconds": piece.seconds,
             "merge": merge_id,
+            "min_cursor": piece.oldest,
         }
         for piece in slices
     ]

@@ -31,7 +31,8 @@ CREATE TABLE IF NOT EXISTS ops.slices (
     org_id VARCHAR, object VARCHAR, slice VARCHAR, kind VARCHAR, window_start VARCHAR,
     window_end VARCHAR, read_at TIMESTAMPTZ, source VARCHAR, job_id VARCHAR, rows BIGINT,
     rows_org BIGINT, rows_pages BIGINT, rows_parsed BIGINT, rows_known BIGINT, calls BIGINT,
-    bytes BIGINT, seconds DOUBLE, merge VARCHAR, manifest_bytes BIGINT
+    bytes BIGINT, seconds DOUBLE, merge VARCHAR, manifest_bytes BIGINT,
+    min_cursor TIMESTAMPTZ
 );
 CREATE TABLE IF NOT EXISTS ops.replaced (
     org_id VARCHAR, object VARCHAR, slice VARCHAR, replaced_by VARCHAR
