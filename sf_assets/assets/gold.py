@@ -13,6 +13,7 @@ from sf_assets.warehouse.gold_sql import GoldTable
 
 if TYPE_CHECKING:
     from sf_assets.pipeline.gold.build import Built
+    from sf_assets.pipeline.org import Org
 
 LEFT_OUT = "left out"
 """Metadata of an observation: why a packaged table is not built."""
@@ -56,15 +57,31 @@ def gold_asset(integration: Integration, table: GoldTable, org: str) -> dg.Asset
             return
         for day, facts in day_facts(built).items():
             context.add_asset_metadata(facts, spec.key, partition_key=f"{day:%Y-%m-%d}")
-        metadata = gold_metadata(f"{home.gold}.{table.name}", built)
+        metadata = gold_metadata(integration, home, table.name, built)
         yield dg.MaterializeResult(spec.key, metadata=metadata)
 
     return gold
 
 
-def gold_metadata(table: str, built: "Built") -> dict[str, Any]:
-    """What to show of a gold table, which is named with its schema: its rows and columns."""
+def gold_metadata(
+    integration: Integration, org: "Org", table: str, built: "Built"
+) -> dict[str, Any]:
+    """What to show of a gold table: its rows, its columns, and what these are made of."""
     from sf_assets.pipeline.events import building_facts
 
-    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in built.columns.items()])
-    return building_facts(built, table) | {"dagster/column_schema": schema}
+    columns = [
+        dg.TableColumn(name, column.type, column.comment or None)
+        for name, column in built.columns.items()
+    ]
+    lineage = {
+        name: [
+            dg.TableColumnDep(integration.key(org.name, source.layer, source.table), source.column)
+            for source in column.sources
+        ]
+        for name, column in built.columns.items()
+        if column.sources
+    }
+    return building_facts(built, f"{org.gold}.{table}") | {
+        "dagster/column_schema": dg.TableSchema(columns),
+        "dagster/column_lineage": dg.TableColumnLineage(lineage),
+    }

@@ -81,7 +81,7 @@ def _of_gold(integration: Integration, org: Org, event: events.Event) -> Iterato
     match event:
         case events.TableBuilt(_, name, built):
             key = integration.key(org.name, Layer.GOLD, name)
-            metadata = gold_metadata(f"{org.gold}.{name}", built)
+            metadata = gold_metadata(integration, org, name, built)
             days = list(built.rows_by_day)
             for day, facts in events.day_facts(built).items():
                 some = metadata | facts if day == days[-1] else facts

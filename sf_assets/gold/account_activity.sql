@@ -10,10 +10,14 @@ WITH activity AS (
 SELECT
     a.Id AS account_id,
     a.Name AS account,
+    -- Tasks, in all
     count(*) FILTER (WHERE activity.kind = 'task') AS tasks,
+    -- Events, in all
     count(*) FILTER (WHERE activity.kind = 'event') AS events,
+    -- Tasks and events of the last 90 days
     count(*) FILTER (WHERE activity.day BETWEEN current_date - 90 AND current_date)
         AS last_90_days,
+    -- Day of the last one that is not in the future
     max(activity.day) FILTER (WHERE activity.day <= current_date) AS last_activity
 FROM silver.account AS a
 LEFT JOIN activity ON activity.account_id = a.Id

@@ -21,9 +21,13 @@ SELECT
     a.Name AS account,
     d.StageName AS stage,
     d.CurrencyIsoCode AS currency,
+    -- Open opportunities
     count(*) AS opportunities,
+    -- What they are worth
     sum(d.amount) AS amount,
+    -- What they are worth, each weighted by its probability
     round(sum(d.amount * (d.probability * 0.01)), 2) AS weighted_amount,
+    -- The earliest of their close dates
     min(d.CloseDate) AS next_close_date
 FROM deals AS d
 LEFT JOIN silver.account AS a ON a.Id = d.AccountId

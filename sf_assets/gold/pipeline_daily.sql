@@ -66,12 +66,17 @@ deals AS (
     WHERE NOT k.is_over
 )
 SELECT
+    -- UTC day, at whose end the pipeline was so
     days.day,
     d.StageName AS stage,
     d.CurrencyIsoCode AS currency,
+    -- Open opportunities
     count(*) AS opportunities,
+    -- What they were worth
     sum(d.amount) AS amount,
+    -- What they were worth, each weighted by its probability
     round(sum(d.amount * (d.probability * 0.01)), 2) AS weighted_amount,
+    -- Where it is known from: raw, or opportunity_history
     d.basis
 FROM deals AS d, days
 GROUP BY days.day, d.StageName, d.CurrencyIsoCode, d.basis

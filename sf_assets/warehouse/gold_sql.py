@@ -65,6 +65,11 @@ class GoldTable:
         """By what the text of its file is told from another."""
         return sha256(self.sql.encode()).hexdigest()[:16]
 
+    @property
+    def query(self) -> exp.Query:
+        """Its query, not to be changed."""
+        return _query(self.sql)
+
     def rendered(self, silver: str, gold: str, lacking: Collection[str] = ()) -> str:
         """The query as it is run: on live rows, in the org's own schemas.
 

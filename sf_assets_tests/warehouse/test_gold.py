@@ -12,6 +12,7 @@ import pytest
 
 from sf_assets.catalog import PACKAGED_GOLD
 from sf_assets.errors import ConfigError
+from sf_assets.warehouse.gold_columns import gold_columns, relations
 from sf_assets.warehouse.gold_sql import (
     NOT_ITS_DAY,
     GoldTable,
@@ -294,3 +295,17 @@ def test_rows_of_another_day_are_refused(
     parameters = {"days": days} if render is of_many_days else {"day": days[0]}
     with pytest.raises(duckdb.InvalidInputException, match=re.escape(NOT_ITS_DAY)):
         connection.execute(render("SELECT $day + 1 AS day"), parameters).fetchall()
+
+
+def test_every_column_of_the_packaged_tables_is_described() -> None:
+    read_from = {slug: dict.fromkeys(re.findall(r"(\w+) [A-Z{]", columns), "its label")
+                 for slug, columns in COLUMNS.items()}  # fmt: skip
+    system = dict.fromkeys(["Id", "CreatedDate", "CurrencyIsoCode", "OwnerId"], "its label")
+    for table in read_gold(PACKAGED_GOLD, OBJECTS):
+        comments = {
+            place: read_from[name] | system for place, (_, name) in relations(table).items()
+        }
+        types = dict.fromkeys(table.query.named_selects, "VARCHAR")
+        found = gold_columns(table, types, comments)
+        bare = [name for name, column in found.items() if not column.comment]
+        assert bare == {"pipeline_daily": ["stage", "currency"]}.get(table.name, []), table.name

@@ -1,6 +1,7 @@
 """Gold tables, built from silver and, where they ask for it, from all versions that raw holds."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from sf_assets.errors import (
     WarehouseLockedError,
 )
 from sf_assets.failures import Work, named
-from sf_assets.naming import folded
+from sf_assets.naming import Layer, folded
 from sf_assets.pipeline.gold.due import next_build, refuse_held
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.schema_cache import as_described
@@ -30,6 +31,7 @@ from sf_assets.warehouse.duckdb.database import known_names, transaction
 from sf_assets.warehouse.duckdb.refusals import refusal
 from sf_assets.warehouse.duckdb.stage import fill, make_rejects
 from sf_assets.warehouse.duckdb.tables import TEMPORARY, Table
+from sf_assets.warehouse.gold_columns import GoldColumn, gold_columns, relations
 from sf_assets.warehouse.gold_sql import (
     CURRENCY,
     DAY,
@@ -52,12 +54,12 @@ class Built:
 
     Attributes:
         rows: Rows in it, all days together.
-        columns: SQL types by column name.
+        columns: Its columns, by name.
         rows_by_day: Rows of each day built; empty for a table that is not daily.
     """
 
     rows: int
-    columns: dict[str, str]
+    columns: dict[str, GoldColumn]
     rows_by_day: dict[date, int]
 
 
@@ -123,8 +125,30 @@ def _build(
             with transaction(connection):
                 note_build(connection, lake.org_id, table.name, left_out)
         raise refused from None
-    columns = {row[0]: row[1] for row in run(f"DESCRIBE {name}").fetchall()}
-    return Built(rows, columns, by_day)
+    types = {row[0]: row[1] for row in run(f"DESCRIBE {name}").fetchall()}
+    return Built(rows, gold_columns(table, types, _comments(connection, org, table)), by_day)
+
+
+def _comments(
+    connection: duckdb.DuckDBPyConnection, org: Org, table: GoldTable
+) -> dict[tuple[str, str], dict[str, str]]:
+    """Columns of what a table reads, with their comments, which views have from their tables."""
+    read = relations(table)
+    homes = {org.schema: "silver", org.gold: "gold", "main": TEMPORARY}
+    rows = connection.execute(
+        "SELECT schema_name, table_name, column_name, coalesce(comment, '') FROM duckdb_columns() "
+        "WHERE schema_name IN (?, ?) OR database_name = 'temp'",
+        [org.schema, org.gold],
+    ).fetchall()
+    found: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for schema, relation, column, comment in rows:
+        if (place := (homes[schema], relation)) in read:
+            found[place][column] = comment
+    for place, columns in found.items():
+        layer, name = read[place]
+        told = found.get((layer, name), {}) if layer is Layer.SILVER else {}
+        columns |= {column: told[column] for column in columns if column in told}
+    return found
 
 
 def _is_view(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool:
