@@ -149,13 +149,21 @@ Event = ObjectExtracted | ObjectLoaded | Checked | TableBuilt | Scored | Deferre
 
 
 def extraction_facts(
-    extraction: Extraction, budget: Budget, cost: Estimate | None
+    extraction: Extraction, budget: Budget, cost: Estimate | None, folder: str
 ) -> dict[str, Any]:
-    """The ledger of an extraction, what this run and the org have used, and what was expected."""
+    """The ledger of an extraction, what this run and the org have used, and what was expected.
+
+    Args:
+        extraction: What was read.
+        budget: The org's, after it.
+        cost: What was expected.
+        folder: Address of the folder that the object's files are in.
+    """
     slices = extraction.slices
     facts: dict[str, Any] = {
-        f"ledger/{name}": sum(getattr(piece.counts, name) for piece in slices) for name in _LEDGER
-    }
+        "dagster/row_count": sum(piece.counts.written for piece in slices),
+        "dagster/uri": folder,
+    } | {f"ledger/{name}": sum(getattr(piece.counts, name) for piece in slices) for name in _LEDGER}
     facts |= {
         "windows": "; ".join(str(piece.window) for piece in slices),
         "sources": ", ".join(piece.job_id or piece.source for piece in slices),

@@ -163,7 +163,8 @@ class _Run:
     def _extracted(self, extraction: Extraction, cost: Estimate | None) -> Iterator[Event]:
         with alone(Work.REPORT, extraction.slug, self._errors):
             if extraction.slices:
-                facts = extraction_facts(extraction, self._org.client.budget, cost)
+                folder = self._lake.store.public_uri(self._lake.raw_folder(extraction.slug))
+                facts = extraction_facts(extraction, self._org.client.budget, cost, folder)
                 yield ObjectExtracted(self._org.name, extraction, facts)
 
     def _load_others(self) -> Iterator[Event]:

@@ -157,6 +157,12 @@ class Store:
         """The address of an object, for people."""
         return f"{self.url.rstrip('/')}/{path}"
 
+    def public_uri(self, path: str) -> str:
+        """The address of an object or folder, with nothing in it that opens it."""
+        parts = urlsplit(self.url)
+        place = f"{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+        return f"{parts.scheme}://{place}/{path}"
+
     @contextmanager
     def _explained(self, *, reading: bool = False) -> Iterator[None]:
         """Turn what the storage says into our error, in one line, without its debug output.

@@ -33,6 +33,11 @@ def test_a_refresh_is_seen_on_its_assets_without_a_run(shop: Shop, tmp_path: Pat
         report = refreshed(shop, instance)
         raw = newest(instance, "raw/account")
         assert raw.metadata["ledger/parsed"].value == shop.accounts("silver.account")
+        assert raw.metadata["dagster/row_count"].value == raw.metadata["ledger/written"].value
+        uri = str(raw.metadata["dagster/uri"].value)
+        assert list(Path(uri.removeprefix("file://")).rglob("*.parquet")), (
+            "it is where the rows are"
+        )
         first = instance.get_materialized_partitions(raw.asset_key)
         assert {"2026-10-01", raw.partition} <= first
         silver = newest(instance, "silver/account")

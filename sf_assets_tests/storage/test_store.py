@@ -86,6 +86,12 @@ def test_what_a_writer_left_when_it_was_killed_is_not_listed(store: Store, tmp_p
 def test_paths_are_told_as_addresses(store: Store) -> None:
     assert store.uri("a/b.json") == f"{store.url}/a/b.json"
     assert Store(f"{store.url}/").uri("b") == f"{store.url}/b"
+    assert store.public_uri("a") == f"{store.url}/a"
+
+
+def test_an_address_that_others_see_opens_nothing() -> None:
+    store = Store("s3://key:secret@bucket/some/folder/?region=x&access_key_id=k&token=t")
+    assert store.public_uri("raw/account") == "s3://bucket/some/folder/raw/account"
 
 
 @pytest.mark.parametrize("url", ["", "lake", "/lake", "http://x/lake", "ftp://x"])
