@@ -1,7 +1,9 @@
 """What a user sets: environment variables, or the same names in `.env` of the current folder."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -10,7 +12,7 @@ from urllib.parse import quote
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from sf_assets.errors import ConfigError
+from sf_assets.errors import ConfigError, SfAssetsError
 from sf_assets.naming import ONLY
 
 _HOME = ".sf_assets"
@@ -37,6 +39,12 @@ class Credentials(BaseModel):
     private_key_file: Path | None = None
     refresh_token: SecretStr | None = None
     api_version: str | None = None
+
+
+_VARIABLE = re.compile(
+    rf"\bSALESFORCE_(?=(?:{'|'.join(Credentials.model_fields)})\b)", re.IGNORECASE
+)
+"""How the name of a variable begins that is the only org's."""
 
 
 class Settings(BaseModel):
@@ -111,6 +119,17 @@ def load_credentials(env: Mapping[str, str] | None = None, org: str = ONLY) -> C
 def credentials_prefix(org: str = ONLY) -> str:
     """How the variables of an org's credentials begin."""
     return "SALESFORCE_" if org == ONLY else f"SALESFORCE_{org.upper()}_"
+
+
+@contextmanager
+def variables_of(org: str) -> Iterator[None]:
+    """Have errors name the variables of a named org, not those of the only one."""
+    try:
+        yield
+    except SfAssetsError as error:
+        if org != ONLY:
+            error.args = (_VARIABLE.sub(credentials_prefix(org), str(error)), *error.args[1:])
+        raise
 
 
 def _prefixed(env: Mapping[str, str], prefix: str) -> dict[str, str]:

@@ -14,7 +14,13 @@ from sf_assets.naming import ONLY, gold_name, silver_name
 from sf_assets.pipeline.planning.api_usage import last_usage
 from sf_assets.salesforce.client import Client, connect
 from sf_assets.salesforce.responses import NOT_OF_THE_QUESTION
-from sf_assets.settings import Settings, environment, load_credentials, load_settings
+from sf_assets.settings import (
+    Settings,
+    environment,
+    load_credentials,
+    load_settings,
+    variables_of,
+)
 from sf_assets.storage.lake import Lake, open_lake, owner_of
 from sf_assets.storage.store import Store
 from sf_assets.warehouse.duckdb.database import Warehouse
@@ -52,8 +58,10 @@ class Org:
     @cached_property
     def client(self) -> Client:
         """The connection; the first use logs in."""
-        with self._lock:
-            return self._log_in()
+        with self._lock, variables_of(self.name):
+            client = self._log_in()
+        client.session.org_name = self.name
+        return client
 
     def now(self) -> datetime:
         """The org's present, by its own clock once it has been asked anything; UTC."""

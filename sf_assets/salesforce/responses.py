@@ -64,7 +64,7 @@ def understood(what: str) -> Iterator[None]:
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise SalesforceError(
             f"{what} was answered in a form that is not known ({type(error).__name__}); check "
-            "SALESFORCE_LOGIN_URL and SALESFORCE_API_VERSION"
+            "that the login URL and the API version are the org's"
         ) from error
 
 

@@ -17,6 +17,7 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 
 from sf_assets.errors import LoginError, OrgUnreachableError
+from sf_assets.naming import ONLY
 from sf_assets.salesforce.auth import BUSY, Token
 from sf_assets.salesforce.budget import RESERVE_PERCENT, Budget
 from sf_assets.salesforce.clock import Clock
@@ -26,6 +27,7 @@ from sf_assets.salesforce.responses import (
     path_of,
     says_calls_are_used_up,
 )
+from sf_assets.settings import variables_of
 
 CONNECT_SECONDS, READ_SECONDS = 10, 120
 """A stalled body breaks after `READ_SECONDS` without a byte."""
@@ -61,6 +63,9 @@ class OrgSession(requests.Session):
         open_session: Logs in; called at the start and whenever the session has expired.
         reserve_percent: Share of the org's limits that is left to others.
 
+    Attributes:
+        org_name: What the catalogue calls the org, whose variables errors name.
+
     Raises:
         BudgetExhaustedError: From any request that would break the reserve; it is not sent.
         SalesforceError: From any request, when the org's answer is an error that a retry does not
@@ -74,6 +79,7 @@ class OrgSession(requests.Session):
         self._open_session = open_session
         self._login_lock = threading.Lock()
         self._refusal: LoginError | None = None
+        self.org_name = ONLY
         self.clock = Clock()
         self._left: set[str] = set()
         self.token = self._log_in(BUSY)
@@ -82,6 +88,12 @@ class OrgSession(requests.Session):
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """Send a request until it is answered, renewing the session once if it has expired."""
+        with variables_of(self.org_name):
+            return self._send(request, options)
+
+    def _send(
+        self, request: requests.PreparedRequest, options: dict[str, Any]
+    ) -> requests.Response:
         options["timeout"] = options.get("timeout") or (CONNECT_SECONDS, READ_SECONDS)
         waits = pauses()
         renewed = False

@@ -89,6 +89,7 @@ def test_of_several_orgs_one_that_is_away_ends_the_work_of_none(
         assert outcome.code == 1
         assert outcome.document["errors"].keys() == {"away"}, command
         assert "nothing answers at" in outcome.document["errors"]["away"]
+        assert "SALESFORCE_AWAY_LOGIN_URL" in outcome.document["errors"]["away"]
         assert outcome.document[found], "what there is of the other org is told"
         told = shell(*command, env=env)
         assert "away: nothing answers at" in told.err.replace("\n", " ")

@@ -102,6 +102,16 @@ def test_a_refused_renewal_is_not_tried_again_and_again(org: ScriptedOrg, client
     assert len(org.calls("POST", OAUTH)) == 2
 
 
+def test_what_the_org_of_a_name_refuses_is_said_with_its_own_variables(
+    org: ScriptedOrg, client: Client
+) -> None:
+    org.on("POST", OAUTH, as_json({"error": "invalid_client", "error_description": "no"}, 400))
+    org.expire()
+    client.session.org_name = "client"
+    with pytest.raises(LoginError, match="SALESFORCE_CLIENT_CLIENT_SECRET"):
+        ask(client)
+
+
 def test_a_session_that_a_new_login_does_not_heal(org: ScriptedOrg, client: Client) -> None:
     org.on("GET", LIMITS, EXPIRED)
     with pytest.raises(LoginError, match="a new login did not help") as refused:
