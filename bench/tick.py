@@ -107,8 +107,6 @@ def age(slices: int, proofs: int) -> None:
     """Put behind every object the small slices, merged, and the proofs that ticks leave."""
     from sf_assets.pipeline.org import load_orgs
     from sf_assets.storage.manifest import Counts, Slice, new_slice_id
-    from sf_assets.warehouse.duckdb.database import transaction
-    from sf_assets.warehouse.duckdb.merge import record_replacements
     from sf_assets.windows import Window
 
     (org,) = load_orgs()
@@ -121,13 +119,13 @@ def age(slices: int, proofs: int) -> None:
         return piece.model_copy(update=news | none)
 
     refs = org.lake.refs()
-    with org.writing(org.lake.org_id) as connection, transaction(connection):
+    with org.writing(org.lake.org_id) as session:
         for slug, mine in refs.items():
             (piece,) = org.lake.read(mine)
             added = [later(piece, number) for number in range(1, slices + 1)]
             for new in added:
                 org.lake.commit(new)
-            record_replacements(connection, slug, added)
+            session.slices.note_replacements(slug, added)
     for number in range(1, proofs + 1):
         moment: datetime = now - number * _PASSES
         covered = [Window(moment - _PASSES, moment)]

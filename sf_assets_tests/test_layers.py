@@ -22,6 +22,9 @@ ALLOWED = {
     "emulator": {"emulator"},
 }
 
+ENGINES = ("warehouse/duckdb", "comparison/", "emulator/")
+"""Where an engine is used: the warehouse that it is, comparisons in files, and the emulator."""
+
 
 def imports(path: Path) -> set[str]:
     """Full names of the modules that a file imports, wherever in it."""
@@ -46,6 +49,22 @@ def test_a_layer_imports_only_what_is_below_it(layer: str) -> None:
     assert wrong == []
 
 
+def test_only_engines_and_local_calculators_know_an_engine() -> None:
+    """The rest asks `warehouse/port.py`; `open.py` says which engine an address is of."""
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in PACKAGE.rglob("*.py")
+        for home in ["/".join(path.relative_to(PACKAGE).parts[:2])]
+        for name in imports(path)
+        if (name.split(".")[0] == "duckdb" and not home.startswith(ENGINES))
+        or (
+            name.startswith("sf_assets.warehouse.duckdb")
+            and not home.startswith(("warehouse/duckdb", "warehouse/open.py"))
+        )
+    ]
+    assert wrong == []
+
+
 def test_only_the_command_line_and_the_tests_know_the_emulator() -> None:
     users = {
         path.relative_to(PACKAGE).parts[0]
@@ -54,6 +73,20 @@ def test_only_the_command_line_and_the_tests_know_the_emulator() -> None:
         if name.startswith("sf_assets.emulator")
     }
     assert users <= {"emulator", "cli", "demo"}
+
+
+def test_assets_ask_the_pipeline_not_what_is_below_it() -> None:
+    """Dagster's definitions translate: what they know of storage and warehouse are plain words."""
+    words = {"warehouse.gold_sql", "warehouse.port", "warehouse.open"}
+    below = ("storage", "columns", "comparison", "warehouse")
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in (PACKAGE / "assets").rglob("*.py")
+        for name in imports(path)
+        for what in [name.removeprefix("sf_assets.")]
+        if what != name and what.split(".")[0] in below and what not in words
+    ]
+    assert wrong == []
 
 
 def test_only_resources_read_the_environment() -> None:

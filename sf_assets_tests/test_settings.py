@@ -8,7 +8,7 @@ import pytest
 from sf_assets.errors import ConfigError
 from sf_assets.settings import environment, load_credentials, load_settings
 from sf_assets.storage.store import Store
-from sf_assets.warehouse.duckdb.database import Warehouse
+from sf_assets.warehouse.duckdb.database import Database
 
 
 def test_without_any_setting_everything_is_kept_in_one_folder_here(
@@ -17,7 +17,7 @@ def test_without_any_setting_everything_is_kept_in_one_folder_here(
     monkeypatch.chdir(tmp_path)
     settings = load_settings({})
     assert settings.storage_url == f"file://{tmp_path}/.sf_assets/lake"
-    assert Warehouse(settings.warehouse_url).path == tmp_path / ".sf_assets" / "sf.duckdb"
+    assert Database(settings.warehouse_url).path == tmp_path / ".sf_assets" / "sf.duckdb"
     assert settings.catalog is None
     assert (settings.lag, settings.overlap) == (timedelta(minutes=5), timedelta(minutes=10))
 
@@ -31,7 +31,7 @@ def test_a_folder_with_an_awkward_name_is_no_hindrance(
     settings = load_settings({})
     Store(settings.storage_url).put("x", b"1")
     assert (here / ".sf_assets" / "lake" / "x").read_bytes() == b"1"
-    warehouse = Warehouse(settings.warehouse_url)
+    warehouse = Database(settings.warehouse_url)
     assert warehouse.path == here / ".sf_assets" / "sf.duckdb"
     with warehouse.connect() as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)

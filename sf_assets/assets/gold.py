@@ -12,8 +12,8 @@ from sf_assets.naming import Layer
 from sf_assets.warehouse.gold_sql import GoldTable
 
 if TYPE_CHECKING:
-    from sf_assets.pipeline.gold.build import Built
     from sf_assets.pipeline.org import Org
+    from sf_assets.warehouse.port import Built
 
 LEFT_OUT = "left out"
 """Metadata of an observation: why a packaged table is not built."""

@@ -122,9 +122,9 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
             WarehouseLockedError: Another program writes, and stays at it.
             WarehouseError: It cannot be opened, or refuses the question.
         """
-        from sf_assets.warehouse.duckdb.database import Warehouse
+        from sf_assets.warehouse.open import open_warehouse
 
-        return Warehouse(self.url).query(sql)
+        return open_warehouse(self.url).query(sql)
 
 
 def _url(variable: str, default: str) -> str:

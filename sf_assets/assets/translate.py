@@ -6,7 +6,6 @@ import dagster as dg
 
 from sf_assets.assets.objects import FAILS, Group
 from sf_assets.assets.partitions import keys_touched
-from sf_assets.columns.column import Column
 from sf_assets.naming import Layer
 from sf_assets.pipeline import events
 from sf_assets.pipeline.extraction.execute import Extraction
@@ -25,13 +24,15 @@ def silver_metadata(table: str, loaded: Loaded) -> dict[str, Any]:
     """The ledger of merges, and the columns of the table, which is named with its schema."""
     facts = events.loading_facts(loaded, table)
     if loaded.columns:
-        facts["dagster/column_schema"] = dg.TableSchema(list(map(_column, loaded.columns)))
+        facts["dagster/column_schema"] = dg.TableSchema(
+            [
+                dg.TableColumn(column.name, loaded.types[column.name], column.comment or None)
+                for column in loaded.columns
+                if column.name in loaded.types
+            ]
+        )
     references = {c.name: ", ".join(c.references) for c in loaded.columns if c.references}
     return facts | {f"references/{name}": targets for name, targets in references.items()}
-
-
-def _column(column: Column) -> dg.TableColumn:
-    return dg.TableColumn(column.name, column.sql, column.comment or None)
 
 
 def observation(group: Group, event: Observed) -> dg.AssetObservation:

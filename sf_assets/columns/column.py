@@ -41,16 +41,6 @@ _KINDS = {
     "time": ColumnKind.TIME,
     "multipicklist": ColumnKind.LIST,
 }
-_SQL = {
-    ColumnKind.TEXT: "VARCHAR",
-    ColumnKind.ANY: "VARCHAR",
-    ColumnKind.BOOLEAN: "BOOLEAN",
-    ColumnKind.INTEGER: "BIGINT",
-    ColumnKind.DATE: "DATE",
-    ColumnKind.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
-    ColumnKind.TIME: "TIME",
-    ColumnKind.LIST: "VARCHAR[]",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +62,6 @@ class Column:
     scale: int = 0
     comment: str = ""
     references: tuple[str, ...] = ()
-
-    @property
-    def sql(self) -> str:
-        """The column's SQL type."""
-        if self.kind is ColumnKind.DECIMAL:
-            return f"DECIMAL({self.integers + self.scale}, {self.scale})"
-        return _SQL[self.kind]
 
     def fits(self, integers: int, scale: int) -> bool:
         """Whether there is room for so many digits before and after the point."""

@@ -1,9 +1,6 @@
 """What the demo shows at its end: every number asked of the org or the warehouse, none assumed."""
 
-from typing import Any
-
 import click
-import duckdb
 
 from sf_assets.cli.output import show
 from sf_assets.cli.report import Report
@@ -11,7 +8,6 @@ from sf_assets.demo.home import HOME, ROOT
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.reconciliation.reconcile import Reconciled, reconcile
 from sf_assets.sql import quoted
-from sf_assets.warehouse.duckdb.silver import Silver
 
 _GOLD_LINES, _GOLD_COLUMNS = 3, 6
 
@@ -19,8 +15,7 @@ _GOLD_LINES, _GOLD_COLUMNS = 3, 6
 def tell(org: Org, report: Report) -> bool:
     """Print the tables; whether all is well."""
     equal = _objects(org, report)
-    with org.warehouse.connect(read_only=True) as connection:
-        _gold(connection, org.gold)
+    _gold(org)
     well = _checks(report)
     for name, error in report.errors.items():
         click.echo(f"{name}: {error}", err=True)
@@ -32,8 +27,8 @@ def _objects(org: Org, report: Report) -> bool:
     """Objects in the org and in silver, counted by the org itself at one horizon."""
     compared = list(reconcile(org, org.catalog.objects.values()))
     rejects = {}
-    with org.warehouse.connect(read_only=True) as connection:
-        silver = Silver(connection, org.schema)
+    with org.reading(org.lake.org_id) as session:
+        silver = session.silver
         rejects = {c.slug: sum(silver.rejects(c.slug).values()) for c in compared if not c.error}
     rows = [
         (
@@ -59,18 +54,16 @@ def _outcome(found: Reconciled) -> str:
     return "equal" if found.as_asked else "differs"
 
 
-def _gold(connection: duckdb.DuckDBPyConnection, schema: str) -> None:
-    names = connection.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? ORDER BY 1", [schema]
-    ).fetchall()
-    for (name,) in names:
-        table = quoted(schema, name)
-        count = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
-        result = connection.execute(f"FROM {table} LIMIT {_GOLD_LINES}")
-        columns = [column[0] for column in result.description or ()]
-        lines: list[tuple[Any, ...]] = result.fetchall()
-        title = f"{schema}.{name}: {count[0] if count else 0:,} rows, the first {len(lines)}"
-        show(title, columns[:_GOLD_COLUMNS], [line[:_GOLD_COLUMNS] for line in lines])
+def _gold(org: Org) -> None:
+    with org.reading(org.lake.org_id) as session:
+        names = sorted(session.gold.tables())
+    for name in names:
+        table = quoted(org.gold, name)
+        (count,) = org.warehouse.query(f"SELECT count(*) AS n FROM {table}")["n"].to_pylist()
+        lines = org.warehouse.query(f"FROM {table} LIMIT {_GOLD_LINES}")
+        title = f"{org.gold}.{name}: {count:,} rows, the first {len(lines)}"
+        shown = lines.column_names[:_GOLD_COLUMNS]
+        show(title, shown, [[row[column] for column in shown] for row in lines.to_pylist()])
 
 
 def _checks(report: Report) -> bool:

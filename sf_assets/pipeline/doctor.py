@@ -90,9 +90,8 @@ def _warehouse(org: Org, *, connected: bool) -> str:
         with org.writing(org.client.org_id):
             pass
     else:
-        with org.warehouse.connect():
-            pass
-    return f"{org.warehouse.path} can be written"
+        org.warehouse.check_writing()
+    return f"{org.warehouse} can be written"
 
 
 def _objects(org: Org, catalog: Catalog) -> Iterator[Diagnosis]:

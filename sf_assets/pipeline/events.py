@@ -14,10 +14,10 @@ from sf_assets.errors import SfAssetsError
 from sf_assets.naming import Layer
 from sf_assets.pipeline.checks.builtin import Facts, Finding
 from sf_assets.pipeline.extraction.execute import Extraction
-from sf_assets.pipeline.gold.build import Built
 from sf_assets.pipeline.load import Loaded
 from sf_assets.pipeline.planning.estimate import Estimate
 from sf_assets.salesforce.budget import Budget
+from sf_assets.warehouse.port import Built
 
 _LEDGER = ("org", "pages", "parsed", "known", "written")
 

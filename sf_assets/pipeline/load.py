@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
-
 from sf_assets.columns.column import Column
 from sf_assets.errors import (
     SfAssetsError,
@@ -22,13 +20,8 @@ from sf_assets.pipeline.schema.schema_cache import as_described
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
 from sf_assets.storage.parquet_reader import scan
-from sf_assets.warehouse.duckdb import intact, lost_slices
-from sf_assets.warehouse.duckdb.history import histories, must_rebuild
-from sf_assets.warehouse.duckdb.merge import merge, merged_slices, record_replacements
-from sf_assets.warehouse.duckdb.merge import rebuild as merge_anew
-from sf_assets.warehouse.duckdb.silver import Silver
-from sf_assets.warehouse.duckdb.tables import Table
 from sf_assets.warehouse.ledger import Outcome
+from sf_assets.warehouse.port import Session, SilverTable, SliceLog
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +35,14 @@ class Loaded:
         outcome: The ledger of the merges, all together.
         rows: Live rows of the table.
         columns: Its columns that the slices had.
+        types: SQL types of all of its columns, by name.
     """
 
     slices: int
     outcome: Outcome
     rows: int
     columns: tuple[Column, ...]
+    types: Mapping[str, str]
 
 
 def load(org: Org, lake: Lake, slug: str) -> Loaded:
@@ -62,34 +57,32 @@ def load(org: Org, lake: Lake, slug: str) -> Loaded:
         WarehouseError: The warehouse is locked or refuses; what was committed before stays.
         StorageError: A slice cannot be read, or raw has lost one whose rows silver has.
     """
-    with named(Work.LOAD, slug), org.writing(lake.org_id) as connection:
-        table = _table(org, connection, slug)
+    with named(Work.LOAD, slug), org.writing(lake.org_id) as session:
+        table = session.table(slug, history=slug in _with_history(org))
         refs = lake.refs(slug).get(slug, [])
-        slices, taken_over = _pending(lake, slug, refs, connection)
-        record_replacements(connection, slug, taken_over)
-        _refuse_lost(lake, slug, refs, slices, connection)  # before anything is made of raw alone
-        what = intact.changed(connection, lake.org_id, org.schema, slug)
+        slices, taken_over = _pending(lake, slug, refs, session.slices)
+        session.slices.note_replacements(slug, taken_over)
+        _refuse_lost(lake, slug, refs, slices, session.slices)  # before all is made of raw alone
+        what = table.changed()
         if what and refs:
-            log.warning("%s: %s; the table is made anew from raw", slug, what[slug])
-            return _rebuild(org, lake, table)
-        _reread(lake, slug, refs, connection)
+            log.warning("%s: %s; the table is made anew from raw", slug, what)
+            return _rebuild(session, lake, slug, table)
+        _reread(lake, slug, refs, session.slices)
         slices, columns = as_described(lake, slug, slices)
-        if table.history and must_rebuild(table, lake.org_id, slices):
+        if table.must_rebuild(slices):
             log.info("%s: the history is built from raw", slug)
-            return _rebuild(org, lake, table)
+            return _rebuild(session, lake, slug, table)
         if changed := table.conflicts(columns.values()):
             log.warning("%s: %s changed type; typed anew from raw", slug, ", ".join(changed))
-            return _rebuild(org, lake, table)
+            return _rebuild(session, lake, slug, table)
         expected = sum(piece.counts.written for piece in slices)
         total = Outcome()
-        for outcome in merge(table, slices, columns, lambda piece: scan(lake.store, piece)):
+        for outcome in table.merge(slices, columns, lambda piece: scan(lake.store, piece)):
             total += outcome
             report(slug, "merging", total.rows_in, expected)
         read = {piece.id for piece in [*slices, *taken_over]}
-        lost_slices.note_sizes(
-            connection, lake.org_id, slug, (ref for ref in refs if ref.id in read)
-        )
-        return _loaded(org, table, slices, columns, total)
+        session.slices.note_sizes(slug, (ref for ref in refs if ref.id in read))
+        return _loaded(session, slug, table, slices, columns, total)
 
 
 def rebuild(org: Org, lake: Lake, slug: str) -> Loaded:
@@ -99,8 +92,8 @@ def rebuild(org: Org, lake: Lake, slug: str) -> Loaded:
         WarehouseError: The warehouse is locked or refuses.
         StorageError: A slice cannot be read, or raw has nothing of what silver holds.
     """
-    with named(Work.REBUILD, slug), org.writing(lake.org_id) as connection:
-        table = _table(org, connection, slug)
+    with named(Work.REBUILD, slug), org.writing(lake.org_id) as session:
+        table = session.table(slug, history=slug in _with_history(org))
         if table.types() and not table.is_empty() and not lake.refs(slug).get(slug):
             raise StorageError(
                 f"{lake.store.uri(lake.manifest_folder(slug))} has no slice of {slug}, and silver "
@@ -108,11 +101,7 @@ def rebuild(org: Org, lake: Lake, slug: str) -> Loaded:
                 "SF_ASSETS_STORAGE_URL, or run `sf-assets refresh`, which reads the object again, "
                 "and this once more"
             )
-        return _rebuild(org, lake, table)
-
-
-def _table(org: Org, connection: duckdb.DuckDBPyConnection, slug: str) -> Table:
-    return Table(connection, org.schema, slug, history=slug in _with_history(org))
+        return _rebuild(session, lake, slug, table)
 
 
 def _with_history(org: Org) -> set[str]:
@@ -120,18 +109,18 @@ def _with_history(org: Org) -> set[str]:
 
 
 def _pending(
-    lake: Lake, slug: str, refs: Sequence[SliceRef], connection: duckdb.DuckDBPyConnection
+    lake: Lake, slug: str, refs: Sequence[SliceRef], noted: SliceLog
 ) -> tuple[list[Slice], list[Slice]]:
     """Slices to merge, and those whose rows are all merged under the names of others.
 
     Patches that were merged before are among the first where older rows come after them.
     """
-    merged = merged_slices(connection, lake.org_id, slug, (ref.id for ref in refs))
+    merged = noted.merged(slug, (ref.id for ref in refs))
     if all(ref.id in merged for ref in refs):
         return [], []
     fresh = list(lake.read(ref for ref in refs if ref.id not in merged))
     replaced = [slice_id for piece in fresh for slice_id in piece.replaces]
-    merged_before = merged_slices(connection, lake.org_id, slug, replaced)
+    merged_before = noted.merged(slug, replaced)
     taken_over = [p for p in fresh if p.replaces and merged_before.issuperset(p.replaces)]
     fresh = [piece for piece in fresh if piece not in taken_over]
     oldest = min((piece.read_at for piece in fresh if not piece.kind.patches), default=None)
@@ -146,7 +135,7 @@ def _refuse_lost(
     slug: str,
     refs: Sequence[SliceRef],
     fresh: Iterable[Slice],
-    connection: duckdb.DuckDBPyConnection,
+    noted: SliceLog,
 ) -> None:
     """Refuse to go on where raw neither lists a slice that silver has, nor holds its rows.
 
@@ -158,15 +147,15 @@ def _refuse_lost(
         StorageError: There is such a slice.
     """
     replaced = {slice_id for piece in fresh for slice_id in piece.replaces}
-    found = lost_slices.missing(connection, lake.org_id, {slug: refs}).get(slug, [])
+    found = noted.missing({slug: refs}).get(slug, [])
     found = [piece for piece in found if piece.id not in replaced]
     if not found:
         return
-    held = lost_slices.held(connection, lake.org_id, slug, found, _origins(lake, refs))
+    held = noted.held(slug, found, _origins(lake, refs))
     gone = [piece for piece in found if piece.id not in held]
     if told := [piece.id for piece in gone if piece.kind is SliceKind.DELETIONS]:
         log.warning("%s: lists of deletions are gone from raw (%d): asked again", slug, len(told))
-        lost_slices.waive(connection, lake.org_id, slug, told)
+        noted.waive(slug, told)
     if gone := [piece for piece in gone if piece.kind is not SliceKind.DELETIONS]:
         steps = ["rebuild", "refresh --derived", "reconcile --repair"]
         if not any(piece.kind is SliceKind.FIELDS for piece in gone):
@@ -191,52 +180,51 @@ def _origins(lake: Lake, refs: Iterable[SliceRef]) -> dict[str, tuple[str, int]]
     return found
 
 
-def _reread(
-    lake: Lake, slug: str, refs: Sequence[SliceRef], connection: duckdb.DuckDBPyConnection
-) -> None:
+def _reread(lake: Lake, slug: str, refs: Sequence[SliceRef], noted: SliceLog) -> None:
     """Read manifests whose size has changed: it says where to look, not that they are damaged.
 
     Raises:
         StorageError: One cannot be read.
     """
-    changed = lost_slices.resized(connection, lake.org_id, {slug: refs}).get(slug, set())
+    changed = noted.resized({slug: refs}).get(slug, set())
     suspects = [ref for ref in refs if ref.id in changed]
     if suspects:
         list(lake.read(suspects))
-        lost_slices.note_sizes(connection, lake.org_id, slug, suspects)
+        noted.note_sizes(slug, suspects)
 
 
-def _rebuild(org: Org, lake: Lake, table: Table) -> Loaded:
-    refs = lake.refs(table.slug).get(table.slug, [])
-    slices, columns = as_described(lake, table.slug, lake.slices(table.slug))
-    report(table.slug, "merging", 0, sum(piece.counts.written for piece in slices))
-    outcome = merge_anew(table, lake.org_id, slices, columns, lambda piece: scan(lake.store, piece))
-    lost_slices.note_sizes(table.connection, lake.org_id, table.slug, refs)
-    return _loaded(org, table, slices, columns, outcome)
+def _rebuild(session: Session, lake: Lake, slug: str, table: SilverTable) -> Loaded:
+    refs = lake.refs(slug).get(slug, [])
+    slices, columns = as_described(lake, slug, lake.slices(slug))
+    report(slug, "merging", 0, sum(piece.counts.written for piece in slices))
+    outcome = table.rebuild(slices, columns, lambda piece: scan(lake.store, piece))
+    session.slices.note_sizes(slug, refs)
+    return _loaded(session, slug, table, slices, columns, outcome)
 
 
-def _loaded(
-    org: Org, table: Table, slices: Sequence[Slice], columns: Mapping[str, Column], outcome: Outcome
+def _loaded(  # noqa: PLR0917 (all of it is what is told)
+    session: Session,
+    slug: str,
+    table: SilverTable,
+    slices: Sequence[Slice],
+    columns: Mapping[str, Column],
+    outcome: Outcome,
 ) -> Loaded:
-    rows = Silver(table.connection, org.schema).rows(table.slug) if table.types() else 0
+    types = table.types()
+    rows = session.silver.rows(slug) if types else 0
     if slices:
-        log.info("%s: merged into silver, slices: %d, %s", table.slug, len(slices), outcome)
-    report(table.slug, "done")
-    return Loaded(len(slices), outcome, rows, tuple(columns.values()))
+        log.info("%s: merged into silver, slices: %d, %s", slug, len(slices), outcome)
+    report(slug, "done")
+    return Loaded(len(slices), outcome, rows, tuple(columns.values()), types)
 
 
 def record_failures(org: Org, org_id: str, errors: Mapping[str, SfAssetsError]) -> None:
     """Note in `ops.sync_log` what failed, as far as there is a warehouse that can be written."""
-    if not errors or not org.warehouse.path.exists():
+    if not errors or not org.warehouse.exists():
         return
     try:
-        with org.writing(org_id) as connection:
-            rows = [(org_id, slug, str(error)) for slug, error in errors.items()]
-            connection.executemany(
-                "INSERT INTO ops.failures (org_id, object, failed_at, error) "
-                "VALUES (?, ?, now(), ?)",
-                rows,
-            )
+        with org.writing(org_id) as session:
+            session.note_failures({slug: str(error) for slug, error in errors.items()})
     except (WarehouseLockedError, WarehouseDamagedError) as error:  # which has been said
         log.debug("the failures are not in ops.sync_log: %s", error)
     except SfAssetsError as error:
@@ -252,18 +240,18 @@ def behind(org: Org, lake: Lake) -> set[str]:
         WarehouseError: The warehouse is locked or refuses.
     """
     refs = lake.refs()
-    if not org.warehouse.path.exists():
+    if not org.warehouse.exists():
         return set(refs)
-    with org.warehouse.connect(read_only=True) as connection:
+    with org.reading(lake.org_id) as session:
         lacking = set()
         for slug, mine in refs.items():
             ids = {ref.id for ref in mine}
-            if ids - merged_slices(connection, lake.org_id, slug, ids):
+            if ids - session.slices.merged(slug, ids):
                 lacking.add(slug)
-        unkept = _with_history(org) - histories(connection, lake.org_id)
-        changed = intact.changed(connection, lake.org_id, org.schema).keys()
-        lost = lost_slices.missing(connection, lake.org_id, refs).keys()
-        resized = lost_slices.resized(connection, lake.org_id, refs).keys()
+        unkept = _with_history(org) - session.histories()
+        changed = session.changed().keys()
+        lost = session.slices.missing(refs).keys()
+        resized = session.slices.resized(refs).keys()
     return lacking | (unkept | changed | lost | resized) & refs.keys()
 
 
@@ -276,7 +264,7 @@ def put_aside_if_damaged(org: Org) -> Path | None:
     Raises:
         WarehouseError: It is locked, or cannot be renamed.
     """
-    if not org.warehouse.path.exists():
+    if not org.warehouse.exists():
         return None
     try:
         org.warehouse.check()

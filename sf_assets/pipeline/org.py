@@ -1,12 +1,10 @@
 """One org of the catalogue with everything that belongs to it: connection, raw, warehouse."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property
-
-import duckdb
 
 from sf_assets.catalog import Catalog, load_catalog
 from sf_assets.errors import ConfigError, OrgUnreachableError, SalesforceError, SfAssetsError
@@ -23,7 +21,8 @@ from sf_assets.settings import (
 )
 from sf_assets.storage.lake import Lake, open_lake, owner_of
 from sf_assets.storage.store import Store
-from sf_assets.warehouse.duckdb.database import Warehouse
+from sf_assets.warehouse.open import open_warehouse
+from sf_assets.warehouse.port import Session, Warehouse
 
 
 class Org:
@@ -116,19 +115,20 @@ class Org:
     @cached_property
     def warehouse(self) -> Warehouse:
         """The warehouse; not yet opened."""
-        return Warehouse(self.settings.warehouse_url)
+        return open_warehouse(self.settings.warehouse_url)
 
-    @contextmanager
-    def writing(self, org_id: str, *, wait: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The warehouse open for writing, and claimed for this org.
+    def reading(self, org_id: str, *, wait: bool = True) -> AbstractContextManager[Session]:
+        """The warehouse open for reading what is this org's.
 
         Args:
             org_id: The org's Id.
             wait: Whether to wait a while if another program holds it.
         """
-        with self.warehouse.connect(wait=wait) as connection:
-            self.warehouse.claim(connection, org_id, self.name)
-            yield connection
+        return self.warehouse.reading(org_id, self.name, wait=wait)
+
+    def writing(self, org_id: str, *, wait: bool = True) -> AbstractContextManager[Session]:
+        """The warehouse open for writing, and claimed for this org; else like `reading`."""
+        return self.warehouse.writing(org_id, self.name, wait=wait)
 
 
 def load_orgs(env: Mapping[str, str] | None = None) -> list[Org]:

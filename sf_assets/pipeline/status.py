@@ -5,8 +5,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-import duckdb
-
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import SfAssetsError
 from sf_assets.failures import Work, alone
@@ -16,8 +14,7 @@ from sf_assets.pipeline.planning.backoff import ORG, What, kept
 from sf_assets.pipeline.planning.tick_interval import present_interval, probed
 from sf_assets.salesforce.budget import Standing
 from sf_assets.storage.lake import Inventory, Lake
-from sf_assets.warehouse.duckdb.merge import merged_slices
-from sf_assets.warehouse.duckdb.silver import Silver
+from sf_assets.warehouse.port import Session
 from sf_assets.windows import BEGIN, Coverage
 
 
@@ -58,11 +55,11 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
     failing = _failing(lake)
     found: list[ObjectStatus] = []
     failed: dict[str, SfAssetsError] = {}
-    there = org.warehouse.path.exists()
-    with org.warehouse.connect(read_only=True) if there else nullcontext() as connection:
+    there = org.warehouse.exists()
+    with org.reading(lake.org_id) if there else nullcontext() as session:
         for spec in specs:
             with alone(Work.STATUS, spec.slug, failed):
-                one = _status(org, inventory, spec.slug, connection)
+                one = _status(inventory, spec.slug, session)
                 found.append(replace(one, failing=failing.get(spec.slug) or failing.get(ORG)))
             if error := failed.get(spec.slug):
                 found.append(ObjectStatus(spec.slug, error=error))
@@ -79,17 +76,14 @@ def _failing(lake: Lake) -> dict[str, str]:
     )
 
 
-def _status(
-    org: Org, inventory: Inventory, slug: str, connection: duckdb.DuckDBPyConnection | None
-) -> ObjectStatus:
+def _status(inventory: Inventory, slug: str, session: Session | None) -> ObjectStatus:
     watermark = inventory.coverage.get(slug, Coverage()).watermark
     ids = {ref.id for ref in inventory.refs.get(slug, [])}
     rows, merged = None, set[str]()
-    if connection:
-        with org.warehouse.explained(connection):
-            silver = Silver(connection, org.schema)
-            rows = silver.rows(slug) if slug in silver else None
-            merged = merged_slices(connection, org.kept_lake.org_id, slug, ids)
+    if session:
+        with session.explained():
+            rows = session.silver.rows(slug) if slug in session.silver else None
+            merged = session.slices.merged(slug, ids)
     known = watermark > BEGIN
     return ObjectStatus(
         slug=slug,

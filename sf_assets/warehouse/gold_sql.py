@@ -17,11 +17,6 @@ from sf_assets.errors import ConfigError
 DAY = "day"
 """Column that a table built day by day is partitioned by; the SQL has the parameter `$day`."""
 
-NOT_ITS_DAY = "day is not $day"
-"""What a query of a day raises whose column `day` holds another day."""
-
-_DAYS = "_sf_assets_days"
-
 CURRENCY = "CurrencyIsoCode"
 """Column that only orgs with several currencies have; in others a query reads NULL."""
 
@@ -116,37 +111,6 @@ def _with_currency(table: exp.Table) -> exp.Expression:
     bare.set("alias", None)
     empty = exp.cast(exp.null(), "varchar").as_(CURRENCY)
     return exp.Subquery(this=exp.select("*", empty).from_(bare), alias=alias)
-
-
-def of_many_days(query: str) -> str:
-    """The query of one day as one query of all days of `$days`: for each of them its rows.
-
-    A lateral join is just that, whatever the query does with its day. Where `day` is another day
-    than was asked for, it raises `NOT_ITS_DAY`.
-
-    Args:
-        query: A query with the parameter `$day`, in DuckDB's SQL.
-    """
-    tree = sqlglot.parse_one(query, dialect="duckdb")
-    for place in list(tree.find_all(exp.Parameter, exp.Placeholder)):
-        if place.name == DAY:
-            place.replace(exp.column(DAY, table=_DAYS, quoted=True))
-    inner = tree.sql(dialect="duckdb", comments=False)
-    day = f'"{_DAYS}"."{DAY}"'
-    days = f'unnest($days::DATE[]) AS "{_DAYS}"("{DAY}")'
-    return f"{_its_day(day)} FROM {days}, LATERAL ({inner}) AS built"
-
-
-def of_one_day(query: str) -> str:
-    """The query of one day, which raises `NOT_ITS_DAY` where `day` is another day."""
-    return f"{_its_day(f'${DAY}::DATE')} FROM ({query}) AS built"
-
-
-def _its_day(day: str) -> str:
-    return (
-        f'SELECT built.* REPLACE (CASE WHEN built."{DAY}" = {day} THEN built."{DAY}" '
-        f"ELSE error('{NOT_ITS_DAY}') END AS \"{DAY}\")"
-    )
 
 
 def raw_relation(slug: str) -> str:

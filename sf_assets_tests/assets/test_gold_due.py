@@ -4,13 +4,14 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
+import duckdb
 import pytest
 
 from sf_assets.assets import gold_sensor
 from sf_assets.definitions import defs
 from sf_assets.pipeline.gold.due import GoldState, gold_due
 from sf_assets.pipeline.gold.files import gold_tables
-from sf_assets.warehouse.duckdb.builds import Attempt, attempts
+from sf_assets.warehouse.builds import Attempt
 from sf_assets_tests.assets.shared import Shop, evaluate, look
 
 Look = Callable[[], set[str]]
@@ -92,8 +93,7 @@ def test_gold_of_gold_follows_what_it_reads(loaded: Shop, once: Look) -> None:
 
 def test_what_somebody_dropped_is_built_again(loaded: Shop, once: Look) -> None:
     once()
-    org = loaded.workspace.org()
-    with org.warehouse.connect() as connection:
+    with duckdb.connect(str(loaded.workspace.folder / "warehouse.duckdb")) as connection:
         connection.execute("DROP TABLE gold.leads")
     assert once() == {"leads"}
 
@@ -159,8 +159,8 @@ class Clock:
 
     def _attempt(self) -> Attempt:
         org = self._shop.workspace.org()
-        with org.warehouse.connect(read_only=True) as connection:
-            (attempt, *_) = attempts(connection, org.kept_lake.org_id).values()
+        with org.reading(org.kept_lake.org_id) as session:
+            (attempt, *_) = session.gold.attempts().values()
         return attempt
 
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from sf_assets.emulator.command import _refuse_anothers, _write, emulator_command
 from sf_assets.storage.store import Store
-from sf_assets.warehouse.duckdb.database import Warehouse
+from sf_assets.warehouse.duckdb.database import Database
 from sf_assets_tests.cli.conftest import Shell
 from sf_assets_tests.conftest import Workspace
 
@@ -33,7 +33,7 @@ def test_lake_and_warehouse_are_private(shell: Shell, workspace: Workspace, tmp_
 
 def test_folders_made_by_a_code_location_are_private(tmp_path: Path) -> None:
     Store(f"file://{tmp_path}/a/lake")
-    warehouse = Warehouse(f"duckdb:///{tmp_path}/b/sf.duckdb")
+    warehouse = Database(f"duckdb:///{tmp_path}/b/sf.duckdb")
     with warehouse.connect():
         pass
     assert stat.S_IMODE(warehouse.path.stat().st_mode) == 0o600

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from sf_assets.columns.column import MOST_DIGITS, Column, ColumnKind, column_of
 from sf_assets.describe import FieldInfo
+from sf_assets.warehouse.duckdb.types import type_of
 
 
 def of(type_: str, **more: int) -> Column:
@@ -24,15 +25,15 @@ def of(type_: str, **more: int) -> Column:
     ],
 )  # fmt: skip
 def test_types_of_salesforce_become_types_of_the_warehouse(type_: str, sql: str) -> None:
-    assert of(type_).sql == sql
+    assert type_of(of(type_)) == sql
 
 
 @pytest.mark.parametrize("type_", ["double", "currency", "percent"])
 def test_numbers_have_the_digits_that_describe_tells(type_: str) -> None:
-    assert of(type_, precision=18, scale=2).sql == "DECIMAL(18, 2)"
-    assert of(type_, precision=3).sql == "DECIMAL(3, 0)"
-    assert of(type_, precision=2, scale=15).sql == "DECIMAL(15, 15)"
-    assert of(type_).sql == "DECIMAL(18, 0)"
+    assert type_of(of(type_, precision=18, scale=2)) == "DECIMAL(18, 2)"
+    assert type_of(of(type_, precision=3)) == "DECIMAL(3, 0)"
+    assert type_of(of(type_, precision=2, scale=15)) == "DECIMAL(15, 15)"
+    assert type_of(of(type_)) == "DECIMAL(18, 0)"
 
 
 @given(precision=st.integers(-9, 999), scale=st.integers(-9, 999))
@@ -70,5 +71,5 @@ def test_a_resized_column_has_the_room_asked_for_as_far_as_38_digits_go(
 
 def test_whole_numbers_stay_whole_as_long_as_they_fit() -> None:
     assert of("int").resized(18, 0).kind is ColumnKind.INTEGER
-    assert of("int").resized(19, 0).sql == "DECIMAL(19, 0)"
-    assert of("int").resized(18, 1).sql == "DECIMAL(19, 1)"
+    assert type_of(of("int").resized(19, 0)) == "DECIMAL(19, 0)"
+    assert type_of(of("int").resized(18, 1)) == "DECIMAL(19, 1)"

@@ -12,7 +12,7 @@ from sf_assets.addresses import shown
 from sf_assets.errors import ConfigError, StorageError
 from sf_assets.settings import Settings
 from sf_assets.storage.store import Store
-from sf_assets.warehouse.duckdb.database import Warehouse
+from sf_assets.warehouse.open import open_warehouse
 from sf_assets_tests.salesforce.scripted import Reply, ScriptedServer
 
 
@@ -130,7 +130,7 @@ SECRETS = ("u:pa55word", "pa55word", "s3cr3t")
     ],
 )
 def test_an_address_is_shown_without_the_password_in_it(url: str) -> None:
-    for opened in (Store, Warehouse):
+    for opened in (Store, open_warehouse):
         with pytest.raises(ConfigError) as refused:
             opened(url)
         assert "host" in str(refused.value)

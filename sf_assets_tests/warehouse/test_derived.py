@@ -12,7 +12,7 @@ import pytest
 from sf_assets.columns.column import Column, ColumnKind
 from sf_assets.comparison.aside import Aside
 from sf_assets.warehouse.duckdb import ops
-from sf_assets.warehouse.duckdb.copies import set_aside
+from sf_assets.warehouse.duckdb.silver import Silver
 from sf_assets.warehouse.duckdb.tables import Table
 
 COLUMNS = {
@@ -40,7 +40,9 @@ def aside(tmp_path: Path) -> Aside:
         ") v(Id, Total__c, Due__c, Tags__c, _deleted), (SELECT TIMESTAMPTZ "
         f"'{STAMP}' AS _cursor)"
     )
-    return set_aside(table, COLUMNS, "SystemModstamp", tmp_path / "aside.parquet")
+    silver = Silver(connection, "silver")
+    path = tmp_path / "aside.parquet"
+    return silver.copy_columns("account", COLUMNS, "SystemModstamp", path)
 
 
 def told(*rows: tuple[str | None, ...]) -> pa.Table:

@@ -12,14 +12,9 @@ import pytest
 
 from sf_assets.catalog import PACKAGED_GOLD
 from sf_assets.errors import ConfigError
+from sf_assets.warehouse.duckdb.daily import NOT_ITS_DAY, of_many_days, of_one_day
 from sf_assets.warehouse.gold_columns import gold_columns, relations
-from sf_assets.warehouse.gold_sql import (
-    NOT_ITS_DAY,
-    GoldTable,
-    of_many_days,
-    of_one_day,
-    read_gold,
-)
+from sf_assets.warehouse.gold_sql import GoldTable, read_gold
 
 OBJECTS = frozenset(
     {"account", "case", "event", "invoice__c", "invoice__history", "lead", "opportunity",

@@ -10,9 +10,10 @@ import duckdb
 import pytest
 
 from sf_assets.errors import ConfigError, WarehouseDamagedError
+from sf_assets.warehouse.builds import Build
 from sf_assets.warehouse.duckdb import ops
-from sf_assets.warehouse.duckdb.builds import Build, builds, note_build
-from sf_assets.warehouse.duckdb.database import Warehouse
+from sf_assets.warehouse.duckdb.database import Database
+from sf_assets.warehouse.duckdb.gold import Gold
 
 FIRST = """
 CREATE SCHEMA ops;
@@ -36,11 +37,11 @@ UNVERSIONED = re.sub(
 
 
 @pytest.fixture
-def warehouse(tmp_path: Path) -> Warehouse:
-    return Warehouse(f"duckdb:///{tmp_path}/sf.duckdb")
+def warehouse(tmp_path: Path) -> Database:
+    return Database(f"duckdb:///{tmp_path}/sf.duckdb")
 
 
-def write(warehouse: Warehouse, statements: str) -> None:
+def write(warehouse: Database, statements: str) -> None:
     with duckdb.connect(warehouse.path) as connection:
         connection.execute(statements)
 
@@ -48,7 +49,7 @@ def write(warehouse: Warehouse, statements: str) -> None:
 @pytest.mark.parametrize("before", [FIRST, UNVERSIONED, ""])
 @pytest.mark.parametrize("read_only", [True, False])
 def test_an_older_warehouse_is_brought_up(
-    warehouse: Warehouse, before: str, *, read_only: bool
+    warehouse: Database, before: str, *, read_only: bool
 ) -> None:
     write(warehouse, before)
 
@@ -62,7 +63,7 @@ def test_an_older_warehouse_is_brought_up(
         assert connection.execute("FROM ops.schema_version").fetchall() == version
 
 
-def test_the_columns_of_older_tables_are_noted_once(warehouse: Warehouse) -> None:
+def test_the_columns_of_older_tables_are_noted_once(warehouse: Database) -> None:
     write(warehouse, FIRST)
 
     with warehouse.connect() as connection:
@@ -75,7 +76,7 @@ def test_the_columns_of_older_tables_are_noted_once(warehouse: Warehouse) -> Non
 
 
 def test_of_older_notes_no_slice_is_missed_that_may_have_been_replaced(
-    warehouse: Warehouse,
+    warehouse: Database,
 ) -> None:
     write(
         warehouse,
@@ -103,24 +104,25 @@ INSERT INTO ops.gold_builds VALUES ('00D1', 'leads', '2026-11-01', 7);
 """Notes of the last release that kept which gold tables are late."""
 
 
-def test_gold_that_was_built_by_no_known_query_is_built_anew(warehouse: Warehouse) -> None:
+def test_gold_that_was_built_by_no_known_query_is_built_anew(warehouse: Database) -> None:
     write(warehouse, GOLD_WAS_MARKED)
 
     with warehouse.connect() as connection:
         assert ops.is_current(connection)
         tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
         assert ("gold_late",) not in tables
-        assert builds(connection, "00D1") == {}
+        gold = Gold(connection, "00D1", "silver", "gold")
+        assert gold.builds() == {}
         build = Build("1234", {"silver.lead": "m1"}, datetime(2026, 11, 2, tzinfo=UTC), 8)
-        note_build(connection, "00D1", "leads", build)
-        assert builds(connection, "00D1") == {"leads": build}
+        gold.note_build("leads", build)
+        assert gold.builds() == {"leads": build}
 
 
 @pytest.mark.parametrize(
     "dropped",
     ["VIEW ops.sync_log", "TABLE ops.failures", "TABLE ops.slices", "TABLE ops.schema_version"],
 )
-def test_what_others_dropped_from_ops_is_made_again(warehouse: Warehouse, dropped: str) -> None:
+def test_what_others_dropped_from_ops_is_made_again(warehouse: Database, dropped: str) -> None:
     with warehouse.connect():
         pass
     write(warehouse, f"DROP {dropped} CASCADE")
@@ -129,7 +131,7 @@ def test_what_others_dropped_from_ops_is_made_again(warehouse: Warehouse, droppe
         assert ops.is_current(connection)
 
 
-def test_a_warehouse_of_a_newer_release_is_refused(warehouse: Warehouse) -> None:
+def test_a_warehouse_of_a_newer_release_is_refused(warehouse: Database) -> None:
     with warehouse.connect():
         pass
     write(warehouse, "UPDATE ops.schema_version SET version = 999")
@@ -159,7 +161,7 @@ def flipped(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("damage", [cut, emptied, overwritten, flipped])
 def test_a_damaged_file_is_told_and_can_be_put_aside(
-    warehouse: Warehouse, damage: Callable[[bytes], bytes]
+    warehouse: Database, damage: Callable[[bytes], bytes]
 ) -> None:
     write(warehouse, "CREATE TABLE a AS SELECT range i, md5(range::VARCHAR) m FROM range(50000)")
     content = damage(warehouse.path.read_bytes())
@@ -176,7 +178,7 @@ def test_a_damaged_file_is_told_and_can_be_put_aside(
     warehouse.check()
 
 
-def test_a_value_that_looks_like_damage_is_none(warehouse: Warehouse) -> None:
+def test_a_value_that_looks_like_damage_is_none(warehouse: Database) -> None:
     with suppress(Exception), warehouse.connect() as connection:
         connection.execute("SELECT ?::INT", ["Corrupt database file: not a valid DuckDB database"])
 

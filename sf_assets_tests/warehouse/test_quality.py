@@ -15,7 +15,9 @@ from pydantic import TypeAdapter
 
 from sf_assets.declared_checks import Declared, Expectation
 from sf_assets.describe import FieldInfo, ObjectInfo
-from sf_assets.warehouse.duckdb.declared import EXAMPLES, Answer, Asker, Subject
+from sf_assets.warehouse.duckdb.declared import EXAMPLES, Asker
+from sf_assets.warehouse.duckdb.silver import Silver
+from sf_assets.warehouse.questions import Answer, Subject
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 INFO = ObjectInfo(
@@ -72,7 +74,7 @@ class World:
     def ask(self, asked: Expectation, **known: Any) -> Answer:
         """Ask a check; its own SQL gives as many rows as it counts."""
         subject = Subject("thing__c", INFO, {"thing__c": "a00"}, **known)
-        answer = Asker(self.connection, "silver", NOW).ask(asked, subject)
+        answer = Asker(self.connection, Silver(self.connection, "silver")).ask(asked, subject, NOW)
         if answer.offenders is not None:
             ids = [row[0] for row in self.connection.execute(answer.sql).fetchall()]
             assert (len(ids), tuple(sorted(ids)[:EXAMPLES])) == (answer.offenders, answer.ids)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from sf_assets.errors import WarehouseError
-from sf_assets.warehouse.duckdb.database import Warehouse, known_names
+from sf_assets.warehouse.duckdb.database import Database, known_names
 from sf_assets.warehouse.duckdb.refusals import refusal
 
 SECRET = "Zoë's account, zoe@secret.example"
@@ -91,7 +91,7 @@ def test_only_a_full_disk_is_told_as_one() -> None:
 
 
 def test_the_error_of_a_warehouse_drags_no_engine_error_along(tmp_path: Path) -> None:
-    warehouse = Warehouse(f"duckdb:///{tmp_path}/sf.duckdb")
+    warehouse = Database(f"duckdb:///{tmp_path}/sf.duckdb")
     with pytest.raises(WarehouseError) as refused, warehouse.connect() as connection:
         connection.execute("SELECT ?::INT", [SECRET])
 

@@ -1,6 +1,6 @@
 """What is kept of checks: apart for each org; the latest outcomes count, withdrawn ones do not."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,31 +8,34 @@ import duckdb
 import pytest
 
 from sf_assets.declared_checks import Severity
-from sf_assets.warehouse.duckdb.check_results import (
-    LAST_READINGS,
-    Kept,
-    keep,
-    latest,
-    readings,
-    score,
-)
-from sf_assets.warehouse.duckdb.database import Warehouse
+from sf_assets.warehouse.check_results import CheckResult
+from sf_assets.warehouse.duckdb.check_log import LAST_READINGS, CheckLog
+from sf_assets.warehouse.duckdb.database import Database
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 UK, US = "00D0000000000UK", "00D0000000000US"
 
 
+Log = Callable[[str], CheckLog]
+
+
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with Warehouse(f"duckdb:///{tmp_path}/w.duckdb").connect() as connection:
+    with Database(f"duckdb:///{tmp_path}/w.duckdb").connect() as connection:
         yield connection
+
+
+@pytest.fixture
+def log(connection: duckdb.DuckDBPyConnection) -> Log:
+    """What is kept of an org."""
+    return lambda org: CheckLog(connection, org)
 
 
 def kept(  # noqa: PLR0917 (read like a row)
     org: str, name: str, check: str, offenders: int | None, rows: int = 100, hours: int = 0,
     severity: Severity = Severity.WARN, *, passed: bool | None = None,
-) -> Kept:  # fmt: skip
-    return Kept(
+) -> CheckResult:  # fmt: skip
+    return CheckResult(
         NOW + timedelta(hours=hours), org, name, check, severity, blocking=False,
         passed=not offenders if passed is None else passed, offenders=offenders, rows=rows,
         ids=("001",) if offenders else (), reason="",
@@ -42,21 +45,20 @@ def kept(  # noqa: PLR0917 (read like a row)
 REMEDIES = {("account", "a"): "do a", ("account", "b"): "do b", ("lead", "c"): "do c"}
 
 
-def test_orgs_are_kept_apart(connection: duckdb.DuckDBPyConnection) -> None:
-    keep(connection, [kept(UK, "account", "a", 50), kept(US, "account", "a", 10, rows=1000)])
-    (uk, _), (us, _) = (score(connection, org, NOW, REMEDIES) for org in (UK, US))
+def test_orgs_are_kept_apart(connection: duckdb.DuckDBPyConnection, log: Log) -> None:
+    log(UK).keep([kept(UK, "account", "a", 50), kept(US, "account", "a", 10, rows=1000)])
+    (uk, _), (us, _) = (log(org).score(NOW, REMEDIES) for org in (UK, US))
     assert (uk.score, us.score) == (50.0, 99.0)
     listed = connection.execute("SELECT org_id, offenders, place FROM ops.to_fix ORDER BY 1")
     assert listed.fetchall() == [(UK, 50, 1), (US, 10, 1)]
-    assert readings(connection, UK, ["account"]) == {"account": [100]}
-    assert readings(connection, US, ["account", "lead"]) == {"account": [1000]}
+    assert log(UK).readings(["account"]) == {"account": [100]}
+    assert log(US).readings(["account", "lead"]) == {"account": [1000]}
 
 
 def test_a_score_weighs_the_latest_outcomes_by_severity(
-    connection: duckdb.DuckDBPyConnection,
+    connection: duckdb.DuckDBPyConnection, log: Log
 ) -> None:
-    keep(
-        connection,
+    log(UK).keep(
         [
             kept(UK, "account", "a", 100, severity=Severity.ERROR),
             kept(UK, "account", "a", 20, hours=1, severity=Severity.ERROR),
@@ -65,7 +67,7 @@ def test_a_score_weighs_the_latest_outcomes_by_severity(
             kept(UK, "lead", "c", 0, rows=7),
         ],
     )
-    overall, account, lead = score(connection, UK, NOW, REMEDIES)
+    overall, account, lead = log(UK).score(NOW, REMEDIES)
     assert account.score == pytest.approx(100 * (3 * 0.8 + 1 * 0) / 4)
     assert lead.score == 100
     assert overall.score == pytest.approx((account.score + lead.score) / 2)
@@ -75,44 +77,36 @@ def test_a_score_weighs_the_latest_outcomes_by_severity(
     assert history == (3,)
 
 
-def test_a_table_without_rows_and_an_org_without_checks_can_be_scored(
-    connection: duckdb.DuckDBPyConnection,
+def test_a_table_without_rows_and_an_org_without_checks_can_be_scored(log: Log) -> None:
+    assert log(UK).score(NOW, REMEDIES) == []
+    log(UK).keep([kept(UK, "lead", "c", 0, rows=0)])
+    assert [one.score for one in log(UK).score(NOW, REMEDIES)] == [100.0, 100.0]
+
+
+def test_more_offending_values_than_rows_are_all_of_the_rows(log: Log) -> None:
+    log(UK).keep([kept(UK, "lead", "c", 30, rows=10)])
+    assert [one.score for one in log(UK).score(NOW, REMEDIES)] == [0.0, 0.0]
+
+
+def test_first_seen_is_since_it_last_passed(
+    connection: duckdb.DuckDBPyConnection, log: Log
 ) -> None:
-    assert score(connection, UK, NOW, REMEDIES) == []
-    keep(connection, [kept(UK, "lead", "c", 0, rows=0)])
-    assert [one.score for one in score(connection, UK, NOW, REMEDIES)] == [100.0, 100.0]
-
-
-def test_more_offending_values_than_rows_are_all_of_the_rows(
-    connection: duckdb.DuckDBPyConnection,
-) -> None:
-    keep(connection, [kept(UK, "lead", "c", 30, rows=10)])
-    assert [one.score for one in score(connection, UK, NOW, REMEDIES)] == [0.0, 0.0]
-
-
-def test_first_seen_is_since_it_last_passed(connection: duckdb.DuckDBPyConnection) -> None:
-    keep(connection, [kept(UK, "lead", "c", n, hours=h) for h, n in enumerate((4, 0, 5, 6))])
-    score(connection, UK, NOW, REMEDIES)
+    log(UK).keep([kept(UK, "lead", "c", n, hours=h) for h, n in enumerate((4, 0, 5, 6))])
+    log(UK).score(NOW, REMEDIES)
     row = connection.execute("SELECT first_seen, checked_at, what_to_do FROM ops.to_fix").fetchone()
     assert row == (NOW + timedelta(hours=2), NOW + timedelta(hours=3), "do c")
 
 
-def test_readings_are_the_last_ones_and_one_for_each_run(
-    connection: duckdb.DuckDBPyConnection,
-) -> None:
+def test_readings_are_the_last_ones_and_one_for_each_run(log: Log) -> None:
     hours = range(LAST_READINGS + 5)
-    keep(
-        connection,
+    log(UK).keep(
         [kept(UK, "lead", name, 0, rows=hour, hours=hour) for hour in hours for name in "cd"],
     )
-    assert readings(connection, UK, ["lead"]) == {"lead": list(reversed(hours))[:LAST_READINGS]}
+    assert log(UK).readings(["lead"]) == {"lead": list(reversed(hours))[:LAST_READINGS]}
 
 
-def test_the_latest_answer_counts_and_tells_since_when(
-    connection: duckdb.DuckDBPyConnection,
-) -> None:
-    keep(
-        connection,
+def test_the_latest_answer_counts_and_tells_since_when(log: Log) -> None:
+    log(UK).keep(
         [
             kept(UK, "account", "a", 5), kept(UK, "account", "a", 0, hours=1),
             kept(UK, "account", "b", 9), kept(UK, "account", "b", 0, hours=1),
@@ -120,7 +114,7 @@ def test_the_latest_answer_counts_and_tells_since_when(
             kept(UK, "lead", "a", 1), kept(US, "lead", "c", 0),
         ],
     )  # fmt: skip
-    found = latest(connection, UK, REMEDIES)
+    found = log(UK).latest(REMEDIES)
     assert found.keys() == {("account", "a"), ("account", "b")}, "none that was never asked"
     assert (found["account", "a"].passed, found["account", "a"].since) == (True, None)
     failing = found["account", "b"]
@@ -128,10 +122,3 @@ def test_the_latest_answer_counts_and_tells_since_when(
     assert (failing.since, failing.checked_at) == (
         NOW + timedelta(hours=2), NOW + timedelta(hours=3),
     )  # fmt: skip
-
-
-def test_a_warehouse_of_before_there_was_such_a_table_has_nothing(
-    connection: duckdb.DuckDBPyConnection,
-) -> None:
-    connection.execute("DROP TABLE ops.quality")
-    assert readings(connection, UK, ["lead"]) == {}

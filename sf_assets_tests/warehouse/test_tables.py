@@ -5,6 +5,7 @@ import pytest
 
 from sf_assets.columns.column import Column, ColumnKind
 from sf_assets.warehouse.duckdb.tables import Table
+from sf_assets.warehouse.duckdb.types import type_of
 
 ID, ROOM = (
     Column("Id", ColumnKind.TEXT),
@@ -28,7 +29,7 @@ def test_a_column_that_is_spelt_anew_is_the_same_column(table: Table) -> None:
     again = Column("ROOM_No__c", ColumnKind.DECIMAL, integers=4, scale=1)
     assert table.conflicts([again]) == []
     actual = table.ensure([ID, again])
-    assert actual["ROOM_No__c"].sql == "DECIMAL(5, 1)"
+    assert type_of(actual["ROOM_No__c"]) == "DECIMAL(5, 1)"
     table.make_view()
     assert list(table.types().items()) == [("Id", "VARCHAR"), ("ROOM_No__c", "DECIMAL(5,1)")]
     run = table.connection.execute

@@ -16,7 +16,7 @@ from sf_assets.pipeline.schema.schema_cache import KeptDescribes
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
 from sf_assets.timetable import SHORTEST
-from sf_assets.warehouse.duckdb.silver import Silver
+from sf_assets.warehouse.port import Silver
 from sf_assets.windows import BEGIN, Coverage
 
 FRESH = timedelta(hours=1)
@@ -150,14 +150,14 @@ def check_silver(
         WarehouseError: The warehouse is locked or refuses.
     """
     slugs = list(slugs)
-    if not org.warehouse.path.exists():
+    if not org.warehouse.exists():
         yield from (finding for slug in slugs for finding in _no_table(slug))
         return
     kept = KeptDescribes(lake)
-    with org.warehouse.connect(read_only=True) as connection:
-        silver = Silver(connection, org.schema)
+    with org.reading(lake.org_id) as session:
+        silver = session.silver
         for slug in slugs:
-            with alone(Work.CHECK_SILVER, slug, failures), org.warehouse.explained(connection):
+            with alone(Work.CHECK_SILVER, slug, failures), session.explained():
                 if slug in silver:
                     yield from _check_table(silver, slug, kept.info(slug))
                 else:

@@ -14,10 +14,8 @@ from sf_assets.pipeline.checks.gates import gates
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.schema_cache import KeptDescribes
 from sf_assets.storage.lake import Lake
-from sf_assets.warehouse.duckdb import check_results
-from sf_assets.warehouse.duckdb.database import transaction
-from sf_assets.warehouse.duckdb.declared import Answer, Asker, Subject
-from sf_assets.warehouse.duckdb.silver import Silver
+from sf_assets.warehouse.check_results import CheckResult, Score
+from sf_assets.warehouse.questions import Answer, Subject
 
 UNASKED, UNASKED_OF = "never asked", "never asked of"
 """Facts: how many checks no score counts, because they could never be asked, and of what."""
@@ -37,28 +35,24 @@ def check_declared(
     Raises:
         WarehouseError: The warehouse is locked.
     """
-    if not org.warehouse.path.exists():
+    if not org.warehouse.exists():
         yield from (_no_table(slug, check) for slug in wanted for check in wanted[slug])
         return
     kept = KeptDescribes(lake)
     prefixes = {slug: i.key_prefix for slug in kept.names if (i := kept.info(slug))}
     known = {slug: prefix for slug, prefix in prefixes.items() if prefix}
-    with org.warehouse.connect(read_only=True) as connection:
-        silver = Silver(connection, org.schema)
-        asker = Asker(connection, org.schema, org.now())
-        earlier = check_results.readings(connection, lake.org_id, wanted)
+    with org.reading(lake.org_id) as session:
+        silver, now = session.silver, org.now()
+        earlier = session.checks.readings(wanted)
         for slug, checks in wanted.items():
-            with (
-                alone(Work.CHECK_DECLARED, slug, failures),
-                org.warehouse.explained(connection),
-            ):
+            with alone(Work.CHECK_DECLARED, slug, failures), session.explained():
                 if slug not in silver:
                     yield from (_no_table(slug, check) for check in checks)
                     continue
                 rows = silver.rows(slug)
                 subject = Subject(slug, kept.info(slug), known, earlier.get(slug, ()))
                 for check in checks:
-                    yield _finding(slug, check, asker.ask(check, subject), rows)
+                    yield _finding(slug, check, session.ask(check, subject, now), rows)
 
 
 def _no_table(slug: str, check: Expectation) -> Finding:
@@ -109,17 +103,17 @@ def record(
     Raises:
         WarehouseError: The warehouse is locked or refuses.
     """
-    if not findings or not org.warehouse.path.exists():
+    if not findings or not org.warehouse.exists():
         return
     blocking = gates(org.catalog)
-    with org.writing(lake.org_id) as connection:
-        silver = Silver(connection, org.schema)
+    with org.writing(lake.org_id) as session:
+        silver = session.silver
         rows: dict[str, int] = {}
         for slug in {found.slug for found in findings if found.slug in silver}:
-            with alone(Work.KEEP, slug, failures), org.warehouse.explained(connection):
+            with alone(Work.KEEP, slug, failures), session.explained():
                 rows[slug] = silver.rows(slug)
         kept = [
-            check_results.Kept(
+            CheckResult(
                 checked_at=asked_at,
                 org_id=lake.org_id,
                 object=found.slug,
@@ -135,12 +129,10 @@ def record(
             for found in findings
             if found.slug in rows
         ]
-        if kept:
-            with transaction(connection):
-                check_results.keep(connection, kept)
+        session.checks.keep(kept)
 
 
-def score(org: Org, lake: Lake) -> list[check_results.Score]:
+def score(org: Org, lake: Lake) -> list[Score]:
     """Score the org's objects anew, keep the scores, and list what to fix in `ops.to_fix`.
 
     Returns:
@@ -149,11 +141,10 @@ def score(org: Org, lake: Lake) -> list[check_results.Score]:
     Raises:
         WarehouseError: The warehouse is locked or refuses.
     """
-    if not org.warehouse.path.exists():
+    if not org.warehouse.exists():
         return []
-    now = datetime.now(UTC)
-    with org.writing(lake.org_id) as connection, transaction(connection):
-        return check_results.score(connection, lake.org_id, now, _remedies(org.catalog))
+    with org.writing(lake.org_id) as session:
+        return session.checks.score(datetime.now(UTC), _remedies(org.catalog))
 
 
 def score_facts(org: Org, lake: Lake) -> Facts:
@@ -180,9 +171,9 @@ def unasked(org: Org, lake: Lake) -> Counter[str]:
         WarehouseError: The warehouse is locked or refuses.
     """
     wanted = {check for check in _remedies(org.catalog) if check[1] not in ORG_CHECKS}
-    if org.warehouse.path.exists():
-        with org.warehouse.connect(read_only=True) as connection:
-            wanted -= check_results.asked(connection, lake.org_id)
+    if org.warehouse.exists():
+        with org.reading(lake.org_id) as session:
+            wanted -= session.checks.asked()
     return Counter(slug for slug, _ in wanted)
 
 

@@ -4,12 +4,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-import duckdb
-
 from sf_assets.catalog import Catalog
 from sf_assets.declared_checks import Expectation, References
-from sf_assets.warehouse.duckdb.builds import attempts, merged, versions
-from sf_assets.warehouse.duckdb.check_results import Latest, latest
+from sf_assets.warehouse.check_results import Latest
+from sf_assets.warehouse.port import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +54,7 @@ def gates(catalog: Catalog) -> dict[tuple[str, str], Expectation]:
 
 
 def closed_gates(
-    connection: duckdb.DuckDBPyConnection,
-    org_id: str,
-    catalog: Catalog,
-    slugs: Collection[str] | None = None,
+    session: Session, catalog: Catalog, slugs: Collection[str] | None = None
 ) -> list[ClosedGate]:
     """Gates that keep gold from being built.
 
@@ -67,17 +62,16 @@ def closed_gates(
     reference that did not lead anywhere may do so by now wherever any other object was merged.
 
     Args:
-        connection: Open on the warehouse.
-        org_id: Whose.
+        session: The warehouse, open.
         catalog: The catalogue.
         slugs: Of which objects; None for all.
     """
     wanted = {gate: c for gate, c in gates(catalog).items() if slugs is None or gate[0] in slugs}
     if not wanted:
         return []
-    every = merged(connection, org_id, [spec.slug for spec in catalog.objects.values()])
-    newest = versions(connection, org_id)
-    answers, before = latest(connection, org_id, wanted), attempts(connection, org_id)
+    every = session.gold.merged_at([spec.slug for spec in catalog.objects.values()])
+    newest = session.gold.newest()
+    answers, before = session.checks.latest(wanted), session.gold.attempts()
     closed = []
     for (slug, name), check in sorted(wanted.items()):
         answer = answers.get((slug, name))

@@ -29,10 +29,6 @@ from sf_assets.pipeline.schema.schema_cache import Described, columns_of, descri
 from sf_assets.salesforce.rest import SOQL_BYTES
 from sf_assets.salesforce.rest_arrow import to_batch
 from sf_assets.storage.manifest import SliceKind, SliceRef
-from sf_assets.warehouse.duckdb.copies import set_aside
-from sf_assets.warehouse.duckdb.merge import merged_slices
-from sf_assets.warehouse.duckdb.silver import Silver
-from sf_assets.warehouse.duckdb.tables import Table
 from sf_assets.windows import BEGIN, Window
 
 log = logging.getLogger(__name__)
@@ -196,13 +192,13 @@ def _plan(org: Org, specs: Iterable[ObjectSpec], folder: Path, *, everything: bo
 
 def _taken_up(org: Org, slugs: Iterable[str]) -> dict[str, frozenset[SliceRef]]:
     """The slices of objects that silver has taken up, so that what it says speaks of them."""
-    if not org.warehouse.path.exists():
+    if not org.warehouse.exists():
         return {}
     refs, found = org.lake.refs(), {}
-    with org.warehouse.connect(read_only=True) as connection:
+    with org.reading(org.lake.org_id) as session:
         for slug in slugs:
             mine = {ref.id: ref for ref in refs.get(slug, ())}
-            merged = merged_slices(connection, org.lake.org_id, slug, mine)
+            merged = session.slices.merged(slug, mine)
             found[slug] = frozenset(mine[slice_id] for slice_id in merged)
     return found
 
@@ -247,20 +243,19 @@ def _set_aside(
     Returns:
         By lower-cased name: the object, its query cut down to the derived fields, and the copy.
     """
-    if not org.warehouse.path.exists():
+    if not org.warehouse.exists():
         return {}
     found = {}
-    with org.warehouse.connect(read_only=True) as connection:
-        silver = Silver(connection, org.schema)
+    with org.reading(org.lake.org_id) as session:
+        silver = session.silver
         for item in items:
             slug = item.spec.slug
-            with alone(Work.SAMPLE, slug, failures), org.warehouse.explained(connection):
+            with alone(Work.SAMPLE, slug, failures), session.explained():
                 if slug not in silver:
                     continue
                 query = item.query.only(("Id", item.cursor or "", *item.derived))
                 columns = columns_of(org.lake, slug, query.fields)
-                table = Table(connection, org.schema, slug)
-                path = folder / f"{slug}.parquet"
-                aside = set_aside(table, columns, item.cursor or "", path, sample)
+                path, cursor = folder / f"{slug}.parquet", item.cursor or ""
+                aside = silver.copy_columns(slug, columns, cursor, path, sample=sample)
                 found[slug] = replace(item, query=query), aside
     return found

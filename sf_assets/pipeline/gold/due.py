@@ -5,23 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
-import duckdb
-
 from sf_assets.errors import ConfigError
 from sf_assets.pipeline.checks.gates import ClosedGate, closed_gates, gates, spelt
 from sf_assets.pipeline.org import Org
-from sf_assets.sql import quoted
-from sf_assets.warehouse.duckdb.builds import (
-    Attempt,
-    Build,
-    attempts,
-    builds,
-    late_rows,
-    note_attempt,
-    versions,
-)
-from sf_assets.warehouse.duckdb.silver import Silver
+from sf_assets.warehouse.builds import Attempt, Build
 from sf_assets.warehouse.gold_sql import GoldTable
+from sf_assets.warehouse.port import Session
 
 NOT_FINAL = 2
 """Days that are built anew with every build; those before them where versions came late."""
@@ -87,22 +76,20 @@ def gold_due(
         WarehouseLockedError: Another program holds the warehouse.
         WarehouseError: It refuses.
     """
-    if not org.warehouse.path.exists():
+    if not org.warehouse.exists():
         return [_left_out(org, table, _lacking(org, table, (), ())) for table in tables]
     try:
         org_id = org.kept_lake.org_id
     except ConfigError:  # nothing was ever read
         return [_left_out(org, table, _lacking(org, table, (), ())) for table in tables]
-    with org.warehouse.connect(read_only=True, wait=wait) as connection:
-        seen = _Seen.of(connection, org, org_id, tables)
+    with org.reading(org_id, wait=wait) as session:
+        seen = _Seen.of(session, org, tables)
         return [_status(org, table, seen, now) for table in tables]
 
 
-def refuse_held(
-    connection: duckdb.DuckDBPyConnection, org: Org, org_id: str, table: GoldTable
-) -> str | None:
+def refuse_held(session: Session, org: Org, table: GoldTable) -> str | None:
     """Why a table must not be built of what silver holds now; None where it may."""
-    closed = closed_gates(connection, org_id, org.catalog, table.silver | table.raw)
+    closed = closed_gates(session, org.catalog, table.silver | table.raw)
     return f"{org.gold}.{table.name} is {spelt(closed)}" if closed else None
 
 
@@ -112,35 +99,28 @@ def unanswered_gates(org: Org) -> list[ClosedGate]:
     Raises:
         WarehouseError: The warehouse is locked or refuses.
     """
-    if not gates(org.catalog) or not org.warehouse.path.exists():
+    if not gates(org.catalog) or not org.warehouse.exists():
         return []
-    with org.warehouse.connect(read_only=True) as connection:
-        silver = Silver(connection, org.schema)
-        closed = closed_gates(connection, org.kept_lake.org_id, org.catalog)
-        return [gate for gate in closed if gate.answer is None and gate.slug in silver]
+    with org.reading(org.kept_lake.org_id) as session:
+        there = session.silver.tables()
+        closed = closed_gates(session, org.catalog)
+        return [gate for gate in closed if gate.answer is None and gate.slug in there]
 
 
-def next_build(
-    connection: duckdb.DuckDBPyConnection,
-    org: Org,
-    org_id: str,
-    table: GoldTable,
-    days: Collection[date],
-) -> Build:
+def next_build(session: Session, org: Org, table: GoldTable, days: Collection[date]) -> Build:
     """What there is to note of a build that begins now.
 
     Days that are built as they should be stay. What the table reads is noted as read only where all
     days are built that need it: else these are older than it.
 
     Args:
-        connection: Open on the warehouse.
+        session: The warehouse, open.
         org: The org.
-        org_id: Its Id.
         table: The table.
         days: The days that are built, of a daily table.
     """
     now = datetime.now(UTC)
-    seen = _Seen.of(connection, org, org_id, [table])
+    seen = _Seen.of(session, org, [table])
     before = seen.standing(table)
     read: Mapping[str, str] = _newest(table, seen.newest)
     if table.daily:
@@ -164,9 +144,9 @@ def start_attempts(org: Org, tried: Mapping[str, str], now: datetime) -> None:
         WarehouseLockedError: Another program holds the warehouse, so nothing could be built.
     """
     org_id = org.kept_lake.org_id
-    with org.writing(org_id, wait=False) as connection:
+    with org.writing(org_id, wait=False) as session:
         for name, of in tried.items():
-            note_attempt(connection, org_id, name, of, now)
+            session.gold.note_attempt(name, of, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,31 +174,19 @@ class _Seen:
     closed: Sequence[ClosedGate]
 
     @classmethod
-    def of(
-        cls,
-        connection: duckdb.DuckDBPyConnection,
-        org: Org,
-        org_id: str,
-        tables: Sequence[GoldTable],
-    ) -> "_Seen":
-        there = connection.execute(
-            "SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name IN (?, ?) "
-            "AND database_name = current_database()",
-            [org.schema, org.gold],
-        ).fetchall()
-        read = {slug for table in tables for slug in table.silver | table.raw}
-        gold = {name for schema, name in there if schema == org.gold}
-        built = builds(connection, org_id)
+    def of(cls, session: Session, org: Org, tables: Sequence[GoldTable]) -> "_Seen":
+        gold, built = session.gold.tables(), session.gold.builds()
         daily = [table.name for table in tables if table.daily and table.name in built]
+        read = {slug for table in tables for slug in table.silver | table.raw}
         return cls(
-            silver={name for schema, name in there if schema == org.schema},
+            silver=session.silver.tables(),
             gold=gold,
-            rows=_rows(connection, org.gold, [t.name for t in tables if t.name in gold]),
-            newest=versions(connection, org_id),
+            rows=session.gold.rows([t.name for t in tables if t.name in gold]),
+            newest=session.gold.newest(),
             builds=built,
-            late=late_rows(connection, org_id, {name: built[name].sources for name in daily}),
-            attempts=attempts(connection, org_id),
-            closed=closed_gates(connection, org_id, org.catalog, read),
+            late=session.gold.late_rows({name: built[name].sources for name in daily}),
+            attempts=session.gold.attempts(),
+            closed=closed_gates(session, org.catalog, read),
         )
 
     def standing(self, table: GoldTable) -> Build | None:
@@ -228,17 +196,6 @@ class _Seen:
             build and build.sql_hash == table.sql_hash and build.rows == self.rows.get(table.name)
         )
         return build if same else None
-
-
-def _rows(
-    connection: duckdb.DuckDBPyConnection, schema: str, names: Sequence[str]
-) -> dict[str, int]:
-    """How many rows tables have, which the engine need not read them for."""
-    if not names:
-        return {}
-    counts = ", ".join(f"(SELECT count(*) FROM {quoted(schema, name)})" for name in names)
-    row = connection.execute(f"SELECT {counts}").fetchone()
-    return dict(zip(names, row or (), strict=True))
 
 
 def _status(org: Org, table: GoldTable, seen: _Seen, now: datetime) -> GoldStatus:

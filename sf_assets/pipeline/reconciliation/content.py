@@ -22,8 +22,6 @@ from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Slice, column_name
 from sf_assets.storage.parquet_reader import scan
 from sf_assets.storage.store import Store
-from sf_assets.warehouse.duckdb.copies import set_aside
-from sf_assets.warehouse.duckdb.tables import Table
 from sf_assets.windows import ALWAYS
 
 SAMPLE = 2_000
@@ -78,11 +76,9 @@ def _compare(org: Org, item: Described, root: Path, ids: pl.DataFrame | None) ->
 
 def _silver(org: Org, item: Described, folder: Path, ids: pl.DataFrame | None) -> Aside:
     columns = columns_of(org.lake, item.spec.slug, item.query.fields)
-    with org.warehouse.connect(read_only=True) as connection:
-        table = Table(connection, org.schema, item.spec.slug)
-        path = folder / "silver.parquet"
-        with org.warehouse.explained(connection):
-            return set_aside(table, columns, item.cursor or "", path, only=ids)
+    with org.reading(org.lake.org_id) as session:
+        path, cursor = folder / "silver.parquet", item.cursor or ""
+        return session.silver.copy_columns(item.spec.slug, columns, cursor, path, only=ids)
 
 
 def _rows(lake: Lake, pieces: list[Slice]) -> Iterator[pl.DataFrame]:

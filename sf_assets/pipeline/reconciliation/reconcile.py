@@ -27,9 +27,6 @@ from sf_assets.pipeline.planning.tick_interval import present_interval, probed
 from sf_assets.pipeline.reconciliation.content import comparable, compare_contents
 from sf_assets.pipeline.reconciliation.replay import copy_raw, replay
 from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
-from sf_assets.sql import quoted
-from sf_assets.warehouse.duckdb.copies import copy_keys
-from sf_assets.warehouse.duckdb.silver import Silver
 from sf_assets.windows import BEGIN, Coverage
 
 log = logging.getLogger(__name__)
@@ -296,9 +293,7 @@ def _copy_silver(org: Org, item: Described, root: Path) -> None:
         WarehouseError: The warehouse is locked or refuses.
     """
     slug = item.spec.slug
-    with org.warehouse.connect(read_only=True) as connection:
-        silver = Silver(connection, org.schema)
-        if slug not in silver:
+    with org.reading(org.lake.org_id) as session:
+        if slug not in session.silver:
             raise ConfigError(f"{org.schema} has no {slug}; run `sf-assets refresh`")
-        flagged = "IsDeleted" in silver.columns(slug)
-        copy_keys(connection, quoted(org.schema, slug), root, flagged=flagged)
+        session.silver.copy_keys(slug, root / SILVER)

@@ -15,7 +15,6 @@ from sf_assets.pipeline.schema.schema_cache import Described
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef, column_name
 from sf_assets.storage.parquet_reader import ORIGIN, scan, since
-from sf_assets.warehouse.duckdb.merge import merged_slices
 
 _KEYS = {
     "Id": pl.String(),
@@ -38,8 +37,8 @@ def replay(org: Org, lake: Lake, item: Described, folder: Path) -> int:
     """
     pieces = lake.slices(item.spec.slug)
     ids = [slice_id for piece in pieces for slice_id in (piece.id, *piece.replaces)]
-    with org.warehouse.connect(read_only=True) as connection:
-        merged = merged_slices(connection, lake.org_id, item.spec.slug, ids)
+    with org.reading(lake.org_id) as session:
+        merged = session.slices.merged(item.spec.slug, ids)
     copy_raw(lake, [p for p in pieces if p.id in merged or _all_merged(p, merged)], folder)
     return differing(folder)
 

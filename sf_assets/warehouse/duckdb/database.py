@@ -1,4 +1,4 @@
-"""The DuckDB file that silver and gold live in: one writer at a time, for as short as can be."""
+"""A DuckDB file: one writer at a time, for as short as can be."""
 
 import re
 import threading
@@ -19,7 +19,6 @@ from sf_assets.errors import (
     WarehouseDamagedError,
     WarehouseError,
     WarehouseLockedError,
-    WrongOrgError,
 )
 from sf_assets.private import private_folder
 from sf_assets.sql import quoted
@@ -47,7 +46,7 @@ _in_this_process: defaultdict[Path, threading.RLock] = defaultdict(threading.RLo
 """DuckDB's own lock keeps other processes out; within one it refuses to open a file twice."""
 
 
-class Warehouse:
+class Database:
     """A DuckDB file by URL.
 
     Args:
@@ -71,6 +70,13 @@ class Warehouse:
             "memory_limit": MEMORY_LIMIT,
             **dict(parse_qsl(parts.query)),
         }
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        return self.path.exists()
 
     @contextmanager
     def connect(
@@ -106,6 +112,15 @@ class Warehouse:
         """
         with self.connect(read_only=True) as connection:
             return _answer(connection, sql)
+
+    def check_writing(self) -> None:
+        """Open the file for writing.
+
+        Raises:
+            WarehouseError: It cannot be written.
+        """
+        with self.connect():
+            pass
 
     def check(self) -> None:
         """Read everything there is.
@@ -209,21 +224,6 @@ class Warehouse:
             f"the warehouse {self.path} is damaged, or no DuckDB file; `sf-assets rebuild` puts it "
             "aside and makes a new one from raw, then `sf-assets refresh` builds gold"
         )
-
-    def claim(self, connection: duckdb.DuckDBPyConnection, org_id: str, name: str) -> None:
-        """Make sure that the warehouse holds this org's data under this name, or nobody's yet.
-
-        Raises:
-            WrongOrgError: It holds another org's.
-        """
-        row = connection.execute("SELECT org_id FROM ops.orgs WHERE name = ?", [name]).fetchone()
-        if row is None:
-            connection.execute("INSERT INTO ops.orgs VALUES (?, ?)", [name, org_id])
-        elif row[0] != org_id:
-            raise WrongOrgError(
-                f"the warehouse {self.path} holds the data of org {row[0]}, not of {org_id}; set "
-                "another SF_ASSETS_WAREHOUSE_URL or the other org's credentials"
-            )
 
 
 def _answer(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:

@@ -6,19 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from itertools import groupby
 
-import duckdb
-import polars as pl
-
 from sf_assets.columns.column import Column
 from sf_assets.errors import CountMismatchError
 from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice, SliceKind
-from sf_assets.warehouse.duckdb import history, intact, lost_slices
+from sf_assets.warehouse.duckdb import history, intact
 from sf_assets.warehouse.duckdb.database import transaction
 from sf_assets.warehouse.duckdb.patch import patch
+from sf_assets.warehouse.duckdb.slice_log import SliceLog
 from sf_assets.warehouse.duckdb.stage import (
     VERSION,
-    Reader,
     count_nameless,
     drop_older,
     fill,
@@ -28,31 +25,12 @@ from sf_assets.warehouse.duckdb.stage import (
 )
 from sf_assets.warehouse.duckdb.tables import PROVENANCE, TEMPORARY, Table
 from sf_assets.warehouse.ledger import Outcome
-from sf_assets.windows import compact
+from sf_assets.warehouse.port import Reader
 
 _ROWS_AT_ONCE = 5_000_000
 
 _WINNERS = "(SELECT s.* FROM temp.staged s JOIN temp.verdicts USING (Id) WHERE what <> 'stale')"
 """Rows of the stage that are newer than the table's, or the same."""
-
-
-def merged_slices(
-    connection: duckdb.DuckDBPyConnection, org_id: str, slug: str, slices: Iterable[str]
-) -> set[str]:
-    """Those of some slices of an object, by Id, that silver has taken up.
-
-    It has taken up far more than raw still holds: a year of ticks leaves a row for each. That
-    another object's table has taken one up says nothing: its manifest may have been copied. Of one
-    whose place another took, it has the rows by that.
-    """
-    rows = connection.execute(
-        "SELECT slice FROM ops.slices WHERE org_id = $1 AND object = $2 "
-        "AND slice IN (SELECT unnest($3::VARCHAR[])) UNION "
-        "SELECT slice FROM ops.replaced WHERE org_id = $1 AND object = $2 "
-        "AND slice IN (SELECT unnest($3::VARCHAR[]))",
-        [org_id, slug, list(slices)],
-    ).fetchall()
-    return {slice_id for (slice_id,) in rows}
 
 
 def merge(
@@ -101,7 +79,7 @@ def rebuild(
         table.drop()
         if table.history:
             history.drop(table)
-        lost_slices.forget(table.connection, org_id, table.slug)
+        SliceLog(table.connection, org_id).forget(table.slug)
         intact.forget(table, org_id)
         return _merge_batches(table, org_id, _batches(slices), columns, read)
 
@@ -232,14 +210,6 @@ def _mark_missing(table: Table, snapshot: Slice) -> None:
     )
 
 
-def record_replacements(
-    connection: duckdb.DuckDBPyConnection, slug: str, slices: Iterable[Slice]
-) -> None:
-    """Note that silver has slices, because it has all those whose place they take."""
-    for piece in slices:
-        _note_slices(connection, slug, [piece], None)
-
-
 def _record(table: Table, slices: Sequence[Slice], outcome: Outcome, seconds: float) -> None:
     """Note in the same transaction which slices silver now has, and the merge's ledger."""
     if not outcome.agrees:
@@ -247,50 +217,9 @@ def _record(table: Table, slices: Sequence[Slice], outcome: Outcome, seconds: fl
             f"the merge of {slices[0].object} does not add up ({outcome}); nothing of it was kept"
         )
     merge_id = uuid.uuid4().hex[:12]
-    _note_slices(table.connection, table.slug, slices, merge_id)
+    SliceLog(table.connection, slices[0].org_id).note(table.slug, slices, merge_id)
     table.connection.execute(
         "INSERT INTO ops.merges (org_id, object, merge, merged_at, seconds, rows_in, inserted, "
         "updated, unchanged, stale, rejected) VALUES (?, ?, ?, now(), ?, ?, ?, ?, ?, ?, ?)",
         [slices[0].org_id, table.slug, merge_id, seconds, *astuple(outcome)],
     )
-
-
-def _note_slices(
-    connection: duckdb.DuckDBPyConnection,
-    slug: str,
-    slices: Iterable[Slice],
-    merge_id: str | None,
-) -> None:
-    slices = list(slices)
-    lost_slices.note_replaced(connection, slug, slices)
-    rows = [
-        {
-            "org_id": piece.org_id,
-            "object": slug,
-            "slice": piece.id,
-            "kind": piece.kind,
-            "window_start": compact(piece.start),
-            "window_end": compact(piece.end),
-            "read_at": piece.read_at,
-            "source": piece.source,
-            "job_id": piece.job_id,
-            "rows": piece.counts.written,
-            "rows_org": piece.counts.org,
-            "rows_pages": piece.counts.pages,
-            "rows_parsed": piece.counts.parsed,
-            "rows_known": piece.counts.known,
-            "calls": piece.calls,
-            "bytes": sum(part.bytes for part in piece.parts),
-            "seconds": piece.seconds,
-            "merge": merge_id,
-            "min_cursor": piece.oldest,
-        }
-        for piece in slices
-    ]
-    connection.register("batch", pl.DataFrame(rows).to_arrow())
-    # A patch may be merged again.
-    connection.execute(
-        "INSERT INTO ops.slices BY NAME FROM batch "
-        "ANTI JOIN ops.slices USING (org_id, object, slice)"
-    )
-    connection.unregister("batch")

@@ -12,7 +12,6 @@ from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice, SliceKind
 from sf_assets.warehouse.duckdb import history
 from sf_assets.warehouse.duckdb.stage import (
-    Reader,
     drop_older,
     fill,
     insert,
@@ -22,6 +21,7 @@ from sf_assets.warehouse.duckdb.stage import (
 )
 from sf_assets.warehouse.duckdb.tables import PROVENANCE, TEMPORARY, Table
 from sf_assets.warehouse.ledger import Outcome
+from sf_assets.warehouse.port import Reader
 
 _OF_THIS_VERSION = "t._cursor = s._cursor AND t._read_at <= s._read_at AND NOT t._deleted"
 """The stamp says that nothing else of the record changed; its columns are not older, either."""

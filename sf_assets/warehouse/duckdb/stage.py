@@ -1,6 +1,6 @@
 """Text rows of a slice, typed, into a table of the warehouse that has room for them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import duckdb
 import polars as pl
@@ -12,9 +12,6 @@ from sf_assets.errors import CountMismatchError
 from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice
 from sf_assets.warehouse.duckdb.tables import Table
-
-Reader = Callable[[Slice], Iterable[pl.DataFrame]]
-"""Reads a slice's rows: text columns, with `_read_at` and `_slice` beside them."""
 
 VERSION = ("_read_at", "_cursor", "_slice")
 """What versions of a record are ordered by: the greatest is the newest.

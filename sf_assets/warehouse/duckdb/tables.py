@@ -9,6 +9,7 @@ import duckdb
 from sf_assets.columns.column import BIGINT_DIGITS, MOST_DIGITS, Column, ColumnKind
 from sf_assets.naming import Names
 from sf_assets.sql import quoted, text_literal
+from sf_assets.warehouse.duckdb.types import type_of
 
 PROVENANCE = {
     "_cursor": "TIMESTAMP WITH TIME ZONE",
@@ -127,7 +128,7 @@ class Table:
     def resize(self, column: Column) -> None:
         """Give a number column its new type."""
         self.connection.execute(
-            f"ALTER TABLE {self.name} ALTER COLUMN {quoted(column.name)} TYPE {column.sql}"
+            f"ALTER TABLE {self.name} ALTER COLUMN {quoted(column.name)} TYPE {type_of(column)}"
         )
 
     def make_view(self) -> None:
@@ -151,7 +152,7 @@ class Table:
         temporary = "TEMP " if self.schema == TEMPORARY else ""
         if not temporary:
             run(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.schema)}")
-        described = {c.name: c.sql for c in columns} | {"Id": "VARCHAR NOT NULL"} | PROVENANCE
+        described = {c.name: type_of(c) for c in columns} | {"Id": "VARCHAR NOT NULL"} | PROVENANCE
         spelt = ", ".join(f"{quoted(name)} {sql}" for name, sql in described.items())
         run(f"CREATE {temporary}TABLE {self.name} ({spelt})")
         rejects = 'Id VARCHAR, "column" VARCHAR, "text" VARCHAR, reason VARCHAR, _slice VARCHAR'
@@ -161,7 +162,7 @@ class Table:
 
     def _add(self, column: Column) -> None:
         self.connection.execute(
-            f"ALTER TABLE {self.name} ADD COLUMN {quoted(column.name)} {column.sql}"
+            f"ALTER TABLE {self.name} ADD COLUMN {quoted(column.name)} {type_of(column)}"
         )
         self._comment(column)
 
@@ -182,7 +183,7 @@ class Table:
 def _same_kind(column: Column, stored: str) -> bool:
     if column.kind in {ColumnKind.INTEGER, ColumnKind.DECIMAL}:
         return stored == "BIGINT" or stored.startswith("DECIMAL")
-    return stored == column.sql
+    return stored == type_of(column)
 
 
 def _as_stored(column: Column, stored: str) -> Column:

@@ -1,0 +1,119 @@
+"""A DuckDB warehouse while it is open, for one org."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+
+from sf_assets.columns.column import Column
+from sf_assets.declared_checks import Expectation
+from sf_assets.naming import Names, gold_name, silver_name
+from sf_assets.storage.manifest import Slice
+from sf_assets.warehouse.duckdb import intact
+from sf_assets.warehouse.duckdb.check_log import CheckLog
+from sf_assets.warehouse.duckdb.database import Database
+from sf_assets.warehouse.duckdb.declared import Asker
+from sf_assets.warehouse.duckdb.gold import Gold
+from sf_assets.warehouse.duckdb.history import histories, must_rebuild
+from sf_assets.warehouse.duckdb.merge import merge, rebuild
+from sf_assets.warehouse.duckdb.silver import Silver
+from sf_assets.warehouse.duckdb.slice_log import SliceLog
+from sf_assets.warehouse.duckdb.tables import Table
+from sf_assets.warehouse.ledger import Outcome
+from sf_assets.warehouse.port import Reader
+from sf_assets.warehouse.questions import Answer, Subject
+
+
+class Session:
+    """The tables of one org, and what `ops` notes of them.
+
+    Args:
+        database: The file.
+        connection: Open on it.
+        org_id: Whose.
+        name: What the catalogue calls the org.
+    """
+
+    def __init__(
+        self, database: Database, connection: duckdb.DuckDBPyConnection, org_id: str, name: str
+    ) -> None:
+        self._database = database
+        self._connection = connection
+        self._org_id = org_id
+        self._schema = silver_name(name)
+        self.silver = Silver(connection, self._schema)
+        self.slices = SliceLog(connection, org_id)
+        self.gold = Gold(connection, org_id, self._schema, gold_name(name))
+        self.checks = CheckLog(connection, org_id)
+
+    def table(self, slug: str, *, history: bool) -> "SilverTable":
+        """An object's table, to be loaded; whether all versions are kept, too."""
+        return SilverTable(Table(self._connection, self._schema, slug, history), self._org_id)
+
+    def ask(self, check: Expectation, subject: Subject, now: datetime) -> Answer:
+        """Ask a declared check of an object that has a table."""
+        return Asker(self._connection, self.silver).ask(check, subject, now)
+
+    def changed(self) -> dict[str, str]:
+        """What others have dropped or changed, by object; nothing of what is as merges left it."""
+        return intact.changed(self._connection, self._org_id, self._schema)
+
+    def histories(self) -> set[str]:
+        """Objects whose history is complete: kept since their first slice."""
+        return histories(self._connection, self._org_id)
+
+    def note_failures(self, errors: Mapping[str, str]) -> None:
+        """Note in `ops.sync_log` what failed, by object."""
+        self._connection.executemany(
+            "INSERT INTO ops.failures (org_id, object, failed_at, error) VALUES (?, ?, now(), ?)",
+            [(self._org_id, slug, error) for slug, error in errors.items()],
+        )
+
+    def explained(self) -> AbstractContextManager[None]:
+        """Turn what the engine refuses in the block into a `WarehouseError`."""
+        return self._database.explained(self._connection)
+
+
+@dataclass(frozen=True, slots=True)
+class SilverTable:
+    """The silver table of one object, which may be there or not, to be loaded."""
+
+    _table: Table
+    _org_id: str
+
+    def types(self) -> Names[str]:
+        """SQL types of the fields' columns; empty when there is no table yet."""
+        return self._table.types()
+
+    def is_empty(self) -> bool:
+        """Whether it has no row."""
+        return self._table.is_empty()
+
+    def conflicts(self, columns: Iterable[Column]) -> list[str]:
+        """Columns whose kind is no longer what the table has."""
+        return self._table.conflicts(columns)
+
+    def changed(self) -> str:
+        """What others have dropped or changed of it; empty where it is as merges left it."""
+        table = self._table
+        return intact.changed(table.connection, self._org_id, table.schema, table.slug).get(
+            table.slug, ""
+        )
+
+    def must_rebuild(self, slices: Iterable[Slice]) -> bool:
+        """Whether its history cannot just be added to: it is not complete, or slices come late."""
+        return self._table.history and must_rebuild(self._table, self._org_id, slices)
+
+    def merge(
+        self, slices: Sequence[Slice], columns: Mapping[str, Column], read: Reader
+    ) -> Iterator[Outcome]:
+        """Merge slices, oldest reading first; each yield is one committed transaction."""
+        return merge(self._table, slices, columns, read)
+
+    def rebuild(
+        self, slices: Sequence[Slice], columns: Mapping[str, Column], read: Reader
+    ) -> Outcome:
+        """Make it anew from all slices of the object; the old one stays if this fails."""
+        return rebuild(self._table, self._org_id, slices, columns, read)

@@ -1,0 +1,199 @@
+"""Slices that silver has taken up, held against those that raw has.
+
+Raw may be another than it was: restored from a backup, or with files lost or cut. What silver took
+up and raw neither lists nor holds in a slice that took its place is a thing of the past, and silver
+no more what raw says.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import duckdb
+import polars as pl
+
+from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
+from sf_assets.warehouse.duckdb.database import transaction
+from sf_assets.warehouse.port import Missing, Origins, Refs
+from sf_assets.windows import compact
+
+_LISTED = {"object": pl.String(), "slice": pl.String(), "size": pl.Int64()}
+
+
+class SliceLog:
+    """What `ops` notes of the slices that an org's tables are made of.
+
+    Args:
+        connection: Open on the warehouse.
+        org_id: Whose.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, org_id: str) -> None:
+        self._connection = connection
+        self._run = connection.execute
+        self._org_id = org_id
+
+    def merged(self, slug: str, slices: Iterable[str]) -> set[str]:
+        """Those of some slices of an object, by Id, that silver has taken up.
+
+        It has taken up far more than raw still holds: a year of ticks leaves a row for each. That
+        another object's table has taken one up says nothing: its manifest may have been copied. Of
+        one whose place another took, it has the rows by that.
+        """
+        rows = self._run(
+            "SELECT slice FROM ops.slices WHERE org_id = $1 AND object = $2 "
+            "AND slice IN (SELECT unnest($3::VARCHAR[])) UNION "
+            "SELECT slice FROM ops.replaced WHERE org_id = $1 AND object = $2 "
+            "AND slice IN (SELECT unnest($3::VARCHAR[]))",
+            [self._org_id, slug, list(slices)],
+        ).fetchall()
+        return {slice_id for (slice_id,) in rows}
+
+    def missing(self, refs: Refs) -> dict[str, list[Missing]]:
+        """Slices that silver has taken up, and raw neither lists nor is known to have replaced.
+
+        They are lost, or were compacted more than once while this warehouse was away: then no
+        manifest names them any more, and `held` tells.
+
+        Args:
+            refs: What raw lists; objects of which it lists nothing are not looked at.
+
+        Returns:
+            By object; those of which there are none are left out.
+        """
+        found: dict[str, list[Missing]] = defaultdict(list)
+        for slug, slice_id, kind, rows in self._asked(
+            refs,
+            "SELECT s.object, s.slice, s.kind, s.rows FROM ops.slices s "
+            "SEMI JOIN listed USING (object) ANTI JOIN listed USING (object, slice) "
+            "ANTI JOIN ops.replaced USING (org_id, object, slice) WHERE s.org_id = ?",
+        ):
+            found[slug].append(Missing(slice_id, SliceKind(kind), int(rows or 0)))
+        return dict(found)
+
+    def held(self, slug: str, slices: Iterable[Missing], origins: Origins) -> set[str]:
+        """Those of missing slices, by Id, whose rows compacted slices of raw hold.
+
+        It is noted, so that it need not be asked again.
+
+        Args:
+            slug: Lower-cased object name.
+            slices: Slices that no manifest names.
+            origins: Whose rows the compacted slices of raw hold.
+        """
+        found = {}
+        for lost in slices:
+            here = [origins[leaf] for leaf in self._leaves(slug, lost) if leaf in origins]
+            if sum(rows for _, rows in here) == lost.rows:
+                found[lost.id] = max((by for by, _ in here), default="")
+        for by in set(found.values()):
+            self._note_replaced(slug, [one for one in found if found[one] == by], by)
+        return set(found)
+
+    def waive(self, slug: str, slices: Sequence[str]) -> None:
+        """Note that slices, by Id, are missed no more: silver keeps what they said."""
+        self._note_replaced(slug, slices, "")
+
+    def resized(self, refs: Refs) -> dict[str, set[str]]:
+        """Slices whose manifests are not as large as when they were merged, by object."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for slug, slice_id in self._asked(
+            refs,
+            "SELECT object, slice FROM ops.slices s JOIN listed USING (object, slice) "
+            "WHERE s.org_id = ? AND s.manifest_bytes <> size",
+        ):
+            found[slug].add(slice_id)
+        return dict(found)
+
+    def note_sizes(self, slug: str, refs: Iterable[SliceRef]) -> None:
+        """Note how large the manifests are of slices that were read, and are merged."""
+        self._asked(
+            {slug: list(refs)},
+            "UPDATE ops.slices SET manifest_bytes = size FROM listed l WHERE slices.org_id = ? "
+            "AND slices.object = l.object AND slices.slice = l.slice "
+            "AND manifest_bytes IS DISTINCT FROM size",
+        )
+
+    def note_replacements(self, slug: str, slices: Iterable[Slice]) -> None:
+        """Note that silver has slices, because it has all those whose place they take."""
+        with transaction(self._connection):
+            for piece in slices:
+                self.note(slug, [piece], None)
+
+    def note(self, slug: str, slices: Sequence[Slice], merge_id: str | None) -> None:
+        """Note that silver has slices, by which merge, and whose place they take.
+
+        Raw need not have those any more; and where it still has them, they need no merge.
+        """
+        for piece in slices:
+            self._note_replaced(slug, piece.replaces, piece.id)
+        rows = [_row(piece, slug, merge_id) for piece in slices]
+        self._connection.register("batch", pl.DataFrame(rows).to_arrow())
+        # A patch may be merged again.
+        self._run(
+            "INSERT INTO ops.slices BY NAME FROM batch "
+            "ANTI JOIN ops.slices USING (org_id, object, slice)"
+        )
+        self._connection.unregister("batch")
+
+    def forget(self, slug: str) -> None:
+        """Note nothing of slices of a table that is made anew."""
+        for table in ("slices", "replaced"):
+            self._run(
+                f"DELETE FROM ops.{table} WHERE org_id = ? AND object = ?", [self._org_id, slug]
+            )
+
+    def _leaves(self, slug: str, lost: Missing) -> list[str]:
+        """Ids of the slices that brought its rows: its own, or of those whose place it took."""
+        if lost.kind is not SliceKind.COMPACTED:
+            return [lost.id]
+        rows = self._run(
+            "WITH RECURSIVE members AS (SELECT ? AS slice UNION SELECT r.slice FROM ops.replaced "
+            "r, members m WHERE r.org_id = ? AND r.object = ? AND r.replaced_by = m.slice) "
+            "SELECT slice FROM members",
+            [lost.id, self._org_id, slug],
+        ).fetchall()
+        return [slice_id for (slice_id,) in rows]
+
+    def _note_replaced(self, slug: str, replaced: Sequence[str], replaced_by: str) -> None:
+        if replaced:
+            self._run(
+                "INSERT INTO ops.replaced BY NAME SELECT * FROM (SELECT ? AS org_id, ? AS object, "
+                "unnest(?::VARCHAR[]) AS slice, ? AS replaced_by) "
+                "ANTI JOIN ops.replaced USING (org_id, object, slice)",
+                [self._org_id, slug, list(replaced), replaced_by],
+            )
+
+    def _asked(self, refs: Refs, query: str) -> list[tuple[str, ...]]:
+        """Rows of a query that knows as `listed` what raw lists."""
+        rows = [(slug, ref.id, ref.size) for slug, mine in refs.items() for ref in mine]
+        listed = pl.DataFrame(rows, _LISTED, orient="row").to_arrow()
+        self._connection.register("listed", listed)
+        try:
+            return self._run(query, [self._org_id]).fetchall()
+        finally:
+            self._connection.unregister("listed")
+
+
+def _row(piece: Slice, slug: str, merge_id: str | None) -> dict[str, object]:
+    """A slice's row in `ops.slices`."""
+    return {
+        "org_id": piece.org_id,
+        "object": slug,
+        "slice": piece.id,
+        "kind": piece.kind,
+        "window_start": compact(piece.start),
+        "window_end": compact(piece.end),
+        "read_at": piece.read_at,
+        "source": piece.source,
+        "job_id": piece.job_id,
+        "rows": piece.counts.written,
+        "rows_org": piece.counts.org,
+        "rows_pages": piece.counts.pages,
+        "rows_parsed": piece.counts.parsed,
+        "rows_known": piece.counts.known,
+        "calls": piece.calls,
+        "bytes": sum(part.bytes for part in piece.parts),
+        "seconds": piece.seconds,
+        "merge": merge_id,
+        "min_cursor": piece.oldest,
+    }
