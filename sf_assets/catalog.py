@@ -230,6 +230,19 @@ def load_catalog(path: Path | None = None) -> Catalog:
     return _validated(path, tree, document)
 
 
+def orgs_named(path: Path) -> tuple[str, ...]:
+    """The orgs that a catalogue names, which may still be without objects.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML or says something unknown.
+    """
+    for tree, document in _parse(path):
+        if isinstance(document, dict):
+            some = document if document.get("objects") else document | {"objects": {"Account": {}}}
+            return _validated(path, tree, some).orgs
+    return ()
+
+
 def catalog_within(
     path: Path, key: str, line: int, resolve: Callable[[Any], Any] = lambda value: value
 ) -> Catalog:
@@ -261,6 +274,14 @@ def _parts(tree: yaml.Node, document: Any) -> Iterator[tuple[yaml.ScalarNode, ya
 
 
 def _validated(path: Path, tree: yaml.Node | None, document: Any) -> Catalog:
+    if document is None or (isinstance(document, dict) and not document.get("objects")):
+        line = _line(tree, ("objects",))
+        raise ConfigError(
+            f"{path}:{line}: there is no object; name some under `objects:`, or have the org say "
+            "which it has: `sf-assets catalog --from-org`"
+        )
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}:1: a catalogue maps settings to values, such as `objects:`")
     try:
         catalog = Catalog.model_validate(_completed(document, path, tree))
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from sf_assets.errors import ConfigError
 if TYPE_CHECKING:
     from sf_assets.pipeline.discovery.catalog_diff import CatalogDiff
     from sf_assets.pipeline.discovery.discover import Discovery
+    from sf_assets.salesforce.client import Client
 
 
 @click.command()
@@ -40,23 +42,24 @@ def catalog(
     """Write a catalogue of what the org has.
 
     It is printed, and written to the file that SF_ASSETS_CATALOG names. If that holds a catalogue,
-    what is different is told, and the file is left as it is unless --force is given.
+    what is different is told, and the file is left as it is unless --force is given. Of a catalogue
+    that names orgs, all of these are asked, and the new one is for all of them.
     """
-    from sf_assets.pipeline.discovery.catalog_diff import compare
-    from sf_assets.pipeline.discovery.discover import catalog_from_org
-    from sf_assets.salesforce.client import connect
-    from sf_assets.settings import load_credentials, load_settings
+    from sf_assets.pipeline.discovery.catalog_diff import comments_alone, compare
+    from sf_assets.pipeline.discovery.discover import catalog_from_orgs
+    from sf_assets.settings import load_settings
 
     path = load_settings().catalog
     first = _first(start)
-    found = catalog_from_org(connect(load_credentials()), include, exclude, first)
-    diff = compare(path, found) if path and _holds_something(path) else None
+    found = catalog_from_orgs(_clients(path), include, exclude, first)
+    comments = comments_alone(path) if path else None
+    diff = compare(path, found) if path and comments is None else None
     is_written = path is not None and (diff is None or (force and not diff.unknown))
     if not as_json:
         click.echo(found.text, nl=False)
         _tell(*_missing(found), *(_differences(diff) if diff else ()))
     if path and is_written:
-        _write(path, found.text)
+        _write(path, (comments or "") + found.text)
     if not as_json and path:
         _tell(_outcome(path, diff, written=is_written))
     asked = {name.lower() for name in include}
@@ -64,6 +67,24 @@ def catalog(
     if as_json:
         emit({"ok": not missed, "path": path if is_written else None} | _document(found, diff))
     sys.exit(1 if missed else 0)
+
+
+def _clients(path: Path | None) -> "dict[str, Client]":
+    """The orgs to ask: those that the user's catalogue names, or the only one."""
+    from sf_assets.catalog import load_catalog, orgs_named
+    from sf_assets.naming import ONLY
+    from sf_assets.pipeline.org import org_of_environment
+    from sf_assets.settings import environment, load_settings
+
+    env = environment()
+    names: tuple[str, ...] = ()
+    with suppress(ConfigError):  # there is none yet, or it is told below what is wrong with it
+        names = orgs_named(path) if path else ()
+    orgs = [
+        org_of_environment(name, load_catalog(), load_settings(env), env)
+        for name in names or (ONLY,)
+    ]
+    return {org.name: org.client for org in orgs}
 
 
 def _first(start: datetime | None) -> date | None:
@@ -128,10 +149,6 @@ def _differences(diff: "CatalogDiff") -> Iterator[str]:
         yield f"changed: {name}: {news}"
     for place in diff.lost:
         yield f"lost if written over: {place}"
-
-
-def _holds_something(path: Path) -> bool:
-    return path.is_file() and bool(path.read_bytes().strip())
 
 
 def _write(path: Path, text: str) -> None:

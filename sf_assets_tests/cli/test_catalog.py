@@ -43,6 +43,49 @@ def test_a_catalogue_is_written_once_and_over_only_by_force(
     assert account["records"] > account["changed_in_a_month"] >= 0
 
 
+def test_comments_are_no_catalogue_and_stay_above_the_one_that_is_written(
+    shell: Shell, workspace: Workspace
+) -> None:
+    path = workspace.folder / "catalog.yaml"
+    path.write_text("# mine\n\n  # too\n")
+    refused = shell("status", env=workspace.env)
+    assert f"{path}:1: there is no object; name some under `objects:`" in refused.err
+    outcome = shell("catalog", "--from-org", *NAMES, env=workspace.env)
+    assert (outcome.code, path.read_text()) == (0, f"# mine\n# too\n{outcome.out}")
+    assert f"written to {path}" in outcome.err
+    assert "Account" in load_catalog(path).objects
+
+
+def test_a_catalogue_of_several_orgs_is_written_of_all_of_them(
+    shell: Shell, workspace: Workspace, living_org: Emulator
+) -> None:
+    path = workspace.folder / "catalog.yaml"
+    path.write_text("orgs: [eu, us]  # both\n")
+    living_org.admin.hide_object("Contact")
+    env = {n: v for n, v in workspace.env.items() if n.startswith("SF_ASSETS_")} | {
+        name.replace("SALESFORCE_", f"SALESFORCE_{org}_"): value
+        for org, found in (("US", workspace.env), ("EU", living_org.environment))
+        for name, value in found.items()
+        if name.startswith("SALESFORCE_")
+    }
+    outcome = shell("catalog", "--from-org", *NAMES, env=env)
+    assert (outcome.code, path.read_text()) == (0, f"# both\n{outcome.out}"), outcome.err
+    catalog = load_catalog(path)
+    assert catalog.orgs == ("eu", "us")
+    assert {"Account", "Contact", "Opportunity"} <= catalog.objects.keys()
+    assert "#: Written by `sf-assets catalog --from-org` for orgs eu 00D" in outcome.out
+    (contact,) = (line for line in outcome.out.splitlines() if line.startswith("  Contact:"))
+    assert contact.endswith("; not in eu: this user may not see it")
+    again = shell("catalog", "--from-org", *NAMES, "--json", env=env).document
+    assert again["diff"]["lost"] == [f"{path}:1: # both"]
+    records = [
+        json.loads(shell("catalog", "--from-org", "--json", *NAMES, env=one).out)["objects"]
+        for one in ({**living_org.environment}, {**workspace.env, "SF_ASSETS_CATALOG": ""})
+    ]
+    both = [found["Account"]["records"] for found in records]
+    assert again["objects"]["Account"]["records"] == sum(both) > max(both)
+
+
 def test_a_start_that_the_catalogue_may_not_have_is_refused_before_the_org_is_asked(
     shell: Shell, workspace: Workspace
 ) -> None:

@@ -9,8 +9,9 @@ from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.metadata import standard_schema
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
+from sf_assets.naming import ONLY
 from sf_assets.pipeline.discovery.activity import Activity
-from sf_assets.pipeline.discovery.discover import Discovery, catalog_from_org
+from sf_assets.pipeline.discovery.discover import Discovery, catalog_from_orgs
 from sf_assets.salesforce.client import Client, connect
 from sf_assets.settings import load_credentials
 from sf_assets.windows import Grain
@@ -35,7 +36,7 @@ def org() -> Iterator[Emulator]:
 
 def discovered(org: Emulator, *names: str) -> tuple[Client, Discovery]:
     client = connect(load_credentials(org.environment))
-    return client, catalog_from_org(client, names, ())
+    return client, catalog_from_orgs({ONLY: client}, names, ())
 
 
 def activity(org: Emulator) -> Activity:

@@ -10,7 +10,8 @@ from sf_assets.emulator.fault import Fault
 from sf_assets.emulator.metadata import standard_schema
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
-from sf_assets.pipeline.discovery.discover import Discovery, catalog_from_org
+from sf_assets.naming import ONLY
+from sf_assets.pipeline.discovery.discover import Discovery, catalog_from_orgs
 from sf_assets.pipeline.doctor import Diagnosis, examine
 from sf_assets_tests.conftest import Workspace
 
@@ -51,7 +52,7 @@ def hit(org: Emulator, path: str, **how: object) -> None:
 
 
 def discovered(workspace: Workspace) -> tuple[Discovery, list[str]]:
-    found = catalog_from_org(workspace.org().client, CHOSEN, ())
+    found = catalog_from_orgs({ONLY: workspace.org().client}, CHOSEN, ())
     return found, list(yaml.safe_load(found.text)["objects"])
 
 

@@ -34,9 +34,24 @@ class Activity:
     too_many: bool = False
     problem: str = ""
 
+    def __add__(self, other: "Activity") -> "Activity":
+        """The same object of two orgs together."""
+        return Activity(
+            _sum(self.records, other.records),
+            _sum(self.lately, other.lately),
+            Counter(self.months) + Counter(other.months),
+            self.has_cursor and other.has_cursor,
+            self.too_many or other.too_many,
+            self.problem or other.problem,
+        )
+
     def since(self, day: date) -> int:
         """How many records last changed in the month of a day, or later."""
         return sum(n for month, n in self.months.items() if month >= day.replace(day=1))
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
 
 
 def activity_of(

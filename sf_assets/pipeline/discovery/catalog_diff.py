@@ -14,7 +14,7 @@ from sf_assets.pipeline.discovery.partitioning import Partitioning
 from sf_assets.windows import Grain
 
 _WRITTEN = frozenset({"start", "grain"})
-"""Settings that a discovery writes, of the file and of an object."""
+"""Settings that a discovery writes, of the file and of an object; and of the file the orgs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,25 @@ def compare(path: Path, found: Discovery) -> CatalogDiff:
     )
 
 
+def comments_alone(path: Path) -> str | None:
+    """The user's own comments of a file that holds no more, but names of orgs; None where it does.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        tree = yaml.compose(text, yaml.SafeLoader)
+    except OSError as error:
+        raise ConfigError(f"the catalogue {path} cannot be read ({error.strerror})") from None
+    except (UnicodeDecodeError, yaml.YAMLError):
+        return None
+    keys = [key.value for key, _ in tree.value] if isinstance(tree, yaml.MappingNode) else []
+    if tree is not None and keys != ["orgs"]:
+        return None
+    return "".join(f"{line}\n" for _, line in _comments(text) if not line.startswith(MARK))
+
+
 def _why_gone(name: str, found: Discovery) -> str:
     told = Names({**found.left_out, **found.unknown}.items())
     if name in told:
@@ -89,7 +108,7 @@ def _lost(text: str) -> Iterator[tuple[int, str]]:
                     if setting.value not in _WRITTEN:
                         what = f"objects.{name.value}.{setting.value}"
                         yield setting.start_mark.line + 1, what
-        elif key.value not in _WRITTEN:
+        elif key.value not in _WRITTEN | {"orgs"}:
             yield key.start_mark.line + 1, key.value
     for line, comment in _comments(text):
         if not comment.startswith(MARK):

@@ -1,21 +1,20 @@
 """A catalogue written from what the org has."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
-from fnmatch import fnmatchcase
 from typing import TypeVar
 
 import yaml
 
 from sf_assets.describe import ObjectInfo
-from sf_assets.errors import ConfigError, ObjectUnavailableError, SalesforceError
-from sf_assets.pipeline.discovery.activity import Activity, activity_of
+from sf_assets.errors import ConfigError
+from sf_assets.naming import ONLY, Names
+from sf_assets.pipeline.discovery.activity import Activity
+from sf_assets.pipeline.discovery.look import Seen, look
 from sf_assets.pipeline.discovery.partitioning import BUSY, SECONDS, Partitioning, partition
-from sf_assets.pipeline.schema.queryable import is_passing, refusals
 from sf_assets.salesforce.client import Client
-from sf_assets.salesforce.soql import Query
 from sf_assets.windows import Grain
 
 _Value = TypeVar("_Value")
@@ -23,12 +22,8 @@ _Value = TypeVar("_Value")
 MARK = "#:"
 """Begins each comment that is written here; those that begin otherwise are the user's."""
 
-_UNREADABLE = ("*ChangeEvent", "*__e", "*__x", "*__mdt", "*Feed", "*Share")
-"""Events cannot be queried, external objects and settings are not exported, feeds and shares only
-when they are asked for."""
-
 _HEADER = """\
-#: Written by `sf-assets catalog --from-org` for org {org_id} on {today},
+#: Written by `sf-assets catalog --from-org` for {whose} on {today},
 #: as are all comments with a colon. docs/catalogue.md says what can be declared for each object.
 #:
 #: Rows are cut into partitions by when they last changed: by day where {busy} records or more
@@ -38,7 +33,7 @@ _HEADER = """\
 
 start: {start}
 grain: {grain}
-objects:
+{orgs}objects:
 """
 
 
@@ -51,12 +46,14 @@ class Found:
         label: What people call it.
         activity: How its records change.
         partitioning: How it is cut into partitions.
+        lacking: Orgs that it cannot be exported from, and why, where another has it.
     """
 
     name: str
     label: str
     activity: Activity
     partitioning: Partitioning
+    lacking: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reason(self) -> str:
@@ -71,20 +68,22 @@ class Found:
             told += f", {activity.since(chosen.start) / activity.records:.0%} since {chosen.start}"
         if chosen.crowded:
             told += "; by month, as there is room for the days of busier objects alone"
-        return f"{told}; {activity.problem}" if activity.problem else told
+        told += f"; {activity.problem}" if activity.problem else ""
+        return told + "".join(f"; not in {org}: {why}" for org, why in self.lacking.items())
 
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What was found in an org.
+    """What was found in an org, or in several together.
 
     Attributes:
-        org_id: Whose it is.
+        org_id: Whose it is; of several their Ids.
         today: When, by the org's time.
         listed: Names of all objects that this user may see.
         objects: What can be exported and was asked for, by name.
         left_out: Objects that this user may see and cannot export, and why.
         unknown: Objects of which that could not be found out now, and why.
+        orgs: Names of the orgs, where the catalogue has names for them.
     """
 
     org_id: str
@@ -93,6 +92,7 @@ class Discovery:
     objects: Mapping[str, Found]
     left_out: Mapping[str, str]
     unknown: Mapping[str, str]
+    orgs: Sequence[str] = ()
 
     @property
     def partitions(self) -> int:
@@ -105,79 +105,98 @@ class Discovery:
         cut = [f.partitioning for f in self.objects.values() if f.activity.has_cursor]
         grain = _commonest([one.grain for one in cut], Grain.MONTHLY)
         start = _commonest([one.start for one in cut if one.grain is grain], self.today)
+        whose = f"org{'s' if len(self.orgs) > 1 else ''} {self.org_id}"
         header = _HEADER.format(
-            org_id=self.org_id, today=self.today, busy=BUSY, start=start, grain=grain,
+            whose=whose, today=self.today, busy=BUSY, start=start, grain=grain,
             partitions=self.partitions, minutes=2 * self.partitions * SECONDS / 60,
+            orgs=f"orgs: [{', '.join(self.orgs)}]\n" if self.orgs else "",
         )  # fmt: skip
         lines = ["  {}\n"] if not self.objects else []
         for name in self.listed:
             if found := self.objects.get(name):
                 declared = _declared(found.partitioning, grain, start)
-                lines.append(f"  {name}:{declared}  {MARK} {_line(found.label)}: {found.reason}\n")
+                lines.append(
+                    f"  {name}:{declared}  {MARK} {_line(f'{found.label}: {found.reason}')}\n"
+                )
             elif reason := self.unknown.get(name) or self.left_out.get(name):
                 lines.append(f"  {MARK} {name} is not in it: {_line(reason)}\n")
         return header + "".join(lines)
 
 
-def catalog_from_org(
-    client: Client, include: Sequence[str], exclude: Sequence[str], start: date | None = None
+def catalog_from_orgs(
+    clients: Mapping[str, Client],
+    include: Sequence[str],
+    exclude: Sequence[str],
+    start: date | None = None,
 ) -> Discovery:
-    """Find out which objects this user may export, and how they are to be cut into partitions.
+    """Find out which objects these users may export, and how they are to be cut into partitions.
 
     Each is described, tried with one cheap query and counted. None is passed over in silence: what
-    is left out stands in the catalogue as a comment.
+    is left out stands in the catalogue as a comment. An object of several orgs is one entry, cut by
+    what they have together.
 
     Args:
-        client: The org.
+        clients: The orgs, by the catalogue's names for them; `ONLY` for one that it does not name.
         include: Patterns such as `Invoice*`; only these, where any is given, in any case.
         exclude: Patterns of objects to leave out.
         start: First partition of all objects; None for one that suits each.
 
     Raises:
         ConfigError: No object is left.
-        SalesforceError: The org refuses.
+        SalesforceError: An org refuses.
     """
-    listed = [str(e["name"]) for e in client.rest.objects() if e.get("queryable", True)]
-    names = [name for name in listed if _wanted(name, include, exclude)]
-    left_out: dict[str, str] = {}
-    unknown: dict[str, str] = {}
-    readable = _readable(client, names, left_out, unknown)
-    if not readable and not unknown:
+    seen = {name: look(client, include, exclude) for name, client in clients.items()}
+    if not any(one.infos or one.unknown for one in seen.values()):
         raise ConfigError(
             "the org has no object that fits; widen --include, or let this user see its objects"
         )
-    now = client.now()
-    activities = activity_of(client.rest, readable, now)
-    chosen = partition(activities, now.date(), start)
-    objects = {
-        name: Found(name, info.label, activities[name], chosen[name])
-        for name, info in readable.items()
-    }
-    return Discovery(client.org_id, now.date(), listed, objects, left_out, unknown)
+    infos = _first(one.infos for one in seen.values())
+    activities = {name: _together(name, seen.values()) for name in infos}
+    today = max(one.today for one in seen.values())
+    chosen = partition(activities, today, start)
+    return Discovery(
+        org_id=", ".join(_of(name, one.org_id, " ") for name, one in seen.items()),
+        today=today,
+        listed=list(_first(dict.fromkeys(one.listed) for one in seen.values())),
+        objects={
+            name: Found(name, info.label, activities[name], chosen[name], _lacking(name, seen))
+            for name, info in infos.items()
+        },
+        left_out=_told({org: one.left_out for org, one in seen.items()}, infos),
+        unknown=_told({org: one.unknown for org, one in seen.items()}, infos),
+        orgs=[name for name in seen if name != ONLY],
+    )
 
 
-def _readable(
-    client: Client, names: Sequence[str], left_out: dict[str, str], unknown: dict[str, str]
-) -> dict[str, ObjectInfo]:
-    """Describe and try objects; why those that are missing are so is added to the last two."""
-    found: dict[str, ObjectInfo] = {}
-    for name, info in client.rest.describe(names):
-        if isinstance(info, ObjectUnavailableError):
-            left_out[name] = str(info)
-        elif isinstance(info, SalesforceError):
-            unknown[name] = f"its describe failed: {info}"
-        elif not (info.queryable and info.field("Id")):
-            left_out[name] = "its describe says that it cannot be queried for records"
-        else:
-            found[name] = info
-    tried = {name: (info, Query(info.name, ("Id",))) for name, info in found.items()}
-    for name, error in refusals(client.rest, tried).items():
-        del found[name]
-        if is_passing(error):
-            unknown[name] = f"it gave no row when it was tried: {error}"
-        else:
-            left_out[name] = f"the org refuses to have it read: {error}"
+def _together(name: str, seen: Iterable[Seen]) -> Activity:
+    """How an object's records change in all orgs that have it."""
+    first, *others = (
+        activity for one in seen if (activity := Names(one.activities.items()).get(name))
+    )
+    return sum(others, first)
+
+
+def _told(said: Mapping[str, Mapping[str, str]], found: Mapping[str, ObjectInfo]) -> dict[str, str]:
+    """What is said of objects that no org has, by name, each as the first org says it."""
+    named = ({n: _of(org, why) for n, why in told.items()} for org, told in said.items())
+    return {name: why for name, why in _first(named).items() if name not in found}
+
+
+def _of(org: str, told: str, between: str = ": ") -> str:
+    return told if org == ONLY else f"{org}{between}{told}"
+
+
+def _first(several: Iterable[Mapping[str, _Value]]) -> Names[_Value]:
+    """Of what several orgs have by name, in any case, each as the first one has it."""
+    found = Names[_Value]()
+    for one in several:
+        found = Names([*found.items(), *((n, v) for n, v in one.items() if n not in found)])
     return found
+
+
+def _lacking(name: str, seen: Mapping[str, Seen]) -> dict[str, str]:
+    told = {org: one.lacks(name) for org, one in seen.items()}
+    return {org: why for org, why in told.items() if why is not None}
 
 
 def _declared(chosen: Partitioning, grain: Grain, start: date) -> str:
@@ -201,12 +220,3 @@ def _counted(number: int, what: str) -> str:
 def _line(text: str) -> str:
     """A text as part of a comment: on one line, of characters that YAML knows."""
     return "".join(filter(str.isprintable, " ".join(text.split())))
-
-
-def _wanted(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    chosen = _fits(name, include) if include else not _fits(name, _UNREADABLE)
-    return chosen and not _fits(name, exclude)
-
-
-def _fits(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns)
