@@ -6,12 +6,16 @@ long query: so the signals are watched by a thread, beside whatever handles them
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 CODE = 130
 """Exit code of a command that was told to stop, by Ctrl-C or by SIGTERM."""
+
+STOPPED = "stopped; what is committed stays, and the next run goes on from there"
+"""What is said then."""
 
 GRACE = 5.0
 """Seconds in which jobs are aborted; those that are not are in the journal."""
@@ -32,6 +36,25 @@ def check() -> None:
     """
     if _told.is_set():
         raise Stopped
+
+
+def end_at_once(*, as_json: bool) -> None:
+    """From now on, and until `watch`, both signals end the process: it has not begun anything.
+
+    Args:
+        as_json: Whether it says so as a document.
+    """
+    where = sys.stdout if as_json else sys.stderr
+    text = f'{{\n  "ok": false,\n  "error": "{STOPPED}"\n}}' if as_json else f"error: {STOPPED}"
+
+    def end(*_: Any) -> NoReturn:
+        try:
+            os.write(where.fileno(), f"{text}\n".encode())
+        finally:
+            os._exit(CODE)
+
+    for number in _SIGNALS:
+        signal.signal(number, end)
 
 
 def watch(leave: Callable[[], object], grace: float = GRACE) -> None:

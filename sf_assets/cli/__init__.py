@@ -1,87 +1,17 @@
-"""The command line, `sf-assets`. Each command is imported when it is called."""
+"""The command line, `sf-assets`: it can be stopped from the first moment, before it is imported."""
 
-import importlib
-import os
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Any
 
-import click
-
-from sf_assets import __version__
-from sf_assets.cli.output import fail, say_error
-from sf_assets.errors import SfAssetsError
-from sf_assets.stopping import CODE, GRACE, Stopped, watch
-
-_PRIVATE = 0o077
-"""What is taken from the modes of new files: records and credentials are their owner's alone."""
-
-_STOPPED = "stopped; what is committed stays, and the next run goes on from there"
-
-_COMMANDS = {
-    "emulator": "sf_assets.emulator.command:emulator_command",
-    "catalog": "sf_assets.cli.catalog:catalog",
-    "refresh": "sf_assets.cli.refresh:refresh",
-    "backfill": "sf_assets.cli.refresh:backfill",
-    "reconcile": "sf_assets.cli.tables:reconcile",
-    "rebuild": "sf_assets.cli.tables:rebuild",
-    "status": "sf_assets.cli.tables:status",
-    "clean": "sf_assets.cli.clean:clean",
-    "doctor": "sf_assets.cli.doctor:doctor",
-}
-
-
-class _Lazy(click.Group):
-    """A group that imports a command only when it is named, or listed in the help."""
-
-    def list_commands(self, _: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, _: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
-            return None
-        module, attribute = _COMMANDS[name].split(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
-def cli() -> None:
-    """Salesforce as Dagster assets: raw, silver and gold tables that are right.
-
-    Settings and credentials are read from the environment and from `.env`.
-    """
+from sf_assets.stopping import end_at_once
 
 
 def main(arguments: Sequence[str] | None = None) -> Any:
     """Run a command line; errors of ours end in one message and exit code 1."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    return run(cli, list(arguments))
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    end_at_once(as_json="--json" in arguments)
 
+    from sf_assets.cli.commands import cli, run
 
-def run(command: click.Command, arguments: list[str], grace: float = GRACE) -> Any:
-    """Run a command as a process of its own: private files, one line where it ends early.
-
-    Args:
-        command: The command.
-        arguments: Its arguments.
-        grace: Seconds that it has to end when it is told to.
-    """
-    as_json = "--json" in arguments
-    os.umask(_PRIVATE)
-    told = threading.Lock()
-
-    def leave() -> None:
-        if told.acquire(blocking=False):  # one line, whoever is the first to say it
-            say_error(_STOPPED, as_json=as_json)
-
-    watch(leave, grace)
-    try:
-        return command.main(args=arguments, prog_name="sf-assets")
-    except SfAssetsError as error:
-        fail(str(error), as_json=as_json)
-    except Stopped:
-        leave()
-        sys.exit(CODE)
+    return run(cli, arguments)

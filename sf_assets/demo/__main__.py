@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from sf_assets.cli import run
+from sf_assets.cli.commands import run
 from sf_assets.cli.output import watching
 from sf_assets.demo.home import ROOT, org, prepare
 from sf_assets.errors import SfAssetsError

@@ -128,3 +128,22 @@ def test_an_engine_in_a_long_query(tmp_path: Path) -> None:
     )
     _, err = stopped(tmp_path, ["rebuild"], workspace.env, signal.SIGTERM, mark.exists, first=hang)
     assert err.splitlines() == [LINE]
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["refresh", "--json"]])
+def test_a_command_that_is_still_being_imported(tmp_path: Path, arguments: list[str]) -> None:
+    mark = tmp_path / "began"
+    slow = (
+        "import pathlib, sys, time\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'click':\n"
+        f"            pathlib.Path({str(mark)!r}).touch()\n"
+        "            time.sleep(60)\n"
+        "sys.meta_path.insert(0, Slow())\n"
+    )
+    out, err = stopped(tmp_path, arguments, {}, signal.SIGINT, mark.exists, first=slow)
+    if "--json" in arguments:
+        assert (json.loads(out), err) == ({"ok": False, "error": LINE.removeprefix("error: ")}, "")
+    else:
+        assert (out, err.splitlines()) == ("", [LINE])
