@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lint format bench bench-crash bench-chaos clean
+.PHONY: help setup demo dev test lint format bench bench-peers bench-crash bench-chaos clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ format: setup  ## Rewrite the code in the house style
 bench: setup  ## Measure; results under bench/results/
 	$(BIN)/python -m bench
 
+bench-peers: setup  ## The same rows as Airbyte, Meltano and dlt read them
+	$(BIN)/python -m bench.peers
+
 bench-crash: setup  ## Kill the pipeline 200 times; every table must equal the org each time
 	$(BIN)/python -m bench.crash
 
@@ -45,4 +48,4 @@ bench-chaos: setup  ## An hour of an org's life with faults in every twentieth a
 	$(BIN)/python -m bench.chaos
 
 clean:  ## Remove what the demo and the benchmarks left
-	rm -rf .demo .bench
+	rm -rf .demo .bench .peers

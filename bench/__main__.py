@@ -55,7 +55,7 @@ def exports(sizes: Sizes) -> Iterator[Line]:
         env = dict(running.env) | export.settings(Path(folder))
         child("bench.export", "pages", folder, env=env)
         run = partial(child, "bench.export", env=env)
-        peer = partial(child, "bench.peers", env=env)
+        peer = partial(child, "bench.simple_salesforce", env=env)
         reference, raw, silver = interleaved(
             lambda: run("reference", folder),
             lambda: run("raw", folder),

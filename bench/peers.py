@@ -1,133 +1,249 @@
-"""(e) The same rows as people read them today, with simple-salesforce.
+"""`python -m bench.peers`: systems that do the same job, on the same rows from the same org.
 
-`python -m bench.peers download FOLDER ROWS` goes by files into a DuckDB table; `records` and `rest`
-go record by record, as a Singer tap does: typed, and written as a line of JSON.
-
-As with our own export, the clock starts when the job is complete.
+Each is installed as published, at a fixed version, in an environment of its own under `.peers/`,
+and does what its user would have it do: a first full read of all opportunities and all of their
+fields. The clock runs over whole processes, start included. Then its rows are compared with what
+the org says over REST: whether each record is there once, and whether texts and amounts came out as
+they went in. One that cannot be installed or does not run is told with the reason.
 """
 
-import csv
-import io
+import argparse
 import json
 import os
+import resource
+import shutil
+import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import venv
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.export import FIELDS
-from bench.measure import Stopwatch, peak_mb, say
+import duckdb
 
-_NUMBERS = {"Amount", "Probability", "ExpectedRevenue", "TotalOpportunityQuantity"}
-_WHOLE = {"FiscalQuarter", "FiscalYear"}
-_FLAGS = {"IsDeleted", "IsClosed", "IsWon", "HasOpportunityLineItem"}
+from bench import ROOT, org
+from bench.measure import Stopwatch
+from bench.report import Line, machine, publish
+
+CACHE = ROOT / ".peers"
+TEXTS = ("Name", "Description", "NextStep")
+AMOUNTS = ("Amount", "ExpectedRevenue", "TotalOpportunityQuantity")
+_COLUMNS = ("Id", *TEXTS, *AMOUNTS)
+
+Record = dict[str, Any]
 
 
-def connect() -> Any:
-    """simple-salesforce, logged in, with our session: by itself it insists on TLS."""
-    from simple_salesforce.api import Salesforce
+class NotRunError(Exception):
+    """A peer that cannot be measured here: the reason."""
 
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another system.
+
+    Attributes:
+        name: What it is called, in `peer_process.py` as well.
+        what: It, its version and how it reads, for people.
+        requirements: What to install.
+        records: Reads what it wrote into a folder.
+    """
+
+    name: str
+    what: str
+    requirements: tuple[str, ...]
+    records: Callable[[Path], Iterator[Record]]
+
+
+def _airbyte_records(folder: Path) -> Iterator[Record]:
+    return (message["record"]["data"] for message in _messages(folder))
+
+
+def _singer_records(folder: Path) -> Iterator[Record]:
+    return (message["record"] for message in _messages(folder))
+
+
+def _messages(folder: Path) -> Iterator[Any]:
+    with (folder / "sync.out").open(encoding="utf-8") as lines:
+        yield from (m for line in lines if (m := json.loads(line))["type"] == "RECORD")
+
+
+def _dlt_records(folder: Path) -> Iterator[Record]:
+    snake = {"TotalOpportunityQuantity": "total_opportunity_quantity", "NextStep": "next_step",
+             "ExpectedRevenue": "expected_revenue"}  # fmt: skip
+    columns = ", ".join(f'{snake.get(name, name.lower())} AS "{name}"' for name in _COLUMNS)
+    return _rows(folder / "peer.duckdb", f"SELECT {columns} FROM salesforce.opportunity")
+
+
+def _our_records(folder: Path) -> Iterator[Record]:
+    columns = ", ".join(f'"{name}"' for name in _COLUMNS)
+    return _rows(folder / "warehouse.duckdb", f"SELECT {columns} FROM silver.opportunity")
+
+
+def _rows(database: Path, query: str) -> Iterator[Record]:
+    with duckdb.connect(str(database), read_only=True) as connection:
+        found = connection.execute(query)
+        while rows := found.fetchmany(10_000):
+            yield from (dict(zip(_COLUMNS, row, strict=True)) for row in rows)
+
+
+_TAP = "9915ca2683860f8810d8067792719b9b76e9995c"  # of releases, the package index has none
+PEERS = (
+    Peer(
+        "airbyte", "airbyte-source-salesforce 2.10.3, Bulk 2.0 to messages",
+        ("airbyte-source-salesforce==2.10.3",), _airbyte_records,
+    ),
+    Peer(
+        "meltano", "Meltano's tap-salesforce 1.9.0, Bulk 2.0 to messages",
+        (f"tap-salesforce @ git+https://github.com/MeltanoLabs/tap-salesforce@{_TAP}",),
+        _singer_records,
+    ),
+    Peer(
+        "dlt", "dlt 1.31.0 and its source for REST APIs, to a DuckDB table",
+        ("dlt==1.31.0", f"duckdb=={version('duckdb')}"), _dlt_records,
+    ),
+)  # fmt: skip
+
+
+def install(peer: Peer) -> Path:
+    """Make the peer's environment, unless it is there.
+
+    Returns:
+        Its Python.
+    """
+    home = CACHE / peer.name
+    python, complete = home / "bin" / "python", home / "complete"
+    wanted = "\n".join(peer.requirements)
+    if not complete.exists() or complete.read_text(encoding="utf-8") != wanted:
+        venv.create(home, with_pip=True, clear=True)
+        _done([str(python), "-m", "pip", "install", "--quiet", *peer.requirements], "installed")
+        complete.write_text(wanted, encoding="utf-8")
+    return python
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a process took: seconds on the clock, and of processor time."""
+
+    seconds: float
+    cpu: float
+
+
+def run(peer: Peer, env: Mapping[str, str], folder: Path) -> Taken:
+    """Have the peer discover and read all opportunities; what the reading took."""
+    python = install(peer)
+    command = [str(python), "-I", str(Path(__file__).with_name("peer_process.py")), peer.name]
+    _done([*command, "discover", str(folder)], "run", folder / "discover.out", env)
+    return _done([*command, "sync", str(folder)], "run", folder / "sync.out", env)
+
+
+def ours(env: Mapping[str, str], folder: Path) -> Taken:
+    """Have our own command read them, into silver; what that took."""
+    catalog = folder / "catalog.yaml"
+    catalog.write_text("start: 2024-01-01\nobjects:\n  Opportunity: {}\n", encoding="utf-8")
+    env = dict(env) | {
+        "SF_ASSETS_CATALOG": str(catalog),
+        "SF_ASSETS_STORAGE_URL": f"file://{folder}/lake",
+        "SF_ASSETS_WAREHOUSE_URL": f"duckdb:///{folder}/warehouse.duckdb",
+        "SF_ASSETS_LAG_SECONDS": "0",
+    }
+    command = [sys.executable, "-m", "sf_assets.cli", "refresh", "--object", "Opportunity"]
+    return _done(command, "run", folder / "refresh.out", env)
+
+
+def _done(
+    command: list[str], what: str, out: Path | None = None, env: Mapping[str, str] | None = None
+) -> Taken:
+    """Run a command, what it prints going to a file.
+
+    Raises:
+        NotRunError: It failed; with the last line that it said of an error.
+    """
+    watch, used = Stopwatch(), _children_cpu()
+    with (out or Path(os.devnull)).open("wb") as stdout:
+        ended = subprocess.run(  # noqa: S603 (commands of ours)
+            command, stdout=stdout, stderr=subprocess.PIPE, check=False,
+            cwd=out.parent if out else ROOT,  # Airbyte leaves files where it runs
+            env=os.environ | dict(env or {}),
+        )  # fmt: skip
+    if ended.returncode:
+        said = ended.stderr.decode(errors="replace").strip().splitlines()
+        errors = [line for line in said if "error" in line.lower()] or said or ["nothing said"]
+        raise NotRunError(f"not {what}: {errors[-1][:300]}")
+    return Taken(watch.seconds, _children_cpu() - used)
+
+
+def _children_cpu() -> float:
+    """Processor seconds of the child processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def truth(env: Mapping[str, str]) -> dict[str, Record]:
+    """What the org says over REST, by Id."""
     from sf_assets.salesforce.client import connect
     from sf_assets.settings import load_credentials
 
-    client = connect(load_credentials(os.environ))
-    session, token = client.session, client.session.token
-    session.headers["Accept-Encoding"] = "identity"  # as our own export does on loopback
-    return Salesforce(
-        session_id=token.access_token,
-        instance_url=token.instance_url,
-        version=client.version,
-        session=session,
-    )
+    rest = connect(load_credentials(env)).rest
+    pages = rest.pages(f"SELECT {', '.join(_COLUMNS)} FROM Opportunity")
+    return {record["Id"]: record for page in pages for record in page["records"]}
 
 
-def query(rows: int) -> str:
-    """The query, of so many rows; of all of them for 0, since LIMIT switches PK chunking off."""
-    limit = f" LIMIT {rows}" if rows else ""
-    return f"SELECT {', '.join(FIELDS)} FROM Opportunity{limit}"
+def compare(records: Iterator[Record], said: Mapping[str, Record]) -> dict[str, int]:
+    """How much of what came is not what the org says."""
+    wrong: Counter[str] = Counter()
+    seen: set[str] = set()
+    for record in records:
+        true = said[record["Id"]]
+        wrong["repeated"] += record["Id"] in seen
+        seen.add(record["Id"])
+        wrong["texts"] += sum(record.get(name) != true[name] for name in TEXTS)
+        wrong["amounts"] += sum(_number(record, n) != _number(true, n) for n in AMOUNTS)
+    return {
+        "records missing": len(said.keys() - seen),
+        "records repeated": wrong["repeated"],
+        f"texts that differ, of {len(TEXTS) * len(seen):,}": wrong["texts"],
+        f"amounts that differ, of {len(AMOUNTS) * len(seen):,}": wrong["amounts"],
+    }
 
 
-def download(folder: Path, rows: int) -> None:
-    """Bulk files by simple-salesforce, then read by DuckDB into a table."""
-    import duckdb
-
-    bulk, job = _complete(rows)
-    database = folder / "peer.duckdb"
-    database.unlink(missing_ok=True)
-    watch = Stopwatch()
-    with tempfile.TemporaryDirectory(dir=folder) as files:
-        for _ in _pages(bulk.download_job_data, files, job):
-            pass
-        downloaded = watch.seconds
-        with duckdb.connect(str(database)) as connection:
-            connection.execute(
-                f"CREATE TABLE opportunity AS SELECT * FROM read_csv('{files}/*.csv', header=true)"
-            )
-            (count,) = connection.execute("SELECT count(*) FROM opportunity").fetchall()[0]
-    say(
-        seconds=watch.seconds,
-        cpu=watch.cpu,
-        download_seconds=downloaded,
-        rows=count,
-        peak_mb=peak_mb(),
-    )
+def _number(record: Mapping[str, Any], name: str) -> Decimal | None:
+    value = record.get(name)
+    return None if value is None else Decimal(str(value))
 
 
-def records(_folder: Path, rows: int) -> None:
-    """Bulk pages by simple-salesforce, each row a dictionary."""
-    bulk, job = _complete(rows)
-    watch = Stopwatch()
-    texts = (page["records"] for page in _pages(bulk.get_query_results, job))
-    count = _tap(row for text in texts for row in csv.DictReader(io.StringIO(text)))
-    say(seconds=watch.seconds, cpu=watch.cpu, rows=count, peak_mb=peak_mb())
+def measure(rows: int, home: Path) -> Iterator[Line]:
+    """Run them all, ours first."""
+    with org.opportunities(rows, 50_000) as running:
+        said = truth(running.env)
+        for peer in (None, *PEERS):
+            what = peer.what if peer else "ours, Bulk 2.0 to a typed and checked table"
+            folder = home / (peer.name if peer else "ours")
+            folder.mkdir(parents=True)
+            try:
+                taken = run(peer, running.env, folder) if peer else ours(running.env, folder)
+                found = compare((peer.records if peer else _our_records)(folder), said)
+            except NotRunError as reason:
+                yield Line("p", f"{what}: {reason}", 0)
+                continue
+            yield Line("p", f"{what}: {rows:,} records", rows / taken.seconds, "rows/s")
+            yield Line("p", "the same by processor time", rows / taken.cpu, "rows/s")
+            for name, count in found.items():
+                yield Line("p", f"the same: {name}", count)
 
 
-def rest(_folder: Path, rows: int) -> None:
-    """REST's `query_all_iter`, 2,000 rows a page."""
-    client = connect()
-    watch = Stopwatch()
-    count = _tap(client.query_all_iter(query(rows)))
-    say(seconds=watch.seconds, cpu=watch.cpu, rows=count, peak_mb=peak_mb())
-
-
-def _complete(rows: int) -> tuple[Any, str]:
-    """simple-salesforce's Bulk client and a complete job: the first half of its own methods."""
-    bulk = connect().bulk2.Opportunity._client  # noqa: SLF001 (stopped half-way)
-    job = bulk.create_job("query", query(rows), column_delimiter="COMMA", line_ending="LF")["id"]
-    bulk.wait_for_job(job, True, wait=0.5)
-    return bulk, job
-
-
-def _pages(fetch: Callable[..., Mapping[str, Any]], *where: str) -> Iterator[Mapping[str, Any]]:
-    """Pages one after the other: the second half."""
-    locator = ""
-    while True:
-        page = fetch(*where, locator)
-        yield page
-        if not (locator := page["locator"]):
-            return
-
-
-def _tap(rows: Iterable[Mapping[str, Any]]) -> int:
-    """Type each row and write it as a line of JSON; how many there were."""
-    count = 0
-    with Path(os.devnull).open("w", encoding="utf-8") as out:
-        for count, row in enumerate(rows, 1):  # noqa: B007 (the count is what we want)
-            out.write(json.dumps({name: _typed(name, row[name]) for name in FIELDS}) + "\n")
-    return count
-
-
-def _typed(name: str, value: Any) -> Any:
-    if value in {"", None}:
-        return None
-    if name in _NUMBERS:
-        return float(value)
-    if name in _WHOLE:
-        return int(value)
-    return value in {"true", True} if name in _FLAGS else value
+def main() -> None:
+    """Measure, print a table, keep it as `bench/results/peers.md`."""
+    parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000, help="opportunities of the org")
+    asked = parser.parse_args()
+    home = ROOT / ".bench" / "peers"
+    shutil.rmtree(home, ignore_errors=True)
+    print(publish("peers", machine(), list(measure(asked.rows, home))))
 
 
 if __name__ == "__main__":
-    readers = {"download": download, "records": records, "rest": rest}
-    readers[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
+    main()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import bench.__main__ as benchmarks
-from bench import report
+from bench import peers, report
 from bench.report import Line
 
 
@@ -38,3 +38,11 @@ def test_the_report_tells_which_promises_are_kept(
     assert (tmp_path / "trial.md").read_text(encoding="utf-8") == text
     document = json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))
     assert [line["kept"] for line in document["results"]] == [True, False, None]
+
+
+def test_a_peer_that_loses_repeats_or_changes_records_is_told_how_many() -> None:
+    blank = dict.fromkeys((*peers.TEXTS, *peers.AMOUNTS))
+    said = {str(n): blank | {"Id": str(n), "Name": "NA", "Amount": 0.1} for n in range(3)}
+    read = blank | {"Id": "0", "Name": None, "Amount": "0.10"}
+    found = peers.compare(iter([read, read | {"Amount": 0.1000001}, said["1"]]), said)
+    assert list(found.values()) == [1, 1, 2, 1]
