@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import SfAssetsError
 from sf_assets.failures import Work, alone
+from sf_assets.pipeline.lost_files import lost_files
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.api_usage import keep_usage
 from sf_assets.pipeline.planning.backoff import ORG, What, kept
@@ -29,8 +30,8 @@ class ObjectStatus:
         slices: Slices in raw.
         unmerged: Those that silver has not taken up.
         rows: Live rows of silver; None when there is no table.
-        failing: Since when and why it cannot be read, or merged, and when that is tried again; or
-            why it is left out; else None.
+        failing: Since when and why it cannot be read, or merged, and when that is tried again; why
+            it is left out; or what raw lacks of what silver was made of; else None.
         error: Why it cannot be said; None when it can.
     """
 
@@ -57,6 +58,8 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
     failed: dict[str, SfAssetsError] = {}
     there = org.warehouse.exists()
     with org.reading(lake.org_id) if there else nullcontext() as session:
+        if session:
+            failing = _lacking(lake, inventory, session) | failing
         for spec in specs:
             with alone(Work.STATUS, spec.slug, failed):
                 one = _status(inventory, spec.slug, session)
@@ -73,6 +76,24 @@ def _failing(lake: Lake) -> dict[str, str]:
         {slug: f"left out: {note.error}" for slug, note in absent.items()}
         | {slug: f"silver: {note}" for slug, note in unmerged.items()}
         | {slug: str(note) for slug, note in unread.items()}
+    )
+
+
+def _lacking(lake: Lake, inventory: Inventory, session: Session) -> dict[str, str]:
+    """What raw lacks of what silver was made of, by lower-cased object name."""
+    with session.explained():
+        tables = {slug for slug in session.silver.tables() if slug not in inventory.refs}
+        missing = session.slices.missing(inventory.refs)
+        files = lost_files(lake, session.slices)
+    older = "as after the storage was restored from an older copy, or another one was set"
+    return (
+        dict.fromkeys(tables, f"silver: raw has no slice of it, {older}")
+        | {slug: str(error) for slug, error in files.items()}
+        | {
+            slug: f"silver: raw does not list {len(found)} slices that it was made of, {older}; "
+            f"`sf-assets refresh --object {slug}` says what to do"
+            for slug, found in missing.items()
+        }
     )
 
 

@@ -185,6 +185,14 @@ class Lake:
                 continue
         return {slug: sorted(refs) for slug, refs in found.items()}
 
+    def part_bytes(self) -> dict[str, dict[str, int]]:
+        """How large the files are that lie there, by object and slice Id, from one listing."""
+        found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        for entry in self.store.list(f"{self.org_id}/raw"):
+            _, _, slug, *_, file = entry.path.split("/")
+            found[slug][file.rsplit("-", 2)[0]] += entry.size
+        return found
+
     def slices(self, slug: str) -> list[Slice]:
         """All slices of an object but those whose place another one has taken.
 

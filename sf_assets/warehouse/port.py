@@ -213,6 +213,9 @@ class SliceLog(Protocol):
     def resized(self, refs: Refs) -> dict[str, set[str]]:
         """Slices whose manifests are not as large as when they were merged, by object."""
 
+    def part_bytes(self, refs: Refs) -> dict[str, dict[str, int]]:
+        """How large the files were of slices that silver has taken up, by object and slice Id."""
+
     def note_sizes(self, slug: str, refs: Iterable[SliceRef]) -> None:
         """Note how large the manifests are of slices that were read, and are merged."""
 

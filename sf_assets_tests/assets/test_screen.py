@@ -366,3 +366,15 @@ def test_an_org_that_is_away_turns_the_screen_red(
     assert screen.tick() == [], "idle, and well"
     (hour,) = screen.launch(HOURLY)
     assert screen.check("raw/lead", "freshness").status == PASSED
+
+
+def test_files_of_raw_that_are_gone_are_told_within_the_hour(screen: Screen) -> None:
+    screen.tick()
+    next(screen.workspace.folder.glob("lake/*/raw/lead/*/*.parquet")).unlink()
+    (run,) = screen.launch(HOURLY)
+    assert not run.success
+    (failure,) = [event for event in run.all_events if event.is_step_failure]
+    reason = failure.step_failure_data.user_failure_data
+    assert reason is not None
+    assert set(reason.metadata) == {"lead"}
+    assert "lacks files" in str(reason.metadata["lead"].value)

@@ -10,6 +10,7 @@ import pytest
 
 from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline.load import behind, rebuild
+from sf_assets.pipeline.lost_files import lost_files
 from sf_assets.storage.compaction import compact_slices, remove_replaced
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import SliceKind
@@ -72,6 +73,8 @@ def test_a_busy_day_leaves_few_files_and_every_version(workspace: Workspace, org
     assert now_there - settled.watermark <= timedelta(minutes=20)
     assert differences(org, workspace, "Account") == []
     assert behind(workspace.org(), lake) == set()
+    with workspace.org().reading(lake.org_id) as session:
+        assert lost_files(lake, session.slices) == {}
     assert lake.coverage()["account"].gaps(org.clock.stamp().replace(tzinfo=UTC)) == []
     assert workspace.tick() == {}
 

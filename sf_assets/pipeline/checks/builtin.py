@@ -105,7 +105,7 @@ def _freshness(
     fresh = watermark > BEGIN and now - watermark <= allowed
     facts: Facts = {"watermark": _spelt(watermark), "minutes behind": minutes}
     if fault:
-        facts |= {"fails since": _spelt(fault.since), "next try": _spelt(fault.next_try)}
+        facts |= {"failing since": _spelt(fault.since), "next try": _spelt(fault.next_try)}
         facts["error"] = fault.error
     return Finding(spec.slug, "freshness", fresh and not fault, severe=False, facts=facts)
 

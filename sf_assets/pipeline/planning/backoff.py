@@ -60,7 +60,7 @@ class LastingFailure(BaseModel):
 
     def __str__(self) -> str:
         """Since when, until when it is left alone, and why."""
-        since = f"fails since {self.since:%Y-%m-%d %H:%M} UTC"
+        since = f"failing since {self.since:%Y-%m-%d %H:%M} UTC"
         if self.next_try <= self.tried:
             return f"{since}, tried at each tick: {self.error}"
         return f"set aside until {self.next_try:%Y-%m-%d %H:%M} UTC, {since}: {self.error}"

@@ -171,8 +171,9 @@ def bring_up(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _version(connection: duckdb.DuckDBPyConnection) -> tuple[int, str]:
-    row = connection.execute("SELECT version, schema FROM ops.schema_version").fetchone()
-    return (row[0], row[1]) if row else (0, "")
+    # To the end: a result that is not fetched whole keeps others from being registered.
+    rows = connection.execute("SELECT version, schema FROM ops.schema_version").fetchall()
+    return (rows[0][0], rows[0][1]) if rows else (0, "")
 
 
 def _fingerprint() -> str:

@@ -104,6 +104,17 @@ class SliceLog:
             found[slug].add(slice_id)
         return dict(found)
 
+    def part_bytes(self, refs: Refs) -> dict[str, dict[str, int]]:
+        """How large the files were of slices that silver has taken up, by object and slice Id."""
+        found: dict[str, dict[str, int]] = defaultdict(dict)
+        for slug, slice_id, size in self._asked(
+            refs,
+            "SELECT object, slice, bytes FROM ops.slices s JOIN listed USING (object, slice) "
+            "WHERE s.org_id = ? AND bytes IS NOT NULL",
+        ):
+            found[slug][slice_id] = int(size)
+        return dict(found)
+
     def note_sizes(self, slug: str, refs: Iterable[SliceRef]) -> None:
         """Note how large the manifests are of slices that were read, and are merged."""
         self._asked(
