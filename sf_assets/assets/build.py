@@ -9,7 +9,7 @@ import dagster as dg
 from sf_assets.assets.gold import gold_asset
 from sf_assets.assets.gold_sensor import rebuild_gold
 from sf_assets.assets.integration import Integration
-from sf_assets.assets.objects import group_objects, object_assets
+from sf_assets.assets.objects import group_objects, object_assets, org_objects
 from sf_assets.assets.quality import quality_asset, score_when_checked
 from sf_assets.assets.resources import SalesforceResource, StorageResource, WarehouseResource
 from sf_assets.assets.schedules import daily_checks, derived, fresh, tick
@@ -115,9 +115,8 @@ def _orgs(
 
 
 def _assets(integration: Integration, org: str) -> list[dg.AssetsDefinition]:
-    groups = [group for group in group_objects(integration) if group.org == org]
     return [
-        *(object_assets(group) for group in groups),
+        *(object_assets(group) for group in group_objects(integration, org)),
         describe_asset(integration, org),
         *(gold_asset(integration, table, org) for table in integration.tables),
         quality_asset(integration, org),
@@ -125,15 +124,13 @@ def _assets(integration: Integration, org: str) -> list[dg.AssetsDefinition]:
 
 
 def _parts(integration: Integration) -> Sequence[dg.Definitions]:
-    groups = group_objects(integration)
-    parts = [daily_checks(integration, groups)]
-    for org in integration.orgs:
-        assets = _assets(integration, org)
-        mine = [group for group in groups if group.org == org]
-        for group, objects in zip(mine, assets, strict=False):
-            parts += [tick(group, objects), fresh(group, objects), derived(group, objects)]
+    orgs = [org_objects(integration, org) for org in integration.orgs]
+    parts = [daily_checks(integration, orgs)]
+    for objects in orgs:
+        org = objects.org
+        parts += [tick(objects), fresh(objects), derived(objects)]
         sensors = [describe_when_changed(integration, org), score_when_checked(integration, org)]
         if integration.tables:
             sensors.append(rebuild_gold(integration, org))
-        parts.append(dg.Definitions(assets=assets, sensors=sensors))
+        parts.append(dg.Definitions(assets=_assets(integration, org), sensors=sensors))
     return parts

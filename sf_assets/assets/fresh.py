@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import dagster as dg
 
-from sf_assets.assets.objects import Group
+from sf_assets.assets.objects import Objects
+from sf_assets.assets.partitions import open_key
 from sf_assets.errors import SfAssetsError, WarehouseError
+from sf_assets.naming import Layer
 from sf_assets.pipeline.checks.builtin import check_raw
 from sf_assets.pipeline.load import behind
 from sf_assets.pipeline.lost_files import lost_files
@@ -21,40 +22,42 @@ _KEPT = frozenset(
 
 
 def still_fresh(
-    context: dg.AssetExecutionContext, group: Group, org: Org, failures: dict[str, SfAssetsError]
-) -> Iterator[dg.MaterializeResult[Any]]:
+    instance: dg.DagsterInstance, objects: Objects, org: Org, failures: dict[str, SfAssetsError]
+) -> Iterator[dg.AssetMaterialization]:
     """Materialize again, by what they are, the assets in which nothing has changed for hours.
 
     Raw is fresh while its coverage is, silver while it lacks nothing of raw. Nothing is read, the
     org is not asked, and gold is not built for it.
 
     Args:
-        context: The run.
-        group: The objects.
+        instance: Knows their last events.
+        objects: The objects.
         org: The org.
         failures: Gets objects that could not be looked at.
     """
     lake = org.kept_lake
-    found = check_raw(lake, group.specs.values(), org.now(), failures, {"freshness"})
+    found = check_raw(lake, objects.specs.values(), org.now(), failures, {"freshness"})
     fresh = {f.slug: f.facts for f in found if f.name == "freshness" and f.passed}
-    lacking = _lacking(org, group, failures)
+    lacking = _lacking(org, objects, failures)
     for slug, facts in fresh.items():
         if slug in failures:
             continue
-        layers = [(group.raw_key(slug), _RAW_EVERY)]
+        layers = {Layer.RAW: _RAW_EVERY}
         if slug not in lacking:
-            layers.append((group.silver_key(slug), _SILVER_EVERY))
-        for key, every in layers:
-            event = context.instance.get_latest_materialization_event(key)
+            layers[Layer.SILVER] = _SILVER_EVERY
+        for layer, every in layers.items():
+            key = objects.key(layer, slug)
+            event = instance.get_latest_materialization_event(key)
             known = event.asset_materialization if event else None
             if event is None or known is None:
                 continue
             if datetime.now(UTC) - datetime.fromtimestamp(event.timestamp, UTC) >= every:
                 kept = {n: v for n, v in known.metadata.items() if n in _KEPT}
-                yield dg.MaterializeResult(asset_key=key, metadata=facts | kept)
+                partition = open_key(objects.specs[slug].grain) if layer is Layer.RAW else None
+                yield dg.AssetMaterialization(key, metadata={**facts, **kept}, partition=partition)
 
 
-def _lacking(org: Org, group: Group, failures: dict[str, SfAssetsError]) -> set[str]:
+def _lacking(org: Org, objects: Objects, failures: dict[str, SfAssetsError]) -> set[str]:
     """Objects of which silver lacks something; all, where it cannot be looked at now.
 
     Of what raw has lost the files that silver was made of it is told, as no tick reads them.
@@ -64,7 +67,7 @@ def _lacking(org: Org, group: Group, failures: dict[str, SfAssetsError]) -> set[
         if org.warehouse.exists():
             with org.reading(lake.org_id) as session:
                 found = lost_files(lake, session.slices)
-                failures |= {slug: error for slug, error in found.items() if slug in group.specs}
+                failures |= {slug: error for slug, error in found.items() if slug in objects.specs}
         return behind(org, lake)
     except WarehouseError:
-        return set(group.specs)
+        return set(objects.specs)

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -21,68 +19,41 @@ FAILS = "fails"
 """Name of the fact, in an observation of an asset, that tells why a tick could not read or merge
 it, of which a run has been red before."""
 
-Events = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
+Reported = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
+"""What is told of assets of which nothing was planned."""
 
-
-class Mode(Enum):
-    """What a run of objects does with the assets that it is for."""
-
-    PARTITIONS = "extract the run's partitions anew, whatever raw holds of them, and load them"
-    TICK = "extract what is not covered yet, and load it"
-    DRIFTED = "read fields that change without a stamp where a sample shows it, or it is their turn"
-    DERIVED = "read fields that change without a stamp of all rows"
-    FRESH = "read nothing; say of idle assets that they are up to date"
-
-
-class ObjectsConfig(dg.Config):
-    """Configuration of a run of objects.
-
-    Attributes:
-        mode: What it does.
-    """
-
-    mode: Mode = Mode.PARTITIONS
+Events = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult | Reported]
 
 
 @dataclass(frozen=True)
-class Group:
-    """Objects of one org that share their partitions: what one step works on together.
+class Objects:
+    """Objects of one org, and what their assets and checks are called.
 
     Attributes:
         integration: What they belong to.
         org: Name of the org.
-        grain: How rows are cut into partitions.
-        start: First partition.
         specs: The objects, by lower-cased name.
     """
 
     integration: Integration
     org: str
-    grain: Grain
-    start: date
     specs: Mapping[str, ObjectSpec]
 
     @property
     def name(self) -> str:
-        """Name of the step: `objects_daily_20250101`, with the org's before it if it has one.
+        """What names of steps, jobs and schedules end with: `objects`, or `<org>_objects`.
 
         A prefix of the integration comes before both.
         """
-        prefix = "" if self.org == ONLY else f"{self.org}_"
-        start = "" if self.grain is Grain.NONE else f"_{self.start:%Y%m%d}"
-        return self.integration.named(f"{prefix}objects_{self.grain}{start}")
-
-    def config(self, mode: Mode) -> dg.RunConfig:
-        """Configuration of a run of this step."""
-        return dg.RunConfig(ops={self.name: ObjectsConfig(mode=mode)})
+        return self.integration.named("objects" if self.org == ONLY else f"{self.org}_objects")
 
     @property
     def resource_keys(self) -> set[str]:
-        """What its step and schedules require."""
+        """What its steps and schedules require."""
         return self.integration.resource_keys(self.org)
 
     def connected(self, resources: Any) -> "Org":
-        """Its org, by `context.resources` of its step or schedules."""
+        """Its org, by `context.resources` of its steps or schedules."""
         return self.integration.org(resources, self.org)
 
     def spec(self, layer: Layer, slug: str) -> dg.AssetSpec:
@@ -93,50 +64,58 @@ class Group:
         """The objects by the keys of both assets of each."""
         return {key: slug for slug in self.specs for key in self.keys([slug])}
 
-    def raw_key(self, slug: str) -> dg.AssetKey:
-        """Key of an object's raw asset."""
-        return self.spec(Layer.RAW, slug).key
-
-    def silver_key(self, slug: str) -> dg.AssetKey:
-        """Key of an object's silver asset."""
-        return self.spec(Layer.SILVER, slug).key
+    def key(self, layer: Layer, slug: str) -> dg.AssetKey:
+        """Key of an object's asset."""
+        return self.spec(layer, slug).key
 
     def keys(self, slugs: Iterable[str]) -> list[dg.AssetKey]:
         """Keys of both assets of objects."""
-        return [key(slug) for slug in slugs for key in (self.raw_key, self.silver_key)]
+        return [self.key(layer, slug) for slug in slugs for layer in (Layer.RAW, Layer.SILVER)]
 
     def checks(self, slugs: Iterable[str]) -> list[dg.AssetCheckKey]:
-        """Checks that a run answers which loads objects: all but those that ask the org."""
-        slugs = list(slugs)
-        return self.raw_checks(slugs) + self.silver_checks(slugs)
-
-    def every_check(self, slugs: Iterable[str]) -> list[dg.AssetCheckKey]:
         """All checks of objects."""
-        slugs = list(slugs)
-        asks = [dg.AssetCheckKey(self.silver_key(s), name) for s in slugs for name in ORG_CHECKS]
-        return self.checks(slugs) + asks
-
-    def raw_checks(self, slugs: Iterable[str]) -> list[dg.AssetCheckKey]:
-        """Checks of the raw assets of objects."""
-        return [dg.AssetCheckKey(self.raw_key(slug), name) for slug in slugs for name in RAW_CHECKS]
-
-    def silver_checks(self, slugs: Iterable[str]) -> list[dg.AssetCheckKey]:
-        """Checks of the silver assets of objects, but for those that ask the org."""
-        return [
-            dg.AssetCheckKey(self.silver_key(slug), name)
-            for slug in slugs
-            for name in (*SILVER_CHECKS, *(check.name for check in self.specs[slug].expectations))
-        ]
+        found = []
+        for slug in slugs:
+            declared = [check.name for check in self.specs[slug].expectations]
+            names = {
+                Layer.RAW: [*RAW_CHECKS],
+                Layer.SILVER: [*SILVER_CHECKS, *declared, *ORG_CHECKS],
+            }
+            found += [
+                dg.AssetCheckKey(self.key(layer, slug), name)
+                for layer, some in names.items()
+                for name in some
+            ]
+        return found
 
 
-def group_objects(integration: Integration) -> list[Group]:
-    """The catalogue's objects by org and partitions."""
-    groups: dict[tuple[str, Grain, date], dict[str, ObjectSpec]] = {}
-    for org in integration.orgs:
-        for spec in integration.catalog.objects.values():
-            start = date.min if spec.grain is Grain.NONE else spec.start
-            groups.setdefault((org, spec.grain, start), {})[spec.slug] = spec
-    return [Group(integration, *key, specs) for key, specs in groups.items()]
+@dataclass(frozen=True)
+class Group(Objects):
+    """Objects of one grain: what one step works on together.
+
+    Attributes:
+        grain: How rows are cut into partitions.
+    """
+
+    grain: Grain
+
+    @property
+    def name(self) -> str:
+        """Name of the step: `objects_daily`, with the org's before it if it has one."""
+        return f"{super().name}_{self.grain}"
+
+
+def org_objects(integration: Integration, org: str) -> Objects:
+    """All objects of an org."""
+    return Objects(integration, org, {s.slug: s for s in integration.catalog.objects.values()})
+
+
+def group_objects(integration: Integration, org: str) -> list[Group]:
+    """An org's objects by grain."""
+    groups: dict[Grain, dict[str, ObjectSpec]] = {}
+    for spec in integration.catalog.objects.values():
+        groups.setdefault(spec.grain, {})[spec.slug] = spec
+    return [Group(integration, org, specs, grain) for grain, specs in groups.items()]
 
 
 def object_assets(group: Group) -> dg.AssetsDefinition:
@@ -166,9 +145,9 @@ def object_assets(group: Group) -> dg.AssetsDefinition:
         backfill_policy=None if group.grain is Grain.NONE else dg.BackfillPolicy.single_run(),
         required_resource_keys=group.resource_keys,
     )
-    def objects(context: dg.AssetExecutionContext, config: ObjectsConfig) -> Events:
+    def objects(context: dg.AssetExecutionContext) -> Events:
         from sf_assets.assets.objects_step import work
 
-        yield from work(context, group, config.mode)
+        yield from work(context, group)
 
     return objects

@@ -1,12 +1,13 @@
-"""Events of a run in Dagster's words: the same for a step of Dagster's and for a command."""
+"""Events of a run in Dagster's words: the same for runs of Dagster's and for commands."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
-from sf_assets.assets.objects import FAILS, Group
-from sf_assets.assets.partitions import keys_touched
-from sf_assets.naming import Layer
+from sf_assets.assets.objects import FAILS, Objects, Reported
+from sf_assets.assets.partitions import keys_touched, open_key
+from sf_assets.naming import Layer, silver_name
 from sf_assets.pipeline import events
 from sf_assets.pipeline.extraction.execute import Extraction
 from sf_assets.pipeline.load import Loaded
@@ -14,10 +15,34 @@ from sf_assets.pipeline.load import Loaded
 Observed = events.Deferred | events.Failed
 
 
-def partitions_read(group: Group, extraction: Extraction) -> list[str]:
+def translated(objects: Objects, event: events.Event) -> Iterator[Reported]:
+    """What there is to show of an event of objects, where nothing was planned."""
+    match event:
+        case events.ObjectExtracted(_, extraction, facts):
+            key = objects.key(Layer.RAW, extraction.slug)
+            touched = partitions_read(objects, extraction)
+            for partition in touched[:-1]:
+                yield dg.AssetMaterialization(key, partition=partition)
+            newest = touched[-1] if touched else open_key(objects.specs[extraction.slug].grain)
+            yield dg.AssetMaterialization(key, metadata=facts, partition=newest)
+        case events.ObjectLoaded(_, slug, loaded, told):
+            if told:
+                metadata = silver_metadata(f"{silver_name(objects.org)}.{slug}", loaded)
+                yield dg.AssetMaterialization(objects.key(Layer.SILVER, slug), metadata=metadata)
+        case events.Checked():
+            yield check_evaluation(objects, event)
+        case events.Deferred(_, layer, slug) | events.Failed(_, layer, slug):
+            if layer is not Layer.GOLD and slug in objects.specs:
+                yield observation(objects, event)
+        case _:
+            pass
+
+
+def partitions_read(objects: Objects, extraction: Extraction) -> list[str]:
     """Keys of the partitions that an extraction's windows touch, oldest first."""
+    spec = objects.specs[extraction.slug]
     windows = [piece.window for piece in extraction.slices if piece.kind.covers]
-    return keys_touched(group.grain, group.start, windows)
+    return keys_touched(spec.grain, spec.start, windows)
 
 
 def silver_metadata(table: str, loaded: Loaded) -> dict[str, Any]:
@@ -35,22 +60,18 @@ def silver_metadata(table: str, loaded: Loaded) -> dict[str, Any]:
     return facts | {f"references/{name}": targets for name, targets in references.items()}
 
 
-def observation(group: Group, event: Observed) -> dg.AssetObservation:
+def observation(objects: Objects, event: Observed) -> dg.AssetObservation:
     """What keeps an object waiting, or failing, as a fact of its asset."""
-    key = _key(group, event.layer, event.object)
+    key = objects.key(event.layer, event.object)
     name = event.because if isinstance(event, events.Deferred) else FAILS
     return dg.AssetObservation(key, metadata={str(name): str(event.error)})
 
 
-def _key(group: Group, layer: Layer, slug: str) -> dg.AssetKey:
-    return group.raw_key(slug) if layer is Layer.RAW else group.silver_key(slug)
-
-
-def check_evaluation(group: Group, event: events.Checked) -> dg.AssetCheckEvaluation:
+def check_evaluation(objects: Objects, event: events.Checked) -> dg.AssetCheckEvaluation:
     """The answer to a check."""
     found = event.finding
     return dg.AssetCheckEvaluation(
-        asset_key=_key(group, event.layer, found.slug),
+        asset_key=objects.key(event.layer, found.slug),
         check_name=found.name,
         passed=found.passed,
         severity=dg.AssetCheckSeverity.ERROR if found.severe else dg.AssetCheckSeverity.WARN,

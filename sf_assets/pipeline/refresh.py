@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime, timedelta
 
-from sf_assets.builtin_checks import RAW_CHECKS, SILVER_CHECKS
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import (
     ConfigError,
@@ -35,6 +34,7 @@ from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.due import due, left_out
 from sf_assets.pipeline.planning.plan import Plan, plan_backfill
 from sf_assets.pipeline.run import Reading, Request, run
+from sf_assets.pipeline.scheduled import answer, loading_checks, tick_request
 from sf_assets.warehouse.gold_sql import GoldTable
 from sf_assets.windows import ALWAYS, BEGIN, Grain, Window, utc_day
 
@@ -51,28 +51,24 @@ def refresh(org: Org, names: Collection[str] = ()) -> Generator[Event]:
         SfAssetsError: The org or the storage cannot be reached at all.
     """
     specs = {spec.slug: spec for spec in org.catalog.select(names)}
-    events: Iterable[Event] = ()
+    yield from _and_gold(org, _refresh_objects(org, specs, anyway=bool(names)))
+
+
+def _refresh_objects(
+    org: Org, specs: Mapping[str, ObjectSpec], *, anyway: bool
+) -> Generator[Event]:
     try:
-        found = due(org, specs.values(), anyway=bool(names))
+        found = due(org, specs.values(), anyway=anyway)
     except LimitExceededError as error:
         for slug in specs:
             yield Deferred(org.name, Layer.RAW, slug, Because.BUDGET, error)
-    else:
-        for slug, why in found.aside.items():
-            advice = f"{why}; `sf-assets refresh --object {specs[slug].name}` tries it now"
-            yield Failed(org.name, Layer.RAW, slug, SfAssetsError(advice), news=False)
-        for slug, why in found.absent.items():
-            yield LeftOut(org.name, Layer.RAW, slug, f"{slug} is left out: {why}")
-        request = Request(
-            Reading.TICK,
-            lambda: nullcontext(found.plan),
-            specs,
-            found.raw,
-            found.silver,
-            _checks(specs, found.raw, found.silver),
-        )
-        events = run(org, request)
-    yield from _and_gold(org, events)
+        return
+    for slug, why in found.aside.items():
+        advice = f"{why}; `sf-assets refresh --object {specs[slug].name}` tries it now"
+        yield Failed(org.name, Layer.RAW, slug, SfAssetsError(advice), news=False)
+    for slug, why in found.absent.items():
+        yield LeftOut(org.name, Layer.RAW, slug, f"{slug} is left out: {why}")
+    yield from run(org, tick_request(specs, found))
 
 
 def backfill(org: Org, names: Collection[str], first: date, last: date) -> Generator[Event]:
@@ -158,20 +154,14 @@ def _read(
         yield LeftOut(org.name, Layer.RAW, slug, f"{slug} is left out: {why}")
     there = {slug: spec for slug, spec in specs.items() if slug not in absent}
     request = Request(
-        reading, lambda: plan(there.values()), there, there, there, _checks(there, there, there)
+        reading,
+        lambda: plan(there.values()),
+        there,
+        there,
+        there,
+        loading_checks(there, there, there),
     )
     yield from _and_gold(org, run(org, request))
-
-
-def _checks(
-    specs: Mapping[str, ObjectSpec], raw: Iterable[str], silver: Iterable[str]
-) -> dict[str, set[str]]:
-    """The checks, by object, that concern what is read and what is loaded, and cost no call."""
-    wanted = {slug: set(RAW_CHECKS) for slug in raw}
-    for slug in silver:
-        declared = {check.name for check in specs[slug].expectations}
-        wanted[slug] = wanted.get(slug, set()) | SILVER_CHECKS.keys() | declared
-    return wanted
 
 
 def _and_gold(org: Org, events: Iterable[Event]) -> Iterator[Event]:
@@ -201,9 +191,7 @@ def _answer_gates(org: Org) -> Iterator[Event]:
     for gate in gates:
         wanted.setdefault(gate.slug, set()).add(gate.check)
     if wanted:
-        specs = {spec.slug: spec for spec in org.catalog.objects.values()}
-        nothing = Request(Reading.TICK, lambda: nullcontext(Plan(org.now())), specs, checks=wanted)
-        yield from run(org, nothing)
+        yield from answer(org, wanted)
 
 
 def _build_due(org: Org) -> Iterator[Event]:

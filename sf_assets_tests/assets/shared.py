@@ -5,26 +5,19 @@ from typing import Any
 
 import dagster as dg
 
-from sf_assets.assets.integration import Integration
-from sf_assets.assets.objects import Mode, ObjectsConfig, group_objects
 from sf_assets.builtin_checks import ORG_CHECKS
-from sf_assets.catalog import load_catalog
 from sf_assets.cli.report import Report, carry_out
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline import refresh as commands
 from sf_assets.pipeline.org import load_orgs
-from sf_assets.settings import load_settings
 from sf_assets_tests.conftest import Workspace
 
 
 def run_assets(
-    instance: dg.DagsterInstance,
-    keys: Collection[dg.AssetKey],
-    partition: str | None = None,
-    mode: Mode = Mode.PARTITIONS,
+    instance: dg.DagsterInstance, keys: Collection[dg.AssetKey], partition: str | None = None
 ) -> dg.ExecuteInProcessResult:
-    """Materialise assets, with their checks but those that ask the org, as a tick does."""
+    """Materialise assets, with their checks but those that ask the org."""
     job = defs().resolve_implicit_global_asset_job_def()
     checks = {
         key
@@ -33,24 +26,26 @@ def run_assets(
     }
     return job.get_subset(
         asset_selection=set(keys), asset_check_selection=checks
-    ).execute_in_process(
-        instance=instance,
-        partition_key=partition,
-        run_config=config_of(keys, mode),
-        raise_on_error=False,
-    )
+    ).execute_in_process(instance=instance, partition_key=partition, raise_on_error=False)
 
 
-def config_of(keys: Collection[dg.AssetKey], mode: Mode) -> dg.RunConfig:
-    """Configuration of the steps that make assets."""
-    groups = group_objects(Integration(load_catalog(load_settings().catalog)))
-    return dg.RunConfig(
-        ops={
-            group.name: ObjectsConfig(mode=mode)
-            for group in groups
-            if not set(keys).isdisjoint(group.keys(group.specs))
-        }
-    )
+def tick(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    """What the schedule runs every five minutes."""
+    return run_job(instance, "tick_objects")
+
+
+def run_job(
+    instance: dg.DagsterInstance, name: str, run_config: Any = None
+) -> dg.ExecuteInProcessResult:
+    """Run a job, as from its page."""
+    job = defs().resolve_job_def(name)
+    return job.execute_in_process(instance=instance, run_config=run_config, raise_on_error=False)
+
+
+def materialized(*results: dg.ExecuteInProcessResult) -> set[str]:
+    """What runs have materialised."""
+    events = [e for result in results for e in result.get_asset_materialization_events()]
+    return {e.asset_key.to_user_string() for e in events if e.asset_key}
 
 
 def refresh(*names: str) -> Report:

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from sf_assets.assets.gold import LEFT_OUT
-from sf_assets.assets.objects import Mode
 from sf_assets.assets.partitions import keys_touched, window_of
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
 from sf_assets.windows import BEGIN, Grain, Window, utc_day
-from sf_assets_tests.assets.shared import evaluate, look, run_assets
+from sf_assets_tests.assets.shared import evaluate, look, materialized, run_assets, run_job, tick
 from sf_assets_tests.conftest import Workspace
 
 TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
@@ -47,21 +47,10 @@ def kept_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.Dagst
 
 
 def run(
-    instance: dg.DagsterInstance,
-    *keys: str,
-    partition: str | None = None,
-    mode: Mode = Mode.PARTITIONS,
+    instance: dg.DagsterInstance, *keys: str, partition: str | None = None
 ) -> dg.ExecuteInProcessResult:
     """Materialise assets, named by their paths."""
-    return run_assets(instance, {dg.AssetKey(key.split("/")) for key in keys}, partition, mode)
-
-
-def materialized(result: dg.ExecuteInProcessResult) -> set[str]:
-    return {
-        e.asset_key.to_user_string()
-        for e in result.get_asset_materialization_events()
-        if e.asset_key
-    }
+    return run_assets(instance, {dg.AssetKey(key.split("/")) for key in keys}, partition)
 
 
 @pytest.mark.usefixtures("loaded")
@@ -129,8 +118,7 @@ def test_silver_alone_is_typed_from_raw(loaded: Workspace, instance: dg.DagsterI
 def test_a_tick_extracts_what_is_missing_and_reports_the_partitions(
     kept_instance: dg.DagsterInstance,
 ) -> None:
-    result = run(kept_instance, "raw/account", "silver/account", partition=TODAY, mode=Mode.TICK)
-    assert result.success
+    assert tick(kept_instance).success
     done = kept_instance.get_materialized_partitions(dg.AssetKey(["raw", "account"]))
     start = datetime(2026, 10, 1, tzinfo=UTC).date()
     assert done == set(keys_touched(Grain.DAILY, start, [Window(BEGIN, datetime.now(UTC))]))
@@ -140,10 +128,7 @@ def test_one_bad_object_does_not_stop_the_others_and_is_not_green(
     loaded: Workspace, instance: dg.DagsterInstance
 ) -> None:
     loaded.catalogue({"Account": None, "Nope__c": None, "Lead": None}, start="2026-10-01")
-    keys = [
-        f"{layer}/{name}" for layer in ("raw", "silver") for name in ("account", "nope__c", "lead")
-    ]
-    result = run(instance, *keys, partition=TODAY, mode=Mode.TICK)
+    result = tick(instance)
     assert not result.success
     assert materialized(result) == {"raw/account", "silver/account", "raw/lead", "silver/lead"}
     (failure,) = [e for e in result.all_events if e.is_step_failure]
@@ -152,52 +137,90 @@ def test_one_bad_object_does_not_stop_the_others_and_is_not_green(
     assert set(reason.metadata) == {"nope__c"}
 
 
+def test_objects_of_other_starts_share_a_step_and_a_new_start_breaks_no_history(
+    loaded: Workspace, kept_instance: dg.DagsterInstance
+) -> None:
+    loaded.catalogue({"Account": None, "Lead": {"start": "2026-11-01"}}, start="2026-10-01")
+    graph = defs().resolve_asset_graph()
+    account, lead = (graph.get(dg.AssetKey(["raw", name])) for name in ("account", "lead"))
+    assert account.assets_def.op.name == lead.assets_def.op.name == "objects_daily"
+    names = {job.name for job in defs().get_repository_def().get_all_jobs()}
+    assert account.partitions_def != lead.partitions_def
+    assert run(kept_instance, "raw/lead", "silver/lead", partition="2026-11-01").success
+    (oldest,) = loaded.rows("SELECT min(_cursor) FROM silver.lead")[0]
+    assert oldest < utc_day(datetime(2026, 11, 1, tzinfo=UTC).date()), "it holds all before it"
+    assert tick(kept_instance).success
+    done = kept_instance.get_materialized_partitions(lead.key)
+    assert "2026-11-01" in done
+    loaded.catalogue({"Account": None, "Lead": {"start": "2026-11-10"}}, start="2026-10-15")
+    assert {job.name for job in defs().get_repository_def().get_all_jobs()} == names
+    assert kept_instance.get_materialized_partitions(lead.key) == done
+
+
 @pytest.mark.usefixtures("loaded")
-def test_the_schedule_runs_only_for_what_changed(
+def test_a_tick_tells_only_of_what_changed_and_an_idle_one_is_forgotten(
     living_org: Emulator, kept_instance: dg.DagsterInstance
 ) -> None:
-    instance = kept_instance
     repository = defs().get_repository_def()
-    schedule = repository.get_schedule_def("every_5_minutes_objects_daily_20261001")
+    schedule = repository.get_schedule_def("every_5_minutes_objects")
 
-    def evaluate() -> Any:
+    def ask() -> Any:
         with dg.build_schedule_context(
-            instance=instance,
+            instance=kept_instance,
             scheduled_execution_time=datetime.now(UTC),
             repository_def=repository,
             resources=repository.get_top_level_resources(),
         ) as context:
             return schedule.evaluate_tick(context)
 
-    (request,) = evaluate().run_requests
-    assert request.partition_key == TODAY
-    assert {k.to_user_string() for k in request.asset_selection or ()} == {
-        "raw/account",
-        "silver/account",
+    assert len(ask().run_requests) == 1
+    first = tick(kept_instance)
+    assert materialized(first) == {
+        f"{layer}/{name}"
+        for layer in ("raw", "silver")
+        for name in ("account", "contact", "product2")
     }
-    result = run(instance, "raw/account", "silver/account", partition=TODAY, mode=Mode.TICK)
-    assert result.success
     living_org.advance(1)
-    key = dg.AssetKey(["raw", "account"])
-    before = len(instance.fetch_materializations(key, limit=500).records)
-    idle = evaluate()
-    assert not idle.run_requests
-    assert idle.skip_message == "nothing has changed; all objects are covered"
-    after = len(instance.fetch_materializations(key, limit=500).records)
-    assert after == before
+    idle = tick(kept_instance)
+    assert idle.success
+    shown = {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION,
+             dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+             dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED}  # fmt: skip
+    assert not [event for event in idle.all_events if event.event_type in shown]
+    assert len(ask().run_requests) == 1
     living_org.org.records.insert("Account", {"Name": "new"})
     living_org.advance(2)
-    assert len(evaluate().run_requests or ()) == 1
+    assert materialized(tick(kept_instance)) == {"raw/account", "silver/account"}
+    assert kept_instance.get_run_by_id(first.run_id) is not None
+    assert kept_instance.get_run_by_id(idle.run_id) is None
+    assert not list(Path(kept_instance.root_directory).rglob(f"*{idle.run_id}*"))
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_schedule_answers_at_once_whatever_the_org_does(
+    kept_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("the org was asked")
+
+    tick(kept_instance)
+    repository = defs().get_repository_def()
+    monkeypatch.setattr("sf_assets.salesforce.session.OrgSession.send", never)
+    monkeypatch.setattr("sf_assets.salesforce.client.connect", never)
+    for schedule in repository.schedule_defs:
+        with dg.build_schedule_context(
+            instance=kept_instance,
+            scheduled_execution_time=datetime.now(UTC),
+            repository_def=repository,
+            resources=repository.get_top_level_resources(),
+        ) as context:
+            assert len(schedule.evaluate_tick(context).run_requests or ()) == 1, schedule.name
 
 
 @pytest.mark.usefixtures("loaded")
 def test_checks_can_be_run_alone(instance: dg.DagsterInstance) -> None:
-    run(instance, "raw/account", "silver/account", partition=TODAY, mode=Mode.TICK)
-    result = (
-        defs()
-        .resolve_job_def("daily_checks")
-        .execute_in_process(instance=instance, raise_on_error=False)
-    )
+    tick(instance)
+    result = run_job(instance, "daily_checks")
     found = {
         (e.asset_key.to_user_string(), e.check_name): e.passed
         for e in result.get_asset_check_evaluations()
@@ -208,21 +231,20 @@ def test_checks_can_be_run_alone(instance: dg.DagsterInstance) -> None:
     assert materialized(result) == set()
 
 
-def test_derived_fields_are_read_again_by_a_tag_and_tell_nothing_where_nothing_drifted(
+def test_derived_fields_are_read_again_and_tell_nothing_where_nothing_drifted(
     loaded: Workspace, living_org: Emulator, instance: dg.DagsterInstance
 ) -> None:
     loaded.catalogue(dict.fromkeys(["Account", "Showcase__c"]), start="2026-10-01")
-    keys = [f"{layer}/{name}" for layer in ("raw", "silver") for name in ("account", "showcase__c")]
-    tick = run(instance, *keys, partition=TODAY, mode=Mode.TICK)
-    checks = {e.check_name for e in tick.get_asset_check_evaluations()}
+    checks = {e.check_name for e in tick(instance).get_asset_check_evaluations()}
     assert "ids" in checks
     assert "derived" not in checks, "it costs calls, and a tick must not"
     ((parent,),) = loaded.rows("SELECT max(Account__c) FROM silver.showcase__c_live")
     living_org.org.records.update("Account", parent, {"Name": "renamed"})
-    reread = run(instance, *keys, partition=TODAY, mode=Mode.DERIVED)
+    everything = {"ops": {"derived_objects_step": {"config": {"everything": True}}}}
+    reread = run_job(instance, "derived_objects", everything)
     assert reread.success
     assert materialized(reread) == {"raw/showcase__c", "silver/showcase__c"}
-    again = run(instance, *keys, partition=TODAY, mode=Mode.DERIVED)
+    again = run_job(instance, "derived_objects", everything)
     assert again.success
     assert materialized(again) == set()
 
@@ -230,29 +252,27 @@ def test_derived_fields_are_read_again_by_a_tag_and_tell_nothing_where_nothing_d
 @pytest.mark.usefixtures("loaded")
 def test_derived_fields_are_read_again_every_day() -> None:
     repository = defs().get_repository_def()
-    schedule = repository.get_schedule_def("derived_objects_daily_20261001")
+    schedule = repository.get_schedule_def("derived_objects")
     with dg.build_schedule_context(
         scheduled_execution_time=datetime.now(UTC),
         repository_def=repository,
         resources=repository.get_top_level_resources(),
     ) as context:
         (request,) = schedule.evaluate_tick(context).run_requests or ()
-    assert request.partition_key == TODAY
-    step = request.run_config["ops"]["objects_daily_20261001"]
-    assert step["config"]["mode"] == Mode.DRIFTED.name
+    config = request.run_config["ops"]["derived_objects_step"]["config"]
+    assert config == {"objects": ["Account", "Product2", "Contact"], "everything": False}
 
 
 def test_gold_is_rebuilt_when_what_it_reads_changed_also_when_another_object_failed(
-    loaded: Workspace, instance: dg.DagsterInstance
+    loaded: Workspace, living_org: Emulator, instance: dg.DagsterInstance
 ) -> None:
     gold = loaded.folder / "gold"
     gold.mkdir()
+    living_org.admin.hide_object("Lead")
     (gold / "accounts.sql").write_text("-- How many.\nSELECT count(*) AS n FROM silver.account\n")
     (gold / "leads.sql").write_text("SELECT count(*) AS n FROM silver.lead\n")
-    objects = {"Account": None, "Lead": None, "Nope__c": None}
-    loaded.catalogue(objects, start="2026-10-01", gold="gold")
-    keys = [f"{layer}/{name}" for layer in ("raw", "silver") for name in ("account", "nope__c")]
-    assert not run(instance, *keys, partition=TODAY, mode=Mode.TICK).success
+    loaded.catalogue({"Account": None, "Lead": None}, start="2026-10-01", gold="gold")
+    assert not tick(instance).success
     (build,) = look(instance)
     assert materialized(build) == {"gold/accounts"}
     assert loaded.rows("SELECT n > 0 FROM gold.accounts") == [(True,)]
@@ -268,9 +288,7 @@ def test_the_packaged_gold_reads_live_rows_only(
     loaded.catalogue(
         dict.fromkeys(["Opportunity", "OpportunityHistory", "Account"]), start="2026-10-01"
     )
-    names = ("opportunity", "opportunityhistory", "account")
-    keys = [f"{layer}/{name}" for layer in ("raw", "silver") for name in names]
-    assert run(instance, *keys, partition=TODAY, mode=Mode.TICK).success
+    assert tick(instance).success
     assert run(instance, "gold/pipeline_by_account").success
     wanted = loaded.rows(
         "SELECT count(*), sum(Amount) FROM silver.opportunity_live WHERE NOT IsClosed"
@@ -298,9 +316,7 @@ def test_a_packaged_table_that_reads_what_is_not_there_is_left_out(
 ) -> None:
     objects = {"Opportunity": {"exclude": ["Probability"]}, "Account": None, "User": None}
     loaded.catalogue(objects, start="2026-10-01")
-    names = ("opportunity", "account", "user")
-    keys = [f"{layer}/{name}" for layer in ("raw", "silver") for name in names]
-    assert run(instance, *keys, partition=TODAY, mode=Mode.TICK).success
+    assert tick(instance).success
 
     result = run(instance, "gold/pipeline_by_account")
 

@@ -88,10 +88,8 @@ def test_a_project_keeps_its_executor_and_its_checks(catalog: Path) -> None:
     assert {"ids", "ledger", "reconciled"} <= names
     assert not {"is_ours", "is_theirs"} & names
     for name in ("tick", "fresh", "derived"):
-        job = merged.resolve_job_def(f"{name}_objects_daily_20261101")
-        assert "is_ours" not in {
-            key.name for key in job.asset_layer.asset_graph.asset_check_keys
-        }, name
+        job = merged.resolve_job_def(f"{name}_objects")
+        assert not job.asset_layer.asset_graph.get_all_asset_keys(), name
 
 
 @pytest.mark.parametrize("asked", [False, True])
@@ -143,9 +141,12 @@ def test_schedules_and_sensors_take_everything_from_resources(
             instance=instance, repository_def=repository, resources=given
         ) as context,
     ):
-        schedule = repository.get_schedule_def("every_5_minutes_objects_daily_20261101")
-        (request,) = schedule.evaluate_tick(context).run_requests or ()
-    assert request.asset_selection == [dg.AssetKey(["raw", "account"]), SILVER]
+        schedule = repository.get_schedule_def("every_5_minutes_objects")
+        (_,) = schedule.evaluate_tick(context).run_requests or ()
+        tick = found.resolve_job_def(schedule.job_name)
+        result = tick.execute_in_process(instance=instance)
+    told = {event.asset_key for event in result.get_asset_materialization_events()}
+    assert told == {dg.AssetKey(["raw", "account"]), SILVER}
     with (
         dg.DagsterInstance.local_temp() as instance,
         dg.build_sensor_context(
@@ -153,7 +154,7 @@ def test_schedules_and_sensors_take_everything_from_resources(
         ) as looked,
     ):
         seen = repository.get_sensor_def("schema_of_raw").evaluate_tick(looked)
-    assert len(seen.run_requests or ()) == 1, "the schedule has described Account"
+    assert len(seen.run_requests or ()) == 1, "the tick has described Account"
 
 
 def test_variables_are_read_where_a_run_is(
@@ -223,7 +224,7 @@ def test_a_translator_names_assets_and_dependencies_follow(
         assert {"crm_silver_account"} <= {
             each.asset_key.to_user_string() for each in run.get_asset_check_evaluations()
         }
-        (event,) = run.asset_materializations_for_node("objects_daily_20261101")[1:]
+        (event,) = run.asset_materializations_for_node("objects_daily")[1:]
         assert event.metadata["dagster/table_name"].value == "silver.account"
         repository = found.get_repository_def()
         with dg.build_sensor_context(

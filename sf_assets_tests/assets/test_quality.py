@@ -1,18 +1,15 @@
 """Declared checks as a user of Dagster and of the command line meets them, on a faulty org."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from sf_assets.assets.objects import Mode
 from sf_assets.builtin_checks import ORG_CHECKS, SILVER_CHECKS
 from sf_assets.definitions import defs
 from sf_assets.pipeline import refresh as commands
-from sf_assets_tests.assets.shared import Shop, evaluate, look, run_assets
+from sf_assets_tests.assets.shared import Shop, evaluate, look, materialized, run_assets, tick
 
-TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
 SILVER = dg.AssetKey(["silver", "account"])
 CHECKS: list[dict[str, Any]] = [
     {"unique": "Name"},
@@ -54,17 +51,6 @@ def test_gold_that_a_killed_run_did_not_build_is_built_by_an_idle_one(
     assert [key for key in runner.materialized if key[0] != "ops"] == [("gold", "accounts")]
     assert shop.gold("accounts") == before + 1
     assert not shop.refresh().materialized, "there is nothing to do any more"
-
-
-def tick(instance: dg.DagsterInstance, *names: str) -> dg.ExecuteInProcessResult:
-    keys = [dg.AssetKey([layer, name]) for layer in ("raw", "silver") for name in names]
-    return run_assets(instance, keys, TODAY, Mode.TICK)
-
-
-def built(*results: dg.ExecuteInProcessResult) -> set[str]:
-    """What runs have materialized."""
-    events = [e for result in results for e in result.get_asset_materialization_events()]
-    return {e.asset_key.to_user_string() for e in events if e.asset_key}
 
 
 def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
@@ -118,7 +104,7 @@ def test_planted_offenders_are_found_within_the_step_that_loads_them(
     shop.declare(*CHECKS)
     planted = plant(shop)
     shop.org.advance(60)
-    result = tick(instance, "account")
+    result = tick(instance)
     assert result.success, "a check that does not pass is no failure of the step"
     found = evaluations(result)
     for name, ids in planted.items():
@@ -143,7 +129,7 @@ def test_a_field_that_describe_does_not_know_fails_its_check_alone(
     shop: Shop, instance: dg.DagsterInstance
 ) -> None:
     shop.declare(*CHECKS)
-    result = tick(instance, "account")
+    result = tick(instance)
     assert result.success
     assert facts(evaluations(result)["not_null_Nope__c"])["reason"].startswith(
         "describe knows no field Nope__c"
@@ -157,7 +143,7 @@ def test_no_value_of_a_record_is_told(shop: Shop, instance: dg.DagsterInstance) 
     for _ in range(2):
         shop.account(Name="S3cret Name", Website="S3cret site", Industry="S3cret trade")
     shop.org.advance(60)
-    result = tick(instance, "account")
+    result = tick(instance)
     declared = [e for name, e in evaluations(result).items() if name != "picklists"]
     assert "S3cret" not in str([facts(e) for e in declared])
     assert shop.workspace.rows("SELECT count(*) FROM ops.quality WHERE reason LIKE '%S3cret%'") == [
@@ -167,7 +153,7 @@ def test_no_value_of_a_record_is_told(shop: Shop, instance: dg.DagsterInstance) 
 
 def test_checks_run_alone_and_every_morning(shop: Shop, instance: dg.DagsterInstance) -> None:
     shop.declare(*CHECKS)
-    tick(instance, "account")
+    tick(instance)
     alone = (
         defs()
         .resolve_implicit_global_asset_job_def()
@@ -192,12 +178,12 @@ def test_a_blocking_check_keeps_gold_until_it_passes(
         "SELECT $day::DATE AS day, count(*) AS n FROM raw.account, silver.account GROUP BY 1"
     )
     shop.declare({"unique": "AccountNumber", "severity": "error", "blocking": True})
-    assert tick(instance, "account", "lead").success
-    assert built(*look(instance)) == {"gold/accounts", "gold/leads", "gold/daily"}
+    assert tick(instance).success
+    assert materialized(*look(instance)) == {"gold/accounts", "gold/leads", "gold/daily"}
     before = shop.gold("accounts")
     _, two = (shop.account(Name=name, AccountNumber="7") for name in ("a", "b"))
     shop.org.advance(60)
-    result = tick(instance, "account", "lead")
+    result = tick(instance)
     assert result.success, "gold is held; silver is as it should be"
     check = evaluations(result)["unique_AccountNumber"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
@@ -209,13 +195,13 @@ def test_a_blocking_check_keeps_gold_until_it_passes(
     # A later tick that has nothing to do with it changes nothing.
     shop.org.org.records.insert("Lead", {"LastName": "new", "Company": "c"})
     shop.org.advance(60)
-    assert tick(instance, "lead").success
-    assert built(*look(instance)) == {"gold/leads"}
+    assert tick(instance).success
+    assert materialized(*look(instance)) == {"gold/leads"}
     assert shop.gold("accounts") == before
     shop.org.org.records.update("Account", two, {"AccountNumber": "8"})
     shop.org.advance(60)
-    assert tick(instance, "account").success
-    assert built(*look(instance)) == {"gold/accounts", "gold/daily"}
+    assert tick(instance).success
+    assert materialized(*look(instance)) == {"gold/accounts", "gold/daily"}
     assert shop.gold("accounts") == (before or 0) + 2
 
 
@@ -227,9 +213,9 @@ def test_a_blocking_check_that_was_not_asked_is_asked_before_gold_is_built(
     shop.workspace.tick()
     shop.declare({"not_null": "Name", "severity": "error", "blocking": True})
     built_now, asked = look(instance)
-    assert built(built_now) == {"gold/leads"}
+    assert materialized(built_now) == {"gold/leads"}
     assert [e.check_name for e in asked.get_asset_check_evaluations()] == ["not_null_Name"]
-    assert built(*look(instance)) == {"gold/accounts"}
+    assert materialized(*look(instance)) == {"gold/accounts"}
     assert look(instance) == []
 
 
@@ -378,7 +364,7 @@ def test_the_score_is_built_when_checks_ran(shop: Shop, instance: dg.DagsterInst
     key = dg.AssetKey(["ops", "quality"])
     first = dg.evaluate_automation_conditions(defs(), instance)
     assert first.get_num_requested(key) == 0
-    tick(instance, "account", "lead")
+    tick(instance)
     second = dg.evaluate_automation_conditions(defs(), instance, cursor=first.cursor)
     assert second.get_num_requested(key) == 1
     assert run_assets(instance, {key}).success

@@ -1,6 +1,7 @@
 """The screen tells the truth: results stay until they are asked again, and what stops is seen."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from sf_assets.assets import fresh as assets_fresh
+from sf_assets.assets.jobs import IDLE
 from sf_assets.builtin_checks import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
@@ -22,14 +24,22 @@ from sf_assets.pipeline.load import load
 from sf_assets.pipeline.planning.backoff import LastingFailure
 from sf_assets.pipeline.status import status
 from sf_assets.salesforce.session import OrgSession
-from sf_assets_tests.assets.shared import look, refresh, run_checks
+from sf_assets_tests.assets.shared import (
+    look,
+    materialized,
+    refresh,
+    run_assets,
+    run_checks,
+    run_job,
+)
 from sf_assets_tests.conftest import Workspace
 
 PASSED = AssetCheckExecutionRecordStatus.SUCCEEDED
 FAILED = AssetCheckExecutionRecordStatus.FAILED
 START = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"  # few partitions, few events
-TICK = f"every_5_minutes_objects_daily_{START.replace('-', '')}"
-HOURLY = TICK.replace("every_5_minutes", "fresh_every_hour")
+TICK = "every_5_minutes_objects"
+HOURLY = "fresh_every_hour_objects"
+TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
 
 
 class Screen:
@@ -58,36 +68,33 @@ class Screen:
     def launch(self, name: str) -> list[dg.ExecuteInProcessResult]:
         """Evaluate a schedule, and carry out what it requests."""
         schedule = defs().get_repository_def().get_schedule_def(name)
-        job = defs().resolve_job_def(schedule.job_name)
-        done = []
-        for request in self.ask(name).run_requests or ():
-            subset = job
-            if request.asset_selection is not None or request.asset_check_keys is not None:
-                subset = job.get_subset(
-                    asset_selection=set(request.asset_selection or ()),
-                    asset_check_selection=None
-                    if request.asset_check_keys is None
-                    else set(request.asset_check_keys),
-                )
-            done.append(
-                subset.execute_in_process(
-                    instance=self.instance,
-                    partition_key=request.partition_key,
-                    tags=request.tags,
-                    run_config=request.run_config or None,
-                    raise_on_error=False,
-                )
-            )
-        return done
+        return [
+            run_job(self.instance, schedule.job_name, request.run_config or None)
+            for request in self.ask(name).run_requests or ()
+        ]
 
     def tick(self) -> list[dg.ExecuteInProcessResult]:
-        """One tick of the schedule."""
-        return self.launch(TICK)
+        """One tick of the schedule: its run, unless that had nothing to tell and is forgotten."""
+        return [run for run in self.launch(TICK) if not self.is_idle(run.run_id)]
+
+    def is_idle(self, run_id: str) -> bool:
+        """Whether a run of a tick is to be forgotten."""
+        run = self.instance.get_run_by_id(run_id)
+        assert run
+        return IDLE in run.tags
 
     def change(self, statement: str) -> None:
         """Do something to the warehouse that nobody should."""
         with duckdb.connect(str(self.workspace.folder / "warehouse.duckdb")) as connection:
             connection.execute(statement)
+
+    def shown(self, asset: str) -> str:
+        """Status of the last run of an asset, by which its node is coloured."""
+        key = dg.AssetKey(asset.split("/"))
+        (record,) = self.instance.get_asset_records([key])
+        run = self.instance.get_run_by_id(str(record.asset_entry.last_run_id))
+        assert run
+        return run.status.value
 
     def check(self, asset: str, name: str) -> Any:
         """The record of a check that the screen shows; None where there is none."""
@@ -150,18 +157,28 @@ def test_a_result_stays_until_it_is_asked_again(screen: Screen, living_org: Emul
             assert asked == before.create_timestamp, "and says when it was found"
 
 
-def test_a_run_answers_every_check_that_it_asks_for(screen: Screen) -> None:
+def test_a_run_plans_what_it_answers_and_answers_it_once(screen: Screen) -> None:
     screen.workspace.catalogue(dict.fromkeys(["Account", "Nope__c"]), start=START)
-    (run,) = screen.tick()
+    planned, answered = checks_of(screen, *screen.tick())
+    assert not planned, "nobody knows yet what there is to do"
+    assert {key.name for key in answered} == RAW_CHECKS.keys() | SILVER_CHECKS.keys()
+    assert {key.asset_key.path[1] for key in answered} == {"account", "nope__c"}
+    assert set(answered.values()) == {1}
+    keys = [dg.AssetKey([layer, n]) for layer in ("raw", "silver") for n in ("account", "nope__c")]
+    planned, again = checks_of(screen, run_assets(screen.instance, keys, TODAY))
+    assert planned == again == answered
+
+
+def checks_of(
+    screen: Screen, run: dg.ExecuteInProcessResult
+) -> tuple[Counter[dg.AssetCheckKey], Counter[dg.AssetCheckKey]]:
+    """Checks that a run planned, and those that it answered."""
     kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
     logs = screen.instance.all_logs(run.run_id, of_type=kind)
     planned = Counter(
         log.get_dagster_event().asset_check_planned_data.asset_check_key for log in logs
     )
-    answered = Counter(e.asset_check_key for e in run.get_asset_check_evaluations())
-    assert planned == answered
-    assert {key.name for key in planned} == RAW_CHECKS.keys() | SILVER_CHECKS.keys()
-    assert {key.asset_key.path[1] for key in planned} == {"account", "nope__c"}
+    return planned, Counter(e.asset_check_key for e in run.get_asset_check_evaluations())
 
 
 def test_a_check_costs_what_it_asks_about(screen: Screen, sent: Counter[str]) -> None:
@@ -185,12 +202,6 @@ def age_notes(workspace: Workspace, hours: float) -> None:
         path.write_text(note.model_copy(update={"since": since}).model_dump_json())
 
 
-def asked(screen: Screen) -> set[str]:
-    """Objects that the next tick would run for."""
-    requests = screen.ask(TICK).run_requests or ()
-    return {key.path[-1] for request in requests for key in request.asset_selection or ()}
-
-
 def test_an_object_that_keeps_failing_is_set_aside_and_told_once(
     screen: Screen, living_org: Emulator
 ) -> None:
@@ -199,6 +210,7 @@ def test_an_object_that_keeps_failing_is_set_aside_and_told_once(
     living_org.advance(1)
     (first,) = screen.tick()
     assert not first.success, "it is news"
+    assert (screen.shown("raw/lead"), screen.shown("raw/account")) == ("FAILURE", "SUCCESS")
     assert screen.check("raw/lead", "freshness").status == FAILED
     assert screen.check("raw/account", "freshness").status == PASSED
     (second,) = screen.tick()
@@ -206,12 +218,12 @@ def test_an_object_that_keeps_failing_is_set_aside_and_told_once(
     facts = screen.check("raw/lead", "freshness").evaluation.metadata
     assert "Lead" in str(facts["error"].value)
     age_notes(screen.workspace, hours=2)
-    assert asked(screen) == set(), "set aside for an hour"
+    assert screen.tick() == [], "set aside for an hour"
     living_org.org.records.insert("Account", {"Name": "new"})
     living_org.advance(2)
-    assert asked(screen) == {"account"}
     (third,) = screen.tick()
     assert third.success, "the ticks of the others are green"
+    assert materialized(third) == {"raw/account", "silver/account"}
     home = screen.workspace.org()
     (account, lead) = status(home, home.catalog.select([]))
     assert account.failing is None
@@ -246,13 +258,11 @@ def test_silver_that_keeps_failing_keeps_no_object_from_being_read(
     (first,) = screen.tick()
     assert not first.success, "it is news"
     age_notes(screen.workspace, hours=2)
-    assert not screen.ask(TICK).run_requests, "all is read, and the merge is set aside"
+    assert screen.tick() == [], "all is read, and the merge is set aside"
     change()
-    (request,) = screen.ask(TICK).run_requests
-    keys = {key.to_user_string() for key in request.asset_selection}
-    assert keys == {"raw/account", "silver/account", "raw/lead"}
     (second,) = screen.tick()
     assert second.success
+    assert materialized(second) == {"raw/account", "silver/account", "raw/lead"}
     assert screen.check("raw/lead", "freshness").status == PASSED
     home = screen.workspace.org()
     (_, lead) = status(home, home.catalog.select([]))
@@ -263,24 +273,23 @@ def test_silver_that_keeps_failing_keeps_no_object_from_being_read(
         monkeypatch.setenv(name, value)
     age_notes(screen.workspace, hours=-2)  # its next try is due
     (third,) = screen.tick()
-    events = third.get_asset_materialization_events()
-    assert {e.asset_key.to_user_string() for e in events if e.asset_key} == {"silver/lead"}
+    assert materialized(third) == {"silver/lead"}
     assert not list((screen.workspace.folder / "lake").rglob("aside/*/*.json"))
 
 
 def test_an_object_that_the_org_does_not_have_turns_nothing_red(
-    screen: Screen, monkeypatch: pytest.MonkeyPatch
+    screen: Screen, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is the packaged catalogue that names it, which nobody wrote for this org."""
     screen.workspace.catalogue(dict.fromkeys(["Account", "Nope__c"]), start=START)
     monkeypatch.setattr("sf_assets.catalog.PACKAGED", screen.workspace.folder / "catalog.yaml")
     (run,) = screen.tick()
     assert run.success
-    there = {"raw/account", "silver/account"}
-    for request in screen.ask(TICK.replace("every_5_minutes", "derived")).run_requests:
-        assert {key.to_user_string() for key in request.asset_selection} == there
-    asked = screen.ask(TICK)
-    assert "nope__c is left out: " in asked.skip_message
+    (again,) = screen.launch("derived_objects")
+    assert again.success
+    with caplog.at_level(logging.INFO, "sf_assets"):
+        assert screen.tick() == []
+    assert "nope__c is left out: " in caplog.text
     assert refresh("Nope__c").errors.keys() == {"nope__c"}, "it was named"
 
 
@@ -331,9 +340,7 @@ def test_what_is_idle_is_fresh_and_costs_an_event_an_hour(
     (run,) = screen.launch(HOURLY)
     assert run.success
     assert not sent, "nothing is asked of the org"
-    events = run.get_asset_materialization_events()
-    again = {event.asset_key.to_user_string() for event in events if event.asset_key}
-    assert again == {"raw/account", "silver/account", "raw/lead", "silver/lead"}
+    assert materialized(run) == {"raw/account", "silver/account", "raw/lead", "silver/lead"}
     assert rows(screen, "silver/lead") == before
     shown = screen.check("silver/lead", "ids")
     assert (shown.status, shown.run_id) == (PASSED, run.run_id), "its checks are shown on"

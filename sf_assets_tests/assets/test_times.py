@@ -13,10 +13,12 @@ import pytest
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline.planning.plan import plan_tick
+from sf_assets_tests.assets.shared import materialized, tick
 from sf_assets_tests.conftest import Workspace
 
 START = "2026-10-01"
-GROUP = "objects_monthly_20261001"
+TICK = "every_5_minutes_objects"
+DERIVED = "derived_objects"
 NOW = datetime.now(UTC)
 EARLIER = f"at {NOW - timedelta(hours=2):%H:%M}"
 """A time that was today, or yesterday."""
@@ -44,8 +46,8 @@ def schedule(name: str) -> dg.ScheduleDefinition:
     return defs().get_repository_def().get_schedule_def(name)
 
 
-def asked(name: str, at: datetime | None = None) -> tuple[set[str], str]:
-    """Names of the objects that a schedule would run, and why it would run nothing."""
+def asked(name: str, at: datetime | None = None) -> Any:
+    """What a schedule asks for."""
     repository = defs().get_repository_def()
     with (
         TemporaryDirectory() as folder,
@@ -57,42 +59,44 @@ def asked(name: str, at: datetime | None = None) -> tuple[set[str], str]:
             resources=repository.get_top_level_resources(),
         ) as context,
     ):
-        told = repository.get_schedule_def(name).evaluate_tick(context)
-    keys = [key for request in told.run_requests or () for key in request.asset_selection or ()]
-    return {key.path[-1] for key in keys}, told.skip_message or ""
+        return repository.get_schedule_def(name).evaluate_tick(context)
+
+
+def reread(at: datetime) -> list[str]:
+    """Objects whose derived fields are read again at a time."""
+    (request,) = asked(DERIVED, at).run_requests
+    objects: list[str] = request.run_config["ops"][f"{DERIVED}_step"]["config"]["objects"]
+    return objects
 
 
 def test_an_object_waits_for_its_time_and_no_other_waits_with_it(
-    workspace: Workspace, living_org: Emulator
+    workspace: Workspace, living_org: Emulator, instance: dg.DagsterInstance
 ) -> None:
     rare = {"refresh": EARLIER}
     write(workspace, {"Account": None, "Contact": rare, "Lead": rare})
-    tick = f"every_5_minutes_{GROUP}"
     refresh(workspace, "Account", "Contact")
     living_org.records.insert("Account", {"Name": "new"})
     living_org.records.insert("Contact", {"LastName": "new"})
     living_org.advance(1)
-    names, _ = asked(tick)
-    assert names == {"account", "lead"}, "what was never read is read at once"
-    refresh(workspace, "Account", "Lead")
-    names, why = asked(tick)
-    assert names == set()
-    assert why.startswith("nothing has changed; all other objects are covered; ")
-    assert why.endswith("; contact waits for its time; lead waits for its time")
+    assert asked(TICK).run_requests
+    read = {name for name in materialized(tick(instance)) if name.startswith("raw/")}
+    assert read == {"raw/account", "raw/lead"}, "what was never read is read at once"
+    living_org.advance(1)
+    assert materialized(tick(instance)) == set()
 
 
-def test_where_it_is_the_time_of_no_object_the_org_is_not_asked(
-    workspace: Workspace, living_org: Emulator
+def test_where_it_is_the_time_of_no_object_nothing_runs(
+    workspace: Workspace, living_org: Emulator, instance: dg.DagsterInstance
 ) -> None:
     write(workspace, {"Account": None}, refresh=EARLIER)
-    tick = f"every_5_minutes_{GROUP}"
     workspace.tick()
     living_org.records.insert("Account", {"Name": "new"})
-    calls = living_org.org.limits.requests.used
-    assert asked(tick) == (set(), "it is the time of no object; each was read when it last was")
-    assert living_org.org.limits.requests.used == calls
+    why = "it is the time of no object; each was read when it last was"
+    assert asked(TICK).skip_message == why
     (workspace.folder / "warehouse.duckdb").unlink()
-    assert asked(tick)[0] == {"account"}, "silver lags"
+    assert asked(TICK).run_requests, "silver lags"
+    assert materialized(tick(instance)) == {"silver/account"}
+    assert asked(TICK).skip_message == why
 
 
 def test_derived_fields_are_read_again_at_the_time_of_each_object(workspace: Workspace) -> None:
@@ -102,15 +106,15 @@ def test_derived_fields_are_read_again_at_the_time_of_each_object(workspace: Wor
         derived="at 04:30",
         timezone="Europe/Berlin",
     )
-    name, berlin = f"derived_{GROUP}", ZoneInfo("Europe/Berlin")
-    found = schedule(name)
+    berlin = ZoneInfo("Europe/Berlin")
+    found = schedule(DERIVED)
     assert (found.cron_schedule, found.execution_timezone) == (
         ["0 22 * * *", "30 4 * * *"],
         "Europe/Berlin",
     )
-    assert asked(name, datetime(2026, 11, 20, 4, 30, tzinfo=berlin))[0] == {"account"}
-    assert asked(name, datetime(2026, 11, 20, 22, tzinfo=berlin))[0] == {"lead"}
-    assert asked(name, datetime(2026, 11, 20, 12, tzinfo=berlin))[1] != ""
+    assert reread(datetime(2026, 11, 20, 4, 30, tzinfo=berlin)) == ["Account"]
+    assert reread(datetime(2026, 11, 20, 22, tzinfo=berlin)) == ["Lead"]
+    assert asked(DERIVED, datetime(2026, 11, 20, 12, tzinfo=berlin)).skip_message
 
 
 def test_all_checks_are_asked_at_the_time_of_the_file(workspace: Workspace) -> None:

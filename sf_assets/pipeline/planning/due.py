@@ -9,11 +9,12 @@ from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import ConfigError, ObjectUnavailableError, SfAssetsError, WarehouseError
 from sf_assets.pipeline.load import behind
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.planning import backoff
+from sf_assets.pipeline.planning import backoff, tick_interval
 from sf_assets.pipeline.planning.api_usage import keep_usage
 from sf_assets.pipeline.planning.backoff import LastingFailure, What
 from sf_assets.pipeline.planning.estimate import fitting
 from sf_assets.pipeline.planning.plan import Plan, plan_tick
+from sf_assets.pipeline.planning.tick_interval import probed, reason_to_wait
 from sf_assets.storage.lake import Lake
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,39 @@ def due(
         absent=left_out(org, slugs),
         plan=plan.only(raw),
     )
+
+
+def nothing_due(org: Org) -> str | None:
+    """Why a tick has nothing to do now, as far as is known without asking the org; else None."""
+    try:
+        lake = org.kept_lake
+    except ConfigError:  # the first tick of all
+        return None
+    specs, now = org.catalog.objects.values(), datetime.now(UTC)
+    slugs = {spec.slug for spec in specs}
+    if why := reason_to_wait(lake, org.settings, probed(specs), slugs, now):
+        return why
+    if resting(org) == slugs and not _lagging(org) & slugs:
+        return "it is the time of no object; each was read when it last was"
+    return None
+
+
+def resting(org: Org) -> set[str]:
+    """Objects that are not to be read before their time, by lower-cased name."""
+    try:
+        lake = org.kept_lake
+    except ConfigError:  # nothing was ever read
+        return set()
+    specs = org.catalog.objects.values()
+    return tick_interval.resting(lake, org.settings, specs, org.catalog.zone, datetime.now(UTC))
+
+
+def _lagging(org: Org) -> set[str]:
+    """Objects whose silver lags behind raw, as far as that can be looked at now."""
+    try:
+        return behind(org, org.kept_lake)
+    except WarehouseError:
+        return set()
 
 
 def left_out(org: Org, slugs: Container[str]) -> dict[str, str]:

@@ -1,0 +1,112 @@
+"""What is done for the objects of an org by itself: ticks, and fields read again."""
+
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+from sf_assets.builtin_checks import RAW_CHECKS, SILVER_CHECKS
+from sf_assets.catalog import ObjectSpec
+from sf_assets.errors import LimitExceededError, SfAssetsError
+from sf_assets.pipeline.events import Event
+from sf_assets.pipeline.extraction.formula_drift import plan_derived
+from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.planning.backoff import ORG, What, kept
+from sf_assets.pipeline.planning.due import Due, due, left_out, resting
+from sf_assets.pipeline.planning.plan import Plan
+from sf_assets.pipeline.run import Reading, Request, run
+
+log = logging.getLogger(__name__)
+
+
+def tick(org: Org) -> Iterator[Event]:
+    """Read, load and check what changed since the last tick; the log says what waits, and why.
+
+    An org that cannot be reached fails once, with the checks that say how old all is; later ticks
+    only try again.
+    """
+    specs = {spec.slug: spec for spec in org.catalog.objects.values()}
+    try:
+        rest = resting(org)
+        found = due(org, specs.values(), rest=rest)
+    except LimitExceededError as error:
+        log.info("waits for the budget: %s", error)
+        return
+    except SfAssetsError as error:
+        if _told(org):
+            log.warning("was told, and is tried by each tick: %s", error)
+        else:
+            yield from run(org, _away(specs, error))
+        return
+    for slug, why in found.aside.items():
+        log.info("%s: %s", slug, why)
+    for slug, why in found.absent.items():
+        log.info("%s is left out: %s", slug, why)
+    for slug in sorted(rest):
+        log.info("%s waits for its time", slug)
+    yield from run(org, tick_request(specs, found))
+
+
+def tick_request(specs: Mapping[str, ObjectSpec], found: Due) -> Request:
+    """What a run is to do for a tick that found work for some objects."""
+    checks = loading_checks(specs, found.raw, found.silver)
+    plan = found.plan
+    return Request(Reading.TICK, lambda: nullcontext(plan), specs, found.raw, found.silver, checks)
+
+
+def reread(org: Org, names: Collection[str] = (), *, everything: bool = False) -> Iterator[Event]:
+    """Read fields that change without a stamp again, and load them; no check is asked.
+
+    Args:
+        org: The org.
+        names: Which objects; all that the org has when none is named.
+        everything: Whether all rows are read, and not only where a sample shows it is needed.
+
+    Raises:
+        SfAssetsError: The org or the storage cannot be reached at all.
+    """
+    specs = {spec.slug: spec for spec in org.catalog.select(names)}
+    absent = left_out(org, specs)
+    there = {slug: spec for slug, spec in specs.items() if slug not in absent}
+
+    def plan() -> AbstractContextManager[Plan]:
+        return plan_derived(org, there.values(), everything=everything)
+
+    return run(org, Request(Reading.DERIVED, plan, there, there, there))
+
+
+def answer(org: Org, checks: Mapping[str, Collection[str]]) -> Iterator[Event]:
+    """Answer checks, by object, and nothing else."""
+    specs = {spec.slug: spec for spec in org.catalog.objects.values()}
+
+    def plan() -> AbstractContextManager[Plan]:
+        return nullcontext(Plan(org.now()))
+
+    return run(org, Request(Reading.TICK, plan, specs, checks=checks))
+
+
+def loading_checks(
+    specs: Mapping[str, ObjectSpec], raw: Iterable[str], silver: Iterable[str]
+) -> dict[str, set[str]]:
+    """The checks, by object, that concern what is read and what is loaded, and cost no call."""
+    wanted = {slug: set(RAW_CHECKS) for slug in raw}
+    for slug in silver:
+        declared = {check.name for check in specs[slug].expectations}
+        wanted[slug] = wanted.get(slug, set()) | SILVER_CHECKS.keys() | declared
+    return wanted
+
+
+def _told(org: Org) -> bool:
+    """Whether a run has told that the org cannot be reached."""
+    try:
+        return ORG in kept(org.kept_lake, What.READING)
+    except SfAssetsError:
+        return False
+
+
+def _away(specs: Mapping[str, ObjectSpec], error: SfAssetsError) -> Request:
+    """A tick that fails, because the org cannot be reached; its checks say how old all is."""
+
+    def plan() -> AbstractContextManager[Plan]:
+        raise error
+
+    return Request(Reading.TICK, plan, specs, specs, checks=dict.fromkeys(specs, RAW_CHECKS))
