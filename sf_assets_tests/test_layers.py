@@ -14,7 +14,7 @@ BASE = {
 }  # fmt: skip
 ALLOWED = {
     "salesforce": BASE | {"salesforce"},
-    "storage": BASE | {"storage"},
+    "storage": BASE | {"columns", "storage"},
     "columns": BASE | {"columns"},
     "comparison": BASE | {"columns", "comparison"},
     "warehouse": BASE | {"storage", "columns", "comparison", "warehouse"},

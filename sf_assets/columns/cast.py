@@ -4,10 +4,8 @@ from collections.abc import Callable, Collection, Mapping
 
 import polars as pl
 
-from sf_assets.columns.column import MOST_DIGITS, Column, ColumnKind
+from sf_assets.columns.column import MOST_DIGITS, NUMBERS, Column, ColumnKind
 from sf_assets.columns.decimals import decimal, digits, fitting
-
-NUMBERS = frozenset({ColumnKind.INTEGER, ColumnKind.DECIMAL})
 
 _STAMP = "%Y-%m-%dT%H:%M:%S%.f"
 _WHOLE_SECONDS = len("2026-01-31T10:00:00")

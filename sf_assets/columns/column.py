@@ -28,6 +28,10 @@ class ColumnKind(StrEnum):
     LIST = "list"
 
 
+NUMBERS = frozenset({ColumnKind.INTEGER, ColumnKind.DECIMAL})
+"""Kinds of which every digit is kept, whatever describe says of them."""
+
+
 _KINDS = {
     "anyType": ColumnKind.ANY,
     "boolean": ColumnKind.BOOLEAN,

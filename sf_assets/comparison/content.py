@@ -11,8 +11,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from sf_assets.columns.cast import NUMBERS
-from sf_assets.columns.column import Column, ColumnKind
+from sf_assets.columns.column import NUMBERS, Column, ColumnKind
 from sf_assets.comparison.aside import Aside, engine
 from sf_assets.comparison.keys import frame_of
 from sf_assets.sql import quoted

@@ -15,7 +15,7 @@ from sf_assets.errors import CountMismatchError
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Counts, Slice, SliceKind, new_slice_id
 from sf_assets.storage.parquet_reader import ORIGIN, scan
-from sf_assets.storage.parquet_writer import MONTH, Layout, write_page
+from sf_assets.storage.parquet_writer import MONTH, Layout, most_digits, write_page
 from sf_assets.windows import BEGIN, Window
 
 MANY = 24
@@ -143,6 +143,7 @@ def _compacted(lake: Lake, group: Sequence[Slice], now: datetime) -> Slice:
             "calls": 0,
             "seconds": 0.0,
             "parts": tuple(written.parts),
+            "digits": most_digits(piece.digits for piece in group),
             "replaces": tuple(piece.id for piece in group),
         }
     )

@@ -133,6 +133,8 @@ class Slice(BaseModel):
         calls: API calls that it cost.
         seconds: How long it took.
         parts: Its files.
+        digits: Room that numbers in it need, digits before and after the point, by column: never
+            less than describe gave them. Nothing of columns that were no numbers by then.
         replaces: Ids of the slices whose rows it holds and whose place it takes.
     """
 
@@ -158,6 +160,7 @@ class Slice(BaseModel):
     calls: int = 0
     seconds: float = 0.0
     parts: tuple[Part, ...] = ()
+    digits: dict[str, tuple[int, int]] = {}
     replaces: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -182,6 +185,10 @@ class Slice(BaseModel):
             return datetime.fromisoformat(self.min_cursor) if self.min_cursor else None
         except ValueError:
             return None
+
+    def room(self, column: str) -> tuple[int, int] | None:
+        """Digits that numbers of a column need; None where that was not counted."""
+        return Names(self.digits.items()).get(column)
 
     def respelt(self, spelling: Names[str]) -> Self:
         """The same slice with its fields as they are spelt now, without those that are not told."""

@@ -5,7 +5,7 @@ engine can read them together, and prune by prefix.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sf_assets.columns.decimals import digits
 from sf_assets.storage.manifest import Part
 from sf_assets.storage.store import Store
 from sf_assets.windows import Window
@@ -41,6 +42,7 @@ class Layout:
         cursor: Column that rows are cut by; None to put them all under `label`.
         unit: Finest unit to cut by: `DAY` or `MONTH`.
         label: The date to file rows under that have no cursor.
+        numbers: Room that describe gives number columns: digits before and after the point.
     """
 
     folder: str
@@ -48,6 +50,7 @@ class Layout:
     cursor: str | None
     unit: int
     label: str
+    numbers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -61,6 +64,7 @@ class Written:
         min_cursor: Smallest cursor written.
         max_cursor: Greatest.
         digest: Sum of the hashes of all rows parsed; only where there is no cursor.
+        digits: Room that the numbers written need, by column.
     """
 
     rows: int = 0
@@ -69,6 +73,7 @@ class Written:
     min_cursor: str | None = None
     max_cursor: str | None = None
     digest: int = 0
+    digits: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def unit_of(window: Window) -> int:
@@ -97,7 +102,7 @@ def write_page(
         unknown: Leaves out the rows that need not be written.
         see: Is shown all rows, a chunk at a time.
     """
-    written = Written()
+    written = Written(digits=dict(layout.numbers))
     for number, parsed in enumerate(_chunks(batches)):
         chunk = unknown(parsed) if unknown else parsed
         written.rows += parsed.num_rows
@@ -109,6 +114,7 @@ def write_page(
         if not chunk.num_rows:
             continue
         _note_cursor(written, chunk, layout.cursor)
+        _note_digits(written, chunk)
         dictionary, nul = repetitive(chunk), _may_hold_nul(chunk)
         for label, rows in _cut(chunk, layout):
             name = f"{layout.slice_id}-p{page:05d}-c{number:03d}.parquet"
@@ -137,6 +143,22 @@ def _note_cursor(written: Written, chunk: pa.Table, cursor: str | None) -> None:
     low, high = pc.min_max(chunk[cursor]).as_py().values()
     written.min_cursor = min(filter(None, (written.min_cursor, low)), default=None)
     written.max_cursor = max(filter(None, (written.max_cursor, high)), default=None)
+
+
+def _note_digits(written: Written, chunk: pa.Table) -> None:
+    """Widen the room that the page's numbers need."""
+    for name, room in written.digits.items():
+        written.digits[name] = digits(pl.Series(chunk[name]), *room)
+
+
+def most_digits(pages: Iterable[Mapping[str, tuple[int, int]]]) -> dict[str, tuple[int, int]]:
+    """Room that the numbers of several pages or slices need: of columns that all of them tell."""
+    found = list(pages)
+    told = set(found[0]).intersection(*found[1:]) if found else set()
+    return {
+        name: (max(page[name][0] for page in found), max(page[name][1] for page in found))
+        for name in sorted(told)
+    }
 
 
 def _cut(chunk: pa.Table, layout: Layout) -> Iterator[tuple[str, pa.Table]]:

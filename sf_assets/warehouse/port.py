@@ -69,6 +69,10 @@ class Versions:
     columns: Mapping[str, Column]
     read: Callable[[Slice, Sequence[str]], Iterable[pl.DataFrame]]
 
+    def rows(self, piece: Slice) -> Iterable[pl.DataFrame]:
+        """Rows of a slice, with those columns."""
+        return self.read(piece, [name for name in piece.columns if name in self.columns])
+
 
 @dataclass(frozen=True, slots=True)
 class Built:

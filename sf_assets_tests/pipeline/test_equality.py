@@ -3,6 +3,7 @@
 import pytest
 
 from sf_assets.emulator.server import Emulator
+from sf_assets.pipeline.schema.schema_cache import number_room
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import derived_differences, differences
 
@@ -34,3 +35,11 @@ def test_silver_holds_what_the_org_works_out(
     # A formula that depends on today says something else after midnight.
     found = derived_differences(company, filled, name)
     assert [d for d in found if not d.startswith("Formula_Days_Open__c")][:20] == []
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_manifests_tell_how_many_digits_numbers_have(filled: Workspace, name: str) -> None:
+    lake = filled.org().kept_lake
+    for piece in lake.slices(name.lower()):
+        numbers = number_room(lake, name.lower(), piece.fields)
+        assert piece.digits.keys() == numbers.keys()

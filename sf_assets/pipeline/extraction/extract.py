@@ -25,7 +25,7 @@ from sf_assets.pipeline.extraction.download import Download, Filter, PageRead
 from sf_assets.pipeline.extraction.duplicate_ids import Seen
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
-from sf_assets.pipeline.schema.schema_cache import Described
+from sf_assets.pipeline.schema.schema_cache import Described, number_room
 from sf_assets.salesforce.budget import counted, counting
 from sf_assets.salesforce.bulk import Deadlines, Job
 from sf_assets.salesforce.responses import is_cursor_lost, is_too_large, understood
@@ -33,7 +33,7 @@ from sf_assets.salesforce.rest import ROWS_A_PAGE, SOQL_BYTES
 from sf_assets.salesforce.rest_arrow import to_batch
 from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Counts, Slice, SliceKind, SliceRef, new_slice_id
-from sf_assets.storage.parquet_writer import Layout, unit_of, write_page
+from sf_assets.storage.parquet_writer import Layout, most_digits, unit_of, write_page
 from sf_assets.windows import BEGIN, OLDEST, Window
 
 log = logging.getLogger(__name__)
@@ -382,6 +382,7 @@ class Extractor:
             cursor=draft.cursor,
             unit=unit_of(draft.window),
             label=f"{draft.read_at:%Y-%m-%d}",
+            numbers=number_room(self._lake, draft.object.lower(), draft.fields),
         )
 
     def _commit(
@@ -426,6 +427,7 @@ class Extractor:
                 "min_cursor": min((w.min_cursor for w in written if w.min_cursor), default=None),
                 "max_cursor": max((w.max_cursor for w in written if w.max_cursor), default=None),
                 "parts": tuple(part for w in written for part in w.parts),
+                "digits": most_digits(w.digits for w in written),
             }
         )
         self._check()

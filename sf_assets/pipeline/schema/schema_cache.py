@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sf_assets.catalog import ObjectSpec
-from sf_assets.columns.column import Column, column_of
+from sf_assets.columns.column import NUMBERS, Column, column_of
 from sf_assets.describe import FieldInfo, Loss, ObjectInfo
 from sf_assets.errors import (
     ConfigError,
@@ -137,6 +137,14 @@ def columns_of(lake: Lake, slug: str, fields: Iterable[str]) -> dict[str, Column
         StorageError: No describe, kept now or ever, knows one of them.
     """
     return _columns(_steps(lake, slug, fields).values())
+
+
+def number_room(lake: Lake, slug: str, fields: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Digits before and after the point that describe gives the number columns among fields."""
+    kept = KeptDescribes(lake)
+    described = ((column_name(path), kept.walk(slug, path).field) for path in fields)
+    columns = (column_of(field, name) for name, field in described if field)
+    return {c.name: (c.integers, c.scale) for c in columns if c.kind in NUMBERS}
 
 
 def as_described(

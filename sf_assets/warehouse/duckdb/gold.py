@@ -17,6 +17,7 @@ from sf_assets.storage.manifest import SliceKind
 from sf_assets.warehouse.builds import Attempt, Build
 from sf_assets.warehouse.duckdb.daily import NOT_ITS_DAY, of_many_days, of_one_day
 from sf_assets.warehouse.duckdb.database import known_names, transaction
+from sf_assets.warehouse.duckdb.prepare import make_room
 from sf_assets.warehouse.duckdb.refusals import refusal
 from sf_assets.warehouse.duckdb.stage import fill, make_rejects
 from sf_assets.warehouse.duckdb.tables import TEMPORARY, Table
@@ -314,13 +315,11 @@ def _load(connection: duckdb.DuckDBPyConnection, found: Versions) -> None:
     """Put all versions of an object that raw holds, typed, where the query looks for them."""
     table = Table(connection, TEMPORARY, raw_relation(found.slug))
     connection.execute(f"DROP TABLE IF EXISTS {table.name}")
-    actual = table.ensure(list(found.columns.values()))
+    table.ensure(list(found.columns.values()))
+    prepared = make_room([table], found.columns, found.slices, found.rows)
     make_rejects(connection)
     for piece in found.slices:
-        names = [name for name in piece.columns if name in found.columns]
-        some = {name: actual[name] for name in names}
-        fill(table, [table], some, piece, found.read(piece, names))
-        actual |= some
+        fill(table, prepared.of(piece), prepared.tight, piece, found.rows(piece))
 
 
 def _refused(table: GoldTable, error: duckdb.Error, names: Collection[str]) -> SfAssetsError:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import duckdb
 
 from sf_assets.columns.column import Column
+from sf_assets.naming import Names
 from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice, SliceKind
 from sf_assets.warehouse.duckdb.tables import PROVENANCE, Table
@@ -61,7 +62,7 @@ def begin(table: Table) -> None:
 
 
 def finish(table: Table, org_id: str) -> None:
-    """Drop the rows that say what the one before says, and make the view."""
+    """Drop the rows that say what the one before says."""
     run = table.connection.execute
     run("INSERT OR IGNORE INTO ops.histories VALUES (?, ?)", [org_id, table.slug])
     versions = _versions(table)
@@ -75,7 +76,6 @@ def finish(table: Table, org_id: str) -> None:
         f"(PARTITION BY Id ORDER BY {_ORDER}) AS said_before "
         f"FROM {versions.name} v SEMI JOIN {_TOUCHED} USING (Id)) WHERE said = said_before)"
     )
-    run(_view(table, versions))
 
 
 def stop(table: Table, org_id: str) -> None:
@@ -91,6 +91,11 @@ def drop(table: Table) -> None:
     table.connection.execute(f"DROP TABLE IF EXISTS {_versions(table).name}")
 
 
+def types(table: Table) -> Names[str]:
+    """SQL types of the columns of the versions; empty where there are none yet."""
+    return _versions(table).types()
+
+
 def room(table: Table, columns: Iterable[Column]) -> Table:
     """The table of versions, made if need be, with the columns that the silver table has."""
     versions = _versions(table)
@@ -100,6 +105,11 @@ def room(table: Table, columns: Iterable[Column]) -> Table:
         )
     versions.ensure(list(columns))
     return versions
+
+
+def make_view(table: Table) -> None:
+    """Make `<object>_history`, by the columns that the versions have."""
+    table.connection.execute(_view(table, _versions(table)))
 
 
 def add(table: Table, staged: Table, slices: Sequence[Slice]) -> None:

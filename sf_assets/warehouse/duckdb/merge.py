@@ -13,6 +13,7 @@ from sf_assets.storage.manifest import Slice, SliceKind
 from sf_assets.warehouse.duckdb import history, intact
 from sf_assets.warehouse.duckdb.database import transaction
 from sf_assets.warehouse.duckdb.patch import patch
+from sf_assets.warehouse.duckdb.prepare import Prepared, prepare
 from sf_assets.warehouse.duckdb.slice_log import SliceLog
 from sf_assets.warehouse.duckdb.stage import (
     VERSION,
@@ -54,8 +55,11 @@ def merge(
     """
     batches = list(_batches(slices))
     for some in [batches] if table.history and batches else [[batch] for batch in batches]:
+        org_id, together = slices[0].org_id, [piece for batch in some for piece in batch]
         with transaction(table.connection):
-            outcome = _merge_batches(table, slices[0].org_id, some, columns, read)
+            prepared = prepare(table, org_id, together, columns, read)
+        with transaction(table.connection):
+            outcome = _merge_batches(table, org_id, some, prepared, read)
         yield outcome
 
 
@@ -81,7 +85,8 @@ def rebuild(
             history.drop(table)
         SliceLog(table.connection, org_id).forget(table.slug)
         intact.forget(table, org_id)
-        return _merge_batches(table, org_id, _batches(slices), columns, read)
+        prepared = prepare(table, org_id, slices, columns, read)
+        return _merge_batches(table, org_id, _batches(slices), prepared, read)
 
 
 def _batches(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
@@ -101,14 +106,14 @@ def _merge_batches(
     table: Table,
     org_id: str,
     batches: Iterable[list[Slice]],
-    columns: Mapping[str, Column],
+    prepared: Prepared,
     read: Reader,
 ) -> Outcome:
     total = Outcome()
     if table.history:
         history.begin(table)
     for batch in batches:
-        total += _merge_batch(table, batch, columns, read)
+        total += _merge_batch(table, batch, prepared, read)
     if table.history:
         history.finish(table, org_id)
     else:
@@ -117,30 +122,26 @@ def _merge_batches(
 
 
 def _merge_batch(
-    table: Table, slices: Sequence[Slice], columns: Mapping[str, Column], read: Reader
+    table: Table, slices: Sequence[Slice], prepared: Prepared, read: Reader
 ) -> Outcome:
     started = time.monotonic()
     if slices[0].kind.patches:
-        outcome = patch(table, slices[0], columns, read)
+        outcome = patch(table, slices[0], prepared, read)
     else:
-        outcome = _merge_versions(table, slices, columns, read)
+        outcome = _merge_versions(table, slices, prepared, read)
     _record(table, slices, outcome, time.monotonic() - started)
-    intact.note(table, slices[0].org_id)
     return outcome
 
 
 def _merge_versions(
-    table: Table, slices: Sequence[Slice], columns: Mapping[str, Column], read: Reader
+    table: Table, slices: Sequence[Slice], prepared: Prepared, read: Reader
 ) -> Outcome:
-    actual = table.ensure([columns[name] for name in slices[0].columns if name in columns])
+    actual = prepared.of(slices[0])
     first_load = table.is_empty()
     staged = table if first_load else Table(table.connection, TEMPORARY, "staged")
     names = [*actual, *PROVENANCE]
     make_stage(table, staged, names)
-    room = [table] if first_load else [table, staged]
-    if table.history:
-        room.append(history.room(table, actual.values()))
-    rows_in = sum(fill(staged, room, actual, piece, read(piece)) for piece in slices)
+    rows_in = sum(fill(staged, actual, prepared.tight, p, read(p)) for p in slices)
     if table.history:
         history.add(table, staged, slices)
     stale = drop_older(staged) + count_nameless(table)
@@ -154,7 +155,6 @@ def _merge_versions(
     for piece in slices:
         if piece.kind is SliceKind.SNAPSHOT:
             _mark_missing(table, piece)
-    table.make_view()
     return outcome
 
 

@@ -4,13 +4,11 @@ A patch concerns a row by the row's own cursor and read time, never by what was 
 patches may be merged again, and after rows that came late, with the same result.
 """
 
-from collections.abc import Mapping
-
-from sf_assets.columns.column import Column
 from sf_assets.errors import CountMismatchError
 from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice, SliceKind
 from sf_assets.warehouse.duckdb import history
+from sf_assets.warehouse.duckdb.prepare import Prepared
 from sf_assets.warehouse.duckdb.stage import (
     drop_older,
     fill,
@@ -27,13 +25,13 @@ _OF_THIS_VERSION = "t._cursor = s._cursor AND t._read_at <= s._read_at AND NOT t
 """The stamp says that nothing else of the record changed; its columns are not older, either."""
 
 
-def patch(table: Table, piece: Slice, columns: Mapping[str, Column], read: Reader) -> Outcome:
+def patch(table: Table, piece: Slice, prepared: Prepared, read: Reader) -> Outcome:
     """Merge a patch into a silver table.
 
     Args:
         table: The silver table.
         piece: The patch.
-        columns: Columns of the object as described.
+        prepared: The table's columns.
         read: Reads a slice.
 
     Raises:
@@ -43,10 +41,10 @@ def patch(table: Table, piece: Slice, columns: Mapping[str, Column], read: Reade
     if not table.types():
         return Outcome(piece.counts.written, stale=piece.counts.written)
     merge = _delete if piece.kind is SliceKind.DELETIONS else _amend
-    return merge(table, piece, columns, read)
+    return merge(table, piece, prepared, read)
 
 
-def _delete(table: Table, piece: Slice, _columns: Mapping[str, Column], read: Reader) -> Outcome:
+def _delete(table: Table, piece: Slice, _prepared: Prepared, read: Reader) -> Outcome:
     """Mark records as gone for good, unless they were read after that was found out."""
     run = table.connection.execute
     run("CREATE OR REPLACE TEMP TABLE gone (Id VARCHAR)")
@@ -71,16 +69,13 @@ def _delete(table: Table, piece: Slice, _columns: Mapping[str, Column], read: Re
     return Outcome(rows, updated=updated, unchanged=known, stale=rows - updated - known)
 
 
-def _amend(table: Table, piece: Slice, columns: Mapping[str, Column], read: Reader) -> Outcome:
+def _amend(table: Table, piece: Slice, prepared: Prepared, read: Reader) -> Outcome:
     """Set columns of the rows that are of the very version which was read again."""
     run = table.connection.execute
-    actual = table.ensure([columns[name] for name in piece.columns if name in columns])
+    actual = prepared.of(piece)
     staged = Table(table.connection, TEMPORARY, "staged")
     make_stage(table, staged, [*actual, *PROVENANCE])
-    room = [table, staged]
-    if table.history:
-        room.append(history.room(table, actual.values()))
-    rows = fill(staged, room, actual, piece, read(piece))
+    rows = fill(staged, actual, prepared.tight, piece, read(piece))
     stale = drop_older(staged)
     names = [quoted(n) for n in actual if n not in {"Id", piece.cursor}]
     if table.history:

@@ -1,13 +1,14 @@
 """Text rows of a slice, typed, into a table of the warehouse that has room for them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import duckdb
 import polars as pl
 import pyarrow as pa
 
-from sf_assets.columns.cast import cast, needs
-from sf_assets.columns.column import Column
+from sf_assets.columns.cast import cast
+from sf_assets.columns.column import NUMBERS, Column
+from sf_assets.columns.decimals import digits
 from sf_assets.errors import CountMismatchError
 from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice
@@ -38,8 +39,8 @@ def make_rejects(connection: duckdb.DuckDBPyConnection) -> None:
 
 def fill(
     into: Table,
-    room: Sequence[Table],
-    columns: dict[str, Column],
+    columns: Mapping[str, Column],
+    tight: Collection[str],
     piece: Slice,
     batches: Iterable[pl.DataFrame],
 ) -> int:
@@ -47,8 +48,8 @@ def fill(
 
     Args:
         into: The table that takes the rows.
-        room: Tables in which numbers must find room; `into` is one of them.
-        columns: The columns by name, as they are in those tables; follows where they are widened.
+        columns: The columns by name, as they are in that table.
+        tight: Those that have no room for all of the slice's numbers.
         piece: The slice.
         batches: Its rows: text columns, with `_read_at` and `_slice` beside them.
 
@@ -56,11 +57,10 @@ def fill(
         How many rows there were.
 
     Raises:
-        CountMismatchError: Not as many as the slice's manifest says.
+        CountMismatchError: Not as many as the slice's manifest says, or numbers with more digits.
     """
-    stream = _Stream(iter(batches), columns, piece)
+    stream = _Stream(iter(batches), columns, tight, piece)
     while (heap := stream.heap) is not None:
-        stream.tight = _make_room(room, columns, stream.needs())
         insert(into.connection, into.name, stream.open(heap))
         if stream.error:
             raise stream.error
@@ -80,45 +80,41 @@ class _Stream:
 
     Attributes:
         heap: The next rows, still text; None when there are no more.
-        tight: Number columns that have no room for all of the heap's numbers.
         count: Rows that have passed.
         rejects: Values that could not be typed, to be inserted when the stream is closed.
         error: What went wrong while it was open; DuckDB would tell it as an error of its own.
     """
 
     def __init__(
-        self, heaps: Iterator[pl.DataFrame], columns: Mapping[str, Column], piece: Slice
+        self,
+        heaps: Iterator[pl.DataFrame],
+        columns: Mapping[str, Column],
+        tight: Collection[str],
+        piece: Slice,
     ) -> None:
         self._heaps = heaps
         self._columns = columns
+        self._tight = tight
+        self._piece = piece
         self._cursor = piece.cursor
         self._nul = any(part.nul for part in piece.parts)
         self.heap: pl.DataFrame | None = next(heaps, None)
-        self.tight: set[str] = set()
         self.count = 0
         self.rejects: list[pl.DataFrame] = []
         self.error: Exception | None = None
 
-    def needs(self) -> Mapping[str, tuple[int, int]]:
-        """Digits that the heap needs and columns have no room for."""
-        return {} if self.heap is None else needs(self.heap, self._columns.values())
-
     def open(self, heap: pl.DataFrame) -> pa.RecordBatchReader:
-        """The heap and what comes after it, as far as it goes into the columns as they are."""
+        """The heap and what comes after it, until there are many rejects."""
         first = self._typed(heap)
         return pa.RecordBatchReader.from_batches(first.schema, self._batches(first))
 
     def _batches(self, first: pa.Table) -> Iterator[pa.RecordBatch]:
         yield from first.to_batches()
         try:
-            while self.heap is not None and not self._must_close():
+            while self.heap is not None and sum(map(len, self.rejects)) <= _MANY_REJECTS:
                 yield from self._typed(self.heap).cast(first.schema).to_batches()
         except Exception as error:  # noqa: BLE001 (raised again by `fill`)
             self.error = error
-
-    def _must_close(self) -> bool:
-        many = sum(map(len, self.rejects)) > _MANY_REJECTS
-        return many or bool(self.tight) or bool(self.needs())
 
     def _typed(self, heap: pl.DataFrame) -> pa.Table:
         """Type a heap, and take up the next."""
@@ -126,7 +122,8 @@ class _Stream:
         if self._nul:
             texts = texts.with_columns(pl.col(pl.String).str.replace_all("\x00", "", literal=True))
         self.count += len(texts)
-        rows, lost = cast(texts.filter(_NAMED), self._columns.values(), self.tight)
+        rows, lost = cast(texts.filter(_NAMED), self._columns.values(), self._tight)
+        self._refuse_numbers(lost)
         self.rejects += [some for some in (lost, _nameless(texts)) if len(some)]
         cursor = pl.col(self._cursor) if self._cursor else pl.lit(None, pl.Datetime("us", "UTC"))
         rows = rows.with_columns(
@@ -135,6 +132,23 @@ class _Stream:
         )
         self.heap = next(self._heaps, None)
         return rows.to_arrow(compat_level=pl.CompatLevel.newest())
+
+    def _refuse_numbers(self, lost: pl.DataFrame) -> None:
+        """Refuse to take numbers for none that only find no room.
+
+        Raises:
+            CountMismatchError: There is one: it has more digits than the manifest says.
+        """
+        for (name,), texts in lost.group_by("column"):
+            column = self._columns[str(name)]
+            if column.kind not in NUMBERS or column.name in self._tight:
+                continue
+            if not column.fits(*digits(texts["text"], column.integers, column.scale)):
+                raise CountMismatchError(
+                    f"slice {self._piece.id} of {self._piece.object} holds numbers of "
+                    f"{column.name} with more digits than its manifest says; restore its files, "
+                    f"or backfill {self._piece.window}"
+                )
 
 
 def _nameless(texts: pl.DataFrame) -> pl.DataFrame:
@@ -160,23 +174,6 @@ def insert(
     connection.register("batch", rows)
     connection.execute(f"INSERT INTO {name} BY NAME FROM batch")
     connection.unregister("batch")
-
-
-def _make_room(
-    room: Sequence[Table], columns: dict[str, Column], needed: Mapping[str, tuple[int, int]]
-) -> set[str]:
-    """Widen number columns; names of those that even then cannot hold all numbers."""
-    tight = set()
-    for name, need in needed.items():
-        wide = columns[name]
-        for table in room:
-            wide = table.widened(wide, *need)
-        for table in room:
-            table.resize(wide)
-        columns[name] = wide
-        if not wide.fits(*need):
-            tight.add(name)
-    return tight
 
 
 def make_stage(table: Table, staged: Table, names: Sequence[str]) -> None:

@@ -1,0 +1,125 @@
+"""Everything that a merge needs to be there, made before its transaction begins.
+
+How many digits numbers have is counted when they are written to raw, and stands in the manifests.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sf_assets.columns.column import NUMBERS, Column
+from sf_assets.columns.decimals import digits
+from sf_assets.naming import Names
+from sf_assets.storage.manifest import Slice
+from sf_assets.warehouse.duckdb import history, intact
+from sf_assets.warehouse.duckdb.tables import Table
+from sf_assets.warehouse.port import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Columns that slices find in the table.
+
+    Attributes:
+        columns: As they are there, by name: numbers may be wider than described.
+        tight: Number columns that have no room for all numbers, as none can have more.
+    """
+
+    columns: Mapping[str, Column]
+    tight: frozenset[str]
+
+    def of(self, piece: Slice) -> dict[str, Column]:
+        """Those of the columns that a slice has."""
+        return {name: self.columns[name] for name in piece.columns if name in self.columns}
+
+
+def prepare(
+    table: Table,
+    org_id: str,
+    slices: Sequence[Slice],
+    columns: Mapping[str, Column],
+    read: Reader,
+) -> Prepared:
+    """Make the table, or the columns, room and views that it lacks for slices.
+
+    To be called inside a transaction. What it makes is noted as silver's own, so that it may stay
+    where the merge does not come to pass.
+
+    Args:
+        table: The silver table.
+        org_id: Whose slices.
+        slices: Slices of the object; where there are only patches, no table is made for them.
+        columns: Columns of the object as described.
+        read: Reads a slice, where its manifest does not tell how many digits its numbers have.
+    """
+    if all(piece.kind.patches for piece in slices) and not table.types():
+        return Prepared({}, frozenset())
+    before = _shape(table)
+    names = dict.fromkeys(name for piece in slices for name in piece.columns if name in columns)
+    actual = table.ensure([columns[name] for name in names])
+    tables = [table]
+    if table.history:
+        tables.append(history.room(table, actual.values()))
+    made = make_room(tables, actual, slices, read)
+    if _shape(table) != before:  # else nothing is written, and there is nothing to commit
+        table.make_view()
+        if table.history:
+            history.make_view(table)
+    intact.note(table, org_id)
+    return made
+
+
+def _shape(table: Table) -> list[Names[str]]:
+    """Columns of the table, and of its history where it is kept."""
+    return [table.types(), *([history.types(table)] if table.history else [])]
+
+
+def make_room(
+    tables: Sequence[Table], columns: Mapping[str, Column], slices: Iterable[Slice], read: Reader
+) -> Prepared:
+    """Widen the number columns of tables for the numbers of slices.
+
+    Args:
+        tables: Tables with these columns.
+        columns: The columns, by name.
+        slices: The slices.
+        read: Reads a slice.
+    """
+    actual, tight = dict(columns), set[str]()
+    for name, need in _needs(actual, slices, read).items():
+        wide = actual[name]
+        if wide.fits(*need):
+            continue
+        for table in tables:
+            wide = table.widened(wide, *need)
+        for table in tables:
+            table.resize(wide)
+        actual[name] = wide
+        if not wide.fits(*need):
+            tight.add(name)
+    return Prepared(actual, frozenset(tight))
+
+
+def _needs(
+    columns: Mapping[str, Column], slices: Iterable[Slice], read: Reader
+) -> dict[str, tuple[int, int]]:
+    """Digits before and after the point that the slices' numbers need, by column."""
+    needed: dict[str, tuple[int, int]] = {}
+    for piece in slices:
+        numbers = [c for n in piece.columns if (c := columns.get(n)) and c.kind in NUMBERS]
+        counted = {column.name: piece.room(column.name) for column in numbers}
+        if piece.counts.written and not all(counted.values()):
+            counted = dict(_count(numbers, piece, read))
+        for name, room in counted.items():
+            if room:
+                integers, scale = needed.get(name, room)
+                needed[name] = max(integers, room[0]), max(scale, room[1])
+    return needed
+
+
+def _count(numbers: Iterable[Column], piece: Slice, read: Reader) -> dict[str, tuple[int, int]]:
+    """Count the digits of a slice's numbers, of which its manifest does not tell."""
+    counted = {column.name: (column.integers, column.scale) for column in numbers}
+    for frame in read(piece):
+        for name, room in counted.items():
+            counted[name] = digits(frame[name], *room)
+    return counted
