@@ -152,10 +152,19 @@ def _document(report: Any) -> dict[str, Any]:
     }
 
 
+_AS_BEFORE = {
+    "ledger/deduplicated": "ledger/known",
+    "api/calls": "api/calls of this run so far",
+}
+"""Keys that programs know by other names than people are shown."""
+
+
 def _facts(facts: dict[str, Any]) -> dict[str, Any]:
     """Metadata of an asset, without the schema, which the warehouse tells better."""
     return {
-        n: v for n, v in facts.items() if n != "dagster/column_schema" and "references/" not in n
+        _AS_BEFORE.get(n, n): v
+        for n, v in facts.items()
+        if n != "dagster/column_schema" and "references/" not in n
     }
 
 
@@ -209,8 +218,8 @@ def _spelt(facts: dict[str, Any]) -> str:
 
 
 _OBJECT_COLUMNS = (
-    "object", "read", "known", "inserted", "updated", "unchanged", "stale", "rejected", "live rows",
-    "seconds",
+    "object", "read", "deduplicated", "inserted", "updated", "unchanged", "stale", "rejected",
+    "live rows", "seconds",
 )  # fmt: skip
 
 
@@ -219,7 +228,7 @@ def _object_row(name: str, layers: dict[str, dict[str, dict[str, Any]]]) -> tupl
     return (
         name,
         raw.get("ledger/parsed"),
-        raw.get("ledger/known"),
+        raw.get("ledger/deduplicated"),
         silver.get("ledger/inserted"),
         silver.get("ledger/updated"),
         silver.get("ledger/unchanged"),

@@ -56,7 +56,7 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
         if as_json:
             continue
         columns = (
-            "object", "watermark (UTC)", "behind (s)", "slices", "unmerged", "live rows", "failing",
+            "object", "watermark (UTC)", "lag (s)", "slices", "unmerged", "live rows", "failing",
             "error",
         )  # fmt: skip
         show(f"Org {org.name}", columns, [tuple(asdict(item).values()) for item in found])
@@ -111,11 +111,11 @@ def reconcile(
     if as_json:
         emit({"ok": ok, "objects": document, "errors": errors})
     else:
-        counts = ("records there", "in silver", "all fields of")
+        counts = ("records in the org", "in silver", "all fields of")
         show("Reconciliation", ("org", "object", "horizon (UTC)", *counts, "outcome"), rows)
         days = [(i["org_name"], i["slug"], *d.values()) for i in document for d in i["differences"]]
         if days:
-            columns = ("org", "object", "day", "records there", "in silver", "same digest")
+            columns = ("org", "object", "day", "records in the org", "in silver", "same digest")
             show("Days that differ", columns, days)
         _tell_errors(errors)
     sys.exit(0 if ok else 1)

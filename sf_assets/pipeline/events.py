@@ -17,9 +17,11 @@ from sf_assets.pipeline.extraction.execute import Extraction
 from sf_assets.pipeline.load import Loaded
 from sf_assets.pipeline.planning.estimate import Estimate
 from sf_assets.salesforce.budget import Budget
+from sf_assets.storage.manifest import Counts
 from sf_assets.warehouse.port import Built
 
-_LEDGER = ("org", "pages", "parsed", "known", "written")
+_LEDGER = {n: "deduplicated" if n == "known" else n for n in Counts.model_fields}
+"""What the counts of a slice are called for people."""
 
 
 class Because(StrEnum):
@@ -163,14 +165,17 @@ def extraction_facts(
     facts: dict[str, Any] = {
         "dagster/row_count": sum(piece.counts.written for piece in slices),
         "dagster/uri": folder,
-    } | {f"ledger/{name}": sum(getattr(piece.counts, name) for piece in slices) for name in _LEDGER}
+    } | {
+        f"ledger/{name}": sum(getattr(piece.counts, count) for piece in slices)
+        for count, name in _LEDGER.items()
+    }
     facts |= {
         "windows": "; ".join(str(piece.window) for piece in slices),
         "sources": ", ".join(piece.job_id or piece.source for piece in slices),
         "files": sum(len(piece.parts) for piece in slices),
         "bytes": sum(part.bytes for piece in slices for part in piece.parts),
         "seconds": round(extraction.seconds, 2),
-        "api/calls of this run so far": budget.made,
+        "api/calls": budget.made,
     }
     if calls := budget.calls:
         facts |= {"api/used": calls.used, "api/allowed": calls.allowed, "api/left": calls.left}

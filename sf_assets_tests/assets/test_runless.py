@@ -34,6 +34,8 @@ def test_a_refresh_is_seen_on_its_assets_without_a_run(shop: Shop, tmp_path: Pat
         raw = newest(instance, "raw/account")
         assert raw.metadata["ledger/parsed"].value == shop.accounts("silver.account")
         assert raw.metadata["dagster/row_count"].value == raw.metadata["ledger/written"].value
+        assert raw.metadata["ledger/deduplicated"].value == 0
+        assert raw.metadata["api/calls"].value
         uri = str(raw.metadata["dagster/uri"].value)
         assert list(Path(uri.removeprefix("file://")).rglob("*.parquet")), (
             "it is where the rows are"

@@ -117,7 +117,9 @@ def _ledger(slug: str, latest: list[Slice], slices: int) -> Finding:
         "unequal": ", ".join(unequal) or "none",
     }
     if latest:
-        facts |= {f"last slice, {k}": v for k, v in latest[-1].counts.model_dump().items()}
+        counts = latest[-1].counts.model_dump()
+        counts["deduplicated"] = counts.pop("known")
+        facts |= {f"last slice, {name}": count for name, count in counts.items()}
     passed = bool(latest) and not unequal
     return Finding(slug, "ledger", passed, severe=bool(latest), facts=facts)
 

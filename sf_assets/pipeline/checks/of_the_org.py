@@ -37,10 +37,10 @@ def _facts(found: Reconciled) -> Facts:
     horizon = f"{found.horizon:%Y-%m-%d %H:%M:%S} UTC" if found.horizon else "none"
     facts: Facts = {
         "horizon": horizon,
-        "records there": found.org,
+        "records in the org": found.org,
         "in silver": found.silver,
         "days that differ": len(found.differences),
-        "not what raw says": found.replayed,
+        "differ from raw": found.replayed,
     }
     facts |= found.kinds
     if found.unasked:  # they are asked for hourly, or swept daily
