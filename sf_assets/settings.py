@@ -47,26 +47,20 @@ _VARIABLE = re.compile(
 """How the name of a variable begins that is the only org's."""
 
 
-class Settings(BaseModel):
-    """Everything that is set outside the catalogue.
+class ReadingSettings(BaseModel):
+    """How an org is read.
 
     Attributes:
-        catalog: The user's own catalogue; None for the one in the package.
         lag_seconds: Windows end this long before the org's present.
         overlap_seconds: Windows begin this long before the watermark.
         api_reserve_percent: Share of the org's limits that is never used here.
-        storage_url: Object storage of the raw layer.
-        warehouse_url: Warehouse of silver and gold; query parameters are engine options.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    catalog: Path | None = None
     lag_seconds: int = Field(300, ge=0, le=_LONGEST)
     overlap_seconds: int = Field(600, ge=0, le=_LONGEST)
     api_reserve_percent: int = Field(20, ge=0, lt=100)
-    storage_url: str = Field("", repr=False)  # either may hold a password
-    warehouse_url: str = Field("", repr=False)
 
     @property
     def lag(self) -> timedelta:
@@ -82,6 +76,20 @@ class Settings(BaseModel):
     def overlap(self) -> timedelta:
         """How much of what is covered is read again."""
         return timedelta(seconds=self.overlap_seconds)
+
+
+class Settings(ReadingSettings):
+    """Everything that is set outside the catalogue.
+
+    Attributes:
+        catalog: The user's own catalogue; None for the one in the package.
+        storage_url: Object storage of the raw layer.
+        warehouse_url: Warehouse of silver and gold; query parameters are engine options.
+    """
+
+    catalog: Path | None = None
+    storage_url: str = Field(repr=False)  # either may hold a password
+    warehouse_url: str = Field(repr=False)
 
 
 def environment() -> dict[str, str]:

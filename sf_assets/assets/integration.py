@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from sf_assets.assets.resources import SalesforceResource, StorageResource, WarehouseResource
 from sf_assets.assets.specs import describe_spec, gold_spec, object_spec, quality_spec
 from sf_assets.assets.translator import SalesforceAsset, SalesforceTranslator
 from sf_assets.catalog import Catalog
 from sf_assets.naming import ONLY, Layer, layer_name
 from sf_assets.pipeline.gold.files import gold_tables
-from sf_assets.settings import Settings
+from sf_assets.settings import ReadingSettings
 from sf_assets.warehouse.gold_sql import GoldTable
 
 if TYPE_CHECKING:
@@ -131,14 +132,17 @@ class Integration:
             resources: `context.resources`.
             name: Of the org.
         """
-        from sf_assets.pipeline.org import Org
+        from sf_assets.pipeline.org import Connections, Org
 
-        salesforce = getattr(resources, self.salesforce_key(name))
-        settings = Settings(
+        salesforce: SalesforceResource = getattr(resources, self.salesforce_key(name))
+        storage: StorageResource = getattr(resources, self.storage_key)
+        warehouse: WarehouseResource = getattr(resources, self.warehouse_key)
+        settings = ReadingSettings(
             lag_seconds=salesforce.lag_seconds,
             overlap_seconds=salesforce.overlap_seconds,
             api_reserve_percent=salesforce.api_reserve_percent,
-            storage_url=getattr(resources, self.storage_key).url,
-            warehouse_url=getattr(resources, self.warehouse_key).url,
         )
-        return Org(name, self.catalog, settings, lambda: salesforce.client)
+        connections = Connections(
+            lambda: salesforce.client, lambda: storage.store, lambda: warehouse.warehouse
+        )
+        return Org(name, self.catalog, settings, connections)

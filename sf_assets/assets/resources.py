@@ -10,7 +10,7 @@ from pydantic import Field
 from sf_assets.naming import ONLY
 from sf_assets.settings import (
     Credentials,
-    Settings,
+    ReadingSettings,
     credentials_prefix,
     environment,
     load_settings,
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sf_assets.salesforce.client import Client
+    from sf_assets.storage.store import Store
+    from sf_assets.warehouse.port import Warehouse
 
-_DEFAULT = Settings.model_validate({})
+_DEFAULT = ReadingSettings.model_validate({})
 _NUMBERS = ("lag_seconds", "overlap_seconds", "api_reserve_percent")
 
 
@@ -92,6 +94,17 @@ class StorageResource(dg.ConfigurableResource[Any]):
         """The resource of `SF_ASSETS_STORAGE_URL`; a folder in the current one if it is not set."""
         return cls(url=_url("SF_ASSETS_STORAGE_URL", load_settings({}).storage_url))
 
+    @property
+    def store(self) -> "Store":
+        """The storage.
+
+        Raises:
+            ConfigError: The address is of no kind that there is.
+        """
+        from sf_assets.storage.store import Store
+
+        return Store(self.url)
+
 
 class WarehouseResource(dg.ConfigurableResource[Any]):
     """The warehouse of silver and gold."""
@@ -109,6 +122,17 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
         url = self.url.get_value("") if isinstance(self.url, dg.EnvVar) else self.url
         return urlsplit(url or "").scheme or "sql"
 
+    @property
+    def warehouse(self) -> "Warehouse":
+        """The warehouse.
+
+        Raises:
+            ConfigError: The address is of no engine that there is.
+        """
+        from sf_assets.warehouse.open import open_warehouse
+
+        return open_warehouse(self.url)
+
     def query(self, sql: str) -> "pa.Table":
         """Ask a question; nothing can be changed by it.
 
@@ -122,9 +146,7 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
             WarehouseLockedError: Another program writes, and stays at it.
             WarehouseError: It cannot be opened, or refuses the question.
         """
-        from sf_assets.warehouse.open import open_warehouse
-
-        return open_warehouse(self.url).query(sql)
+        return self.warehouse.query(sql)
 
 
 def _url(variable: str, default: str) -> str:

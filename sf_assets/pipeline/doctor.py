@@ -11,7 +11,6 @@ from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.queryable import is_passing, refusals
 from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
 from sf_assets.pipeline.status import budget
-from sf_assets.storage.store import Store
 from sf_assets.windows import Grain
 
 _PROBE = "doctor.txt"
@@ -78,7 +77,7 @@ def _budget(org: Org) -> str:
 
 
 def _storage(org: Org, *, connected: bool) -> str:
-    store = org.lake.store if connected else Store(org.settings.storage_url)
+    store = org.lake.store if connected else org.storage
     store.put(_PROBE, b"written by sf-assets doctor")
     store.get(_PROBE)
     store.delete([_PROBE])

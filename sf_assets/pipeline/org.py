@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -13,6 +14,7 @@ from sf_assets.pipeline.planning.api_usage import last_usage
 from sf_assets.salesforce.client import Client, connect
 from sf_assets.salesforce.responses import NOT_OF_THE_QUESTION
 from sf_assets.settings import (
+    ReadingSettings,
     Settings,
     environment,
     load_credentials,
@@ -25,23 +27,38 @@ from sf_assets.warehouse.open import open_warehouse
 from sf_assets.warehouse.port import Session, Warehouse
 
 
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """The three places between which an org's data moves. Each is opened when it is first used.
+
+    Attributes:
+        salesforce: Logs in to the org.
+        storage: Opens the storage of raw.
+        warehouse: Opens the warehouse of silver and gold.
+    """
+
+    salesforce: Callable[[], Client]
+    storage: Callable[[], Store]
+    warehouse: Callable[[], Warehouse]
+
+
 class Org:
-    """One org. Nothing is opened before it is used.
+    """One org of the catalogue, connected.
 
     Args:
         name: As the catalogue calls it; `ONLY` when it names none.
         catalog: The catalogue.
-        settings: Settings.
-        log_in: Connects to the org; called once, by the first use.
+        settings: How it is read.
+        connections: Where its data comes from and goes to; each is called once at most.
     """
 
     def __init__(
-        self, name: str, catalog: Catalog, settings: Settings, log_in: Callable[[], Client]
+        self, name: str, catalog: Catalog, settings: ReadingSettings, connections: Connections
     ) -> None:
         self.name = name
         self.catalog = catalog
         self.settings = settings
-        self._log_in = log_in
+        self._connections = connections
         self._lock = threading.RLock()
 
     @property
@@ -58,7 +75,7 @@ class Org:
     def client(self) -> Client:
         """The connection; the first use logs in."""
         with self._lock, variables_of(self.name):
-            client = self._log_in()
+            client = self._connections.salesforce()
         client.session.org_name = self.name
         return client
 
@@ -88,9 +105,14 @@ class Org:
             return "the user of these credentials"
 
     @cached_property
+    def storage(self) -> Store:
+        """The storage of raw."""
+        return self._connections.storage()
+
+    @cached_property
     def lake(self) -> Lake:
         """The raw layer, claimed for the org that the credentials lead to."""
-        lake = open_lake(self.settings.storage_url, self.client.org_id, self.name)
+        lake = open_lake(self.storage, self.client.org_id, self.name)
         lake.late = self.settings.late
         if told := last_usage(lake):
             self.client.session.clock.recall(told.at)
@@ -104,18 +126,17 @@ class Org:
         Raises:
             ConfigError: The storage holds nothing yet.
         """
-        store = Store(self.settings.storage_url)
-        owner = owner_of(store, self.name)
+        owner = owner_of(self.storage, self.name)
         if owner is None:
             raise ConfigError(
-                f"the storage {store.url} holds nothing yet; run `sf-assets refresh` first"
+                f"the storage {self.storage.url} holds nothing yet; run `sf-assets refresh` first"
             )
-        return Lake(store, owner)
+        return Lake(self.storage, owner)
 
     @cached_property
     def warehouse(self) -> Warehouse:
         """The warehouse; not yet opened."""
-        return open_warehouse(self.settings.warehouse_url)
+        return self._connections.warehouse()
 
     def reading(self, org_id: str, *, wait: bool = True) -> AbstractContextManager[Session]:
         """The warehouse open for reading what is this org's.
@@ -151,4 +172,9 @@ def org_of_environment(
     def log_in() -> Client:
         return connect(load_credentials(env, name), settings.api_reserve_percent)
 
-    return Org(name, catalog, settings, log_in)
+    connections = Connections(
+        log_in,
+        lambda: Store(settings.storage_url),
+        lambda: open_warehouse(settings.warehouse_url),
+    )
+    return Org(name, catalog, settings, connections)

@@ -304,18 +304,17 @@ class _Owner(pydantic.BaseModel):
     org_id: str = pydantic.Field(min_length=1)
 
 
-def open_lake(url: str, org_id: str, name: str) -> Lake:
+def open_lake(store: Store, org_id: str, name: str) -> Lake:
     """Open an org's raw layer, and claim the storage for it if nobody has.
 
     Args:
-        url: Of the storage.
+        store: The storage.
         org_id: Id of the org that we are connected to.
         name: What the catalogue calls the org.
 
     Raises:
         WrongOrgError: Under that name the storage holds another org's data.
     """
-    store = Store(url)
     path = f"org-{name}.json"
     if not store.create(path, json.dumps({"org_id": org_id}).encode()):
         owner = owner_of(store, name)

@@ -1,6 +1,7 @@
 """A guest in other people's Dagster projects: it takes nothing over, and can be there twice."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -19,8 +20,12 @@ from sf_assets import (
     build_salesforce_assets,
     build_salesforce_definitions,
 )
+from sf_assets.assets.integration import Integration
 from sf_assets.catalog import load_catalog
 from sf_assets.errors import ConfigError
+from sf_assets.naming import ONLY
+from sf_assets.warehouse.open import open_warehouse
+from sf_assets.warehouse.port import Warehouse
 from sf_assets_tests.conftest import Workspace
 
 
@@ -47,6 +52,24 @@ def resources_of(workspace: Workspace, folder: str = "") -> dict[str, Any]:
         "storage": StorageResource(url=f"file://{home}/lake"),
         "warehouse": WarehouseResource(url=f"duckdb:///{home}/warehouse.duckdb"),
     }
+
+
+def test_a_resource_of_ones_own_opens_what_steps_use(catalog: Path, tmp_path: Path) -> None:
+    class Elsewhere(WarehouseResource):
+        @property
+        def warehouse(self) -> Warehouse:
+            return open_warehouse(f"duckdb:///{tmp_path}/elsewhere.duckdb")
+
+    resources = SimpleNamespace(
+        salesforce=SalesforceResource.from_environment(),
+        storage=StorageResource(url=f"file://{tmp_path}/lake"),
+        warehouse=Elsewhere(url="duckdb:///unused"),
+    )
+    org = Integration(load_catalog(catalog)).org(resources, ONLY)
+
+    assert str(org.warehouse) == f"{tmp_path}/elsewhere.duckdb"
+    assert org.storage.url == f"file://{tmp_path}/lake"
+    assert org.settings.lag.total_seconds() == 300
 
 
 def downstream(key: dg.AssetKey, warehouse: str = "warehouse") -> dg.Definitions:

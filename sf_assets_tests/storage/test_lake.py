@@ -42,7 +42,7 @@ def piece(name: str = "Account", start: int = 0, end: int = 1, **more: Any) -> S
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    return open_lake(f"file://{tmp_path}/lake", "00D1", "default")
+    return open_lake(Store(f"file://{tmp_path}/lake"), "00D1", "default")
 
 
 def again(lake: Lake) -> Lake:
@@ -313,25 +313,25 @@ def test_a_manifest_names_only_files_of_its_own(lake: Lake, path: str) -> None:
 def test_a_storage_whose_owner_cannot_be_read_is_nobodys_to_guess(lake: Lake, data: bytes) -> None:
     lake.store.put("org-default.json", data)
     with pytest.raises(StorageError, match=r"org-default\.json.*restore it, or write"):
-        open_lake(lake.store.url, "00D1", "default")
+        open_lake(lake.store, "00D1", "default")
 
 
 def test_a_storage_belongs_to_the_first_org_that_uses_it(tmp_path: Path) -> None:
     url = f"file://{tmp_path}/lake"
     assert owner_of(Store(url), "default") is None
-    open_lake(url, "00D1", "default")
-    assert open_lake(url, "00D1", "default").org_id == "00D1"
+    open_lake(Store(url), "00D1", "default")
+    assert open_lake(Store(url), "00D1", "default").org_id == "00D1"
     assert owner_of(Store(url), "default") == "00D1"
     with pytest.raises(
         WrongOrgError, match=r"holds the data of org 00D1.*lead to org 00D2"
     ) as caught:
-        open_lake(url, "00D2", "default")
+        open_lake(Store(url), "00D2", "default")
     assert "SF_ASSETS_STORAGE_URL" in str(caught.value)
 
 
 def test_several_orgs_share_a_storage_under_names_of_their_own(tmp_path: Path) -> None:
     url = f"file://{tmp_path}/lake"
-    uk, us = open_lake(url, "00D1", "uk"), open_lake(url, "00D2", "us")
+    uk, us = open_lake(Store(url), "00D1", "uk"), open_lake(Store(url), "00D2", "us")
     uk.commit(piece())
     uk.note(piece())
     uk.coverage_log.add({"account": [window(1, 2)]}, {}, NOON)

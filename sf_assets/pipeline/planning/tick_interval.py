@@ -11,7 +11,7 @@ from sf_assets.catalog import ObjectSpec
 from sf_assets.pipeline.planning.api_usage import last_usage
 from sf_assets.salesforce.budget import ASK_AGAIN, Standing
 from sf_assets.salesforce.rest import QUERIES_A_CALL
-from sf_assets.settings import Settings
+from sf_assets.settings import ReadingSettings
 from sf_assets.storage.lake import Lake
 from sf_assets.timetable import SHORTEST
 from sf_assets.windows import Coverage
@@ -47,7 +47,7 @@ def probed(specs: Iterable[ObjectSpec]) -> int:
 
 
 def resting(
-    lake: Lake, settings: Settings, specs: Iterable[ObjectSpec], zone: tzinfo, now: datetime
+    lake: Lake, settings: ReadingSettings, specs: Iterable[ObjectSpec], zone: tzinfo, now: datetime
 ) -> set[str]:
     """Objects that were read when it was last their time, by lower-cased name.
 
@@ -55,7 +55,7 @@ def resting(
 
     Args:
         lake: The raw layer.
-        settings: Settings.
+        settings: ReadingSettings.
         specs: The objects; those whose time is each tick do not rest.
         zone: Time zone of their times.
         now: The present.
@@ -70,12 +70,12 @@ def resting(
     }
 
 
-def present_interval(lake: Lake, settings: Settings, objects: int) -> timedelta:
+def present_interval(lake: Lake, settings: ReadingSettings, objects: int) -> timedelta:
     """The interval by what the org last told, which costs no call.
 
     Args:
         lake: The raw layer.
-        settings: Settings.
+        settings: ReadingSettings.
         objects: How many objects of the org a tick probes, in all groups together.
     """
     told = last_usage(lake)
@@ -88,13 +88,13 @@ def present_interval(lake: Lake, settings: Settings, objects: int) -> timedelta:
 
 
 def reason_to_wait(
-    lake: Lake, settings: Settings, objects: int, slugs: Collection[str], now: datetime
+    lake: Lake, settings: ReadingSettings, objects: int, slugs: Collection[str], now: datetime
 ) -> str | None:
     """Why a tick of some objects is not due yet, or None when it is.
 
     Args:
         lake: The raw layer.
-        settings: Settings.
+        settings: ReadingSettings.
         objects: How many objects of the org a tick probes, in all groups together.
         slugs: The objects of this tick; the last one is known from what it covered.
         now: The present.
