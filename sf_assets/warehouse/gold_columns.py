@@ -3,16 +3,16 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.lineage import Node, lineage
-from sqlglot.optimizer.qualify import qualify
-from sqlglot.optimizer.scope import build_scope
 
 from sf_assets.naming import Layer, Names
 from sf_assets.warehouse.gold_sql import GoldTable, raw_relation
+
+if TYPE_CHECKING:
+    from sqlglot.lineage import Node
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,11 @@ def gold_columns(
     }
 
 
-def _lineage(table: GoldTable, comments: Comments) -> dict[str, Node]:
+def _lineage(table: GoldTable, comments: Comments) -> "dict[str, Node]":
+    from sqlglot.lineage import lineage  # with much that only a build needs
+    from sqlglot.optimizer.qualify import qualify
+    from sqlglot.optimizer.scope import build_scope
+
     schema: dict[str, Any] = {}
     for (home, relation), columns in comments.items():
         schema.setdefault(home, {})[relation] = dict.fromkeys(columns, "text")
@@ -109,7 +113,7 @@ def _said(column: Any) -> str:
 
 
 def _column(
-    table: GoldTable, kind: str, said: str, node: Node | None, comments: Comments
+    table: GoldTable, kind: str, said: str, node: "Node | None", comments: Comments
 ) -> GoldColumn:
     nodes = list(node.walk()) if node else []
     found: dict[Source, str] = {}

@@ -81,6 +81,6 @@ def test_a_query_that_cannot_be_followed_has_its_types_all_the_same(
     def fails(*_: Any, **__: Any) -> None:
         raise KeyError
 
-    monkeypatch.setattr("sf_assets.warehouse.gold_columns.lineage", fails)
+    monkeypatch.setattr("sqlglot.lineage.lineage", fails)
     found = gold_columns(table, {"i": "VARCHAR", "Name": "VARCHAR"}, comments)
     assert found == {"i": GoldColumn("VARCHAR", "The Id"), "Name": GoldColumn("VARCHAR")}
