@@ -1,6 +1,14 @@
 """The checks of every object's tables, asked of raw and of the warehouse."""
 
-from collections.abc import Container, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import (
+    Callable,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -161,7 +169,8 @@ def check_silver(
         for slug in slugs:
             with alone(Work.CHECK_SILVER, slug, failures), session.explained():
                 if slug in silver:
-                    yield from _check_table(silver, slug, kept.info(slug))
+                    info = kept.info(slug)
+                    yield from (_ANSWERS[name](silver, slug, info) for name in SILVER_CHECKS)
                 else:
                     yield from _no_table(slug)
 
@@ -173,24 +182,32 @@ def _no_table(slug: str) -> Iterator[Finding]:
         yield Finding(slug, name, passed=False, severe=False, facts=facts)
 
 
-def _check_table(silver: Silver, slug: str, info: ObjectInfo | None) -> Iterator[Finding]:
+def _ids(silver: Silver, slug: str, _: ObjectInfo | None) -> Finding:
     bad = silver.bad_ids(slug)
     facts: Facts = {"offenders": bad, "live rows": silver.rows(slug)}
-    yield Finding(slug, "ids", bad == 0, severe=True, facts=facts, offenders=bad)
-    rejects = silver.rejects(slug)
-    count = sum(rejects.values())
-    yield Finding(slug, "rejects", not count, severe=False, facts=dict(rejects), offenders=count)
+    return Finding(slug, "ids", bad == 0, severe=True, facts=facts, offenders=bad)
+
+
+def _rejects(silver: Silver, slug: str, _: ObjectInfo | None) -> Finding:
+    return _by_column(slug, "rejects", silver.rejects(slug))
+
+
+def _references(silver: Silver, slug: str, info: ObjectInfo | None) -> Finding:
     fields = info.exportable if info else ()
-    dangling = silver.dangling(slug, {f.name: f.reference_to for f in fields if f.reference_to})
-    count = sum(dangling.values())
-    facts = dict(dangling)
-    yield Finding(slug, "references", not count, severe=False, facts=facts, offenders=count)
-    lists = {f.name: f.picklist for f in fields if f.picklist and f.type in _PICKLISTS}
-    unlisted = silver.unlisted(slug, lists)
-    facts = dict(unlisted)
-    count = sum(unlisted.values())
-    yield Finding(slug, "picklists", not count, severe=False, facts=facts, offenders=count)
-    yield _schema(silver, slug, info)
+    leading = {f.name: f.reference_to for f in fields if f.reference_to}
+    return _by_column(slug, "references", silver.dangling(slug, leading))
+
+
+def _picklists(silver: Silver, slug: str, info: ObjectInfo | None) -> Finding:
+    fields = info.exportable if info else ()
+    listed = {f.name: f.picklist for f in fields if f.picklist and f.type in _PICKLISTS}
+    return _by_column(slug, "picklists", silver.unlisted(slug, listed))
+
+
+def _by_column(slug: str, name: str, offenders: Mapping[str, int]) -> Finding:
+    """A check that passes where no column has offenders."""
+    count = sum(offenders.values())
+    return Finding(slug, name, not count, severe=False, facts={**offenders}, offenders=count)
 
 
 def _schema(silver: Silver, slug: str, info: ObjectInfo | None) -> Finding:
@@ -201,6 +218,16 @@ def _schema(silver: Silver, slug: str, info: ObjectInfo | None) -> Finding:
     if info and info.gone:
         facts = {info.name: str(info.gone)}
     return Finding(slug, "schema", not facts, severe=False, facts=facts)
+
+
+_ANSWERS: Mapping[str, Callable[[Silver, str, ObjectInfo | None], Finding]] = {
+    "ids": _ids,
+    "rejects": _rejects,
+    "references": _references,
+    "picklists": _picklists,
+    "schema": _schema,
+}
+"""What answers each of the checks that every table of silver has."""
 
 
 def _spelt(moment: datetime) -> str:
