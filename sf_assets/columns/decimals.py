@@ -20,15 +20,9 @@ def digits(texts: pl.Series, integers: int, scale: int) -> tuple[int, int]:
         integers: Digits before the point that there is room for.
         scale: Digits after it.
     """
-    scientific = texts.str.contains("E", literal=True) | texts.str.contains("e", literal=True)
-    length = texts.str.len_bytes().cast(pl.Int32)
-    point = texts.str.find(".", literal=True).cast(pl.Int32).fill_null(length)
     # `100.0` has no digit after the point that counts.
-    after_point = pl.select(
-        pl.when(texts.str.ends_with(".0")).then(0).otherwise(length - 1 - point)
-    ).to_series()
-    glance = ~scientific & (point <= integers) & (after_point <= scale)
-    rest = texts.filter(~glance).to_frame("n")
+    glance = rf"^-?[0-9]{{0,{integers}}}(?:\.(?:0|[0-9]{{0,{scale}}}))?$"
+    rest = texts.filter(~texts.str.contains(glance)).to_frame("n")
     if rest.is_empty():
         return integers, scale
     before, after = _needs(pl.col("n"))

@@ -227,4 +227,4 @@ def _may_hold_nul(rows: pa.Table) -> bool:
     """
     texts = [column for column in rows.columns if pa.types.is_string(column.type)]
     bodies = [chunk.buffers()[2] for column in texts for chunk in column.chunks]
-    return any(body and not np.frombuffer(body, np.uint8).all() for body in bodies)
+    return any(body and not np.frombuffer(body, np.uint8).min() for body in bodies)

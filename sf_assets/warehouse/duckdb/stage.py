@@ -187,7 +187,9 @@ def make_stage(table: Table, staged: Table, names: Sequence[str]) -> None:
 
 def drop_older(staged: Table) -> int:
     """Leave one version of each record in the stage, the newest; how many others there were."""
-    if not scalar(staged.connection, f"SELECT count(*) - count(DISTINCT Id) FROM {staged.name}"):
+    # Where the hashes differ the Ids do, and they take half the memory and time.
+    repeated = f"SELECT count(*) - count(DISTINCT hash(Id)) FROM {staged.name}"
+    if not scalar(staged.connection, repeated):
         return 0
     order = ", ".join(f"{column} DESC" for column in VERSION)
     ranked = f"SELECT rowid AS r, row_number() OVER (PARTITION BY Id ORDER BY {order}) AS rank"
