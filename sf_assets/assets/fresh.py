@@ -53,7 +53,7 @@ def still_fresh(
                 continue
             if datetime.now(UTC) - datetime.fromtimestamp(event.timestamp, UTC) >= every:
                 kept = {n: v for n, v in known.metadata.items() if n in _KEPT}
-                partition = open_key(objects.specs[slug].grain) if layer is Layer.RAW else None
+                partition = open_key(objects.specs[slug].grain)
                 yield dg.AssetMaterialization(key, metadata={**facts, **kept}, partition=partition)
 
 

@@ -30,10 +30,14 @@ def day_tags(days: Sequence[date]) -> dict[str, str]:
 def gold_asset(integration: Integration, table: GoldTable, org: str) -> dg.AssetsDefinition:
     """The asset of a gold table of one org."""
     spec = integration.spec(org, Layer.GOLD, table.name)
-    deps = [
-        *integration.keys(org, Layer.SILVER, table.silver),
-        *integration.keys(org, Layer.RAW, table.raw),
-        *integration.keys(org, Layer.GOLD, table.gold),
+    deps = [  # a day is of all that was before it, whatever the partitions of what it reads
+        dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping())
+        for layer, names in (
+            (Layer.SILVER, table.silver),
+            (Layer.RAW, table.raw),
+            (Layer.GOLD, table.gold),
+        )
+        for key in integration.keys(org, layer, names)
     ]
 
     @dg.multi_asset(

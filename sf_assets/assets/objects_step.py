@@ -1,18 +1,20 @@
 """The objects' step: partitions that Dagster asks for are extracted anew, loaded and checked."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import dagster as dg
 
 from sf_assets.assets.carried import carried
 from sf_assets.assets.objects import Events, Group
-from sf_assets.assets.partitions import window_of
+from sf_assets.assets.partitions import keys_touched, window_of
 from sf_assets.assets.translate import (
     check_evaluation,
     observation,
-    partitions_read,
     silver_metadata,
+    windows_read,
 )
 from sf_assets.errors import SfAssetsError
 from sf_assets.naming import Layer
@@ -20,7 +22,7 @@ from sf_assets.pipeline import events
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.plan import Plan, plan_backfill
 from sf_assets.pipeline.run import Reading, Request, run
-from sf_assets.windows import ALWAYS
+from sf_assets.windows import ALWAYS, Window
 
 
 def work(context: dg.AssetExecutionContext, group: Group) -> Events:
@@ -86,13 +88,14 @@ class _Step:
 
     def _translated(self, event: events.Event) -> Events:
         match event:
-            case events.ObjectExtracted():
-                yield from self._extracted(event)
+            case events.ObjectExtracted(_, extraction, facts):
+                key = self._group.key(Layer.RAW, extraction.slug)
+                yield from self._result(key, extraction.slug, windows_read(extraction), facts)
             case events.ObjectLoaded(_, slug, loaded, told):
                 if told:
                     key = self._group.key(Layer.SILVER, slug)
                     metadata = silver_metadata(f"{self._org.schema}.{slug}", loaded)
-                    yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+                    yield from self._result(key, slug, loaded.windows, metadata)
             case events.Checked():
                 found = check_evaluation(self._group, event)
                 yield dg.AssetCheckResult(
@@ -110,21 +113,24 @@ class _Step:
             case _:
                 pass
 
-    def _extracted(self, event: events.ObjectExtracted) -> Events:
-        """The result of a raw asset, its facts on the newest partition.
+    def _result(
+        self, key: dg.AssetKey, slug: str, windows: Iterable[Window], facts: Mapping[str, Any]
+    ) -> Events:
+        """The result of an asset, its facts on the newest partition.
 
         Plain metadata would be copied to each partition of a range, which would be untrue and, for
         years of days, large. Partitions that the windows touch and the run did not ask for are
         reported beside.
         """
-        key = self._group.key(Layer.RAW, event.extraction.slug)
         if not self._context.instance.is_ephemeral:
-            for touched in partitions_read(self._group, event.extraction):
-                if touched not in self._asked_keys:
+            spec = self._group.specs[slug]
+            asked = set(self._asked_keys)
+            for touched in keys_touched(spec.grain, spec.start, windows):
+                if touched not in asked:
                     yield dg.AssetMaterialization(key, partition=touched)
         if len(self._asked_keys) <= 1:
-            yield dg.MaterializeResult(asset_key=key, metadata=event.facts)
+            yield dg.MaterializeResult(asset_key=key, metadata=facts)
             return
         newest = self._asked_keys[-1]
-        self._context.add_asset_metadata(dict(event.facts), asset_key=key, partition_key=newest)
+        self._context.add_asset_metadata(dict(facts), asset_key=key, partition_key=newest)
         yield dg.MaterializeResult(asset_key=key)

@@ -31,23 +31,23 @@ SCORED_WHEN_CHECKED = (
 def object_spec(
     key: dg.AssetKey, group: str, layer: Layer, spec: ObjectSpec, warehouse_kind: str
 ) -> dg.AssetSpec:
-    """The raw or silver asset of an object.
+    """The raw or silver asset of an object, both partitioned by the cursor.
 
-    Raw is partitioned by the cursor. Silver is not: a record's row moves on with its cursor, so no
-    part of the table belongs to a day.
+    A partition of silver is materialized once all that raw holds of its window is merged. A
+    record's row moves on with its cursor, so it is then in the partition of its last change.
     """
     common: dict[str, Any] = {
         "group_name": group,
         "skippable": True,
         "owners": list(spec.owners),
         "tags": {"salesforce/object": spec.name, **spec.tags},
+        "partitions_def": partitions_def(spec.grain, spec.start),
     }
     if layer is Layer.RAW:
         return dg.AssetSpec(
             key,
             description=f"{spec.name} as Salesforce said it: every version read, all text.",
             kinds={"salesforce", "parquet"},
-            partitions_def=partitions_def(spec.grain, spec.start),
             freshness_policy=_FRESH_RAW,
             **common,
         )

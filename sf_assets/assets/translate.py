@@ -1,16 +1,18 @@
 """Events of a run in Dagster's words: the same for runs of Dagster's and for commands."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 
 from sf_assets.assets.objects import FAILS, Objects, Reported
 from sf_assets.assets.partitions import keys_touched, open_key
+from sf_assets.catalog import ObjectSpec
 from sf_assets.naming import Layer, silver_name
 from sf_assets.pipeline import events
 from sf_assets.pipeline.extraction.execute import Extraction
 from sf_assets.pipeline.load import Loaded
+from sf_assets.windows import Window
 
 Observed = events.Deferred | events.Failed
 
@@ -19,16 +21,14 @@ def translated(objects: Objects, event: events.Event) -> Iterator[Reported]:
     """What there is to show of an event of objects, where nothing was planned."""
     match event:
         case events.ObjectExtracted(_, extraction, facts):
-            key = objects.key(Layer.RAW, extraction.slug)
-            touched = partitions_read(objects, extraction)
-            for partition in touched[:-1]:
-                yield dg.AssetMaterialization(key, partition=partition)
-            newest = touched[-1] if touched else open_key(objects.specs[extraction.slug].grain)
-            yield dg.AssetMaterialization(key, metadata=facts, partition=newest)
+            spec = objects.specs[extraction.slug]
+            key = objects.key(Layer.RAW, spec.slug)
+            yield from _materializations(key, spec, windows_read(extraction), facts)
         case events.ObjectLoaded(_, slug, loaded, told):
             if told:
-                metadata = silver_metadata(f"{silver_name(objects.org)}.{slug}", loaded)
-                yield dg.AssetMaterialization(objects.key(Layer.SILVER, slug), metadata=metadata)
+                facts = silver_metadata(f"{silver_name(objects.org)}.{slug}", loaded)
+                key = objects.key(Layer.SILVER, slug)
+                yield from _materializations(key, objects.specs[slug], loaded.windows, facts)
         case events.Checked():
             yield check_evaluation(objects, event)
         case events.Deferred(_, layer, slug) | events.Failed(_, layer, slug):
@@ -38,11 +38,23 @@ def translated(objects: Objects, event: events.Event) -> Iterator[Reported]:
             pass
 
 
-def partitions_read(objects: Objects, extraction: Extraction) -> list[str]:
-    """Keys of the partitions that an extraction's windows touch, oldest first."""
-    spec = objects.specs[extraction.slug]
-    windows = [piece.window for piece in extraction.slices if piece.kind.covers]
-    return keys_touched(spec.grain, spec.start, windows)
+def _materializations(
+    key: dg.AssetKey, spec: ObjectSpec, windows: Iterable[Window], facts: Mapping[str, Any]
+) -> Iterator[dg.AssetMaterialization]:
+    """One event for each partition that windows touch, the facts on the newest.
+
+    What touches none, such as a list of deletions, is told of the partition that is open.
+    """
+    touched = keys_touched(spec.grain, spec.start, windows)
+    for partition in touched[:-1]:
+        yield dg.AssetMaterialization(key, partition=partition)
+    newest = touched[-1] if touched else open_key(spec.grain)
+    yield dg.AssetMaterialization(key, metadata=facts, partition=newest)
+
+
+def windows_read(extraction: Extraction) -> list[Window]:
+    """Windows of the cursor that an extraction covers."""
+    return [piece.window for piece in extraction.slices if piece.kind.covers]
 
 
 def silver_metadata(table: str, loaded: Loaded) -> dict[str, Any]:

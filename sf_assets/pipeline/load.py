@@ -22,6 +22,7 @@ from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
 from sf_assets.storage.parquet_reader import scan
 from sf_assets.warehouse.ledger import Outcome
 from sf_assets.warehouse.port import Session, SilverTable, SliceLog
+from sf_assets.windows import Window
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Loaded:
         rows: Live rows of the table.
         columns: Its columns that the slices had.
         types: SQL types of all of its columns, by name.
+        windows: Windows of the cursor that the slices cover.
     """
 
     slices: int
@@ -43,6 +45,7 @@ class Loaded:
     rows: int
     columns: tuple[Column, ...]
     types: Mapping[str, str]
+    windows: tuple[Window, ...]
 
 
 def load(org: Org, lake: Lake, slug: str) -> Loaded:
@@ -215,7 +218,8 @@ def _loaded(  # noqa: PLR0917 (all of it is what is told)
     if slices:
         log.info("%s: merged into silver, slices: %d, %s", slug, len(slices), outcome)
     report(slug, "done")
-    return Loaded(len(slices), outcome, rows, tuple(columns.values()), types)
+    windows = tuple(piece.window for piece in slices if piece.kind.covers)
+    return Loaded(len(slices), outcome, rows, tuple(columns.values()), types, windows)
 
 
 def record_failures(org: Org, org_id: str, errors: Mapping[str, SfAssetsError]) -> None:

@@ -12,6 +12,7 @@ from sf_assets.assets.gold import LEFT_OUT
 from sf_assets.assets.partitions import keys_touched, window_of
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
+from sf_assets.errors import WarehouseLockedError
 from sf_assets.windows import BEGIN, Grain, Window, utc_day
 from sf_assets_tests.assets.shared import evaluate, look, materialized, run_assets, run_job, tick
 from sf_assets_tests.conftest import Workspace
@@ -63,6 +64,7 @@ def test_every_object_has_its_assets_and_checks() -> None:
     assert node.tags["salesforce/object"] == "Account"
     assert isinstance(node.partitions_def, dg.DailyPartitionsDefinition)
     assert graph.get(silver).parent_keys == {raw}
+    assert graph.get(silver).partitions_def == node.partitions_def
     monthly = graph.get(dg.AssetKey(["raw", "contact"])).partitions_def
     assert isinstance(monthly, dg.MonthlyPartitionsDefinition)
     assert graph.get(dg.AssetKey(["raw", "product2"])).partitions_def is None
@@ -100,7 +102,7 @@ def test_the_first_partition_holds_everything_before_it(
 def test_silver_alone_is_typed_from_raw(loaded: Workspace, instance: dg.DagsterInstance) -> None:
     assert run(instance, "raw/account", partition="2026-10-01").success
     assert not (loaded.folder / "warehouse.duckdb").exists()
-    result = run(instance, "silver/account")
+    result = run(instance, "silver/account", partition="2026-10-01")
     assert result.success
     (event,) = result.get_asset_materialization_events()
     metadata = event.step_materialization_data.materialization.metadata
@@ -119,9 +121,57 @@ def test_a_tick_extracts_what_is_missing_and_reports_the_partitions(
     kept_instance: dg.DagsterInstance,
 ) -> None:
     assert tick(kept_instance).success
-    done = kept_instance.get_materialized_partitions(dg.AssetKey(["raw", "account"]))
     start = datetime(2026, 10, 1, tzinfo=UTC).date()
-    assert done == set(keys_touched(Grain.DAILY, start, [Window(BEGIN, datetime.now(UTC))]))
+    days = set(keys_touched(Grain.DAILY, start, [Window(BEGIN, datetime.now(UTC))]))
+    assert partitions(kept_instance) == {"raw": days, "silver": days}
+
+
+def test_a_partition_of_silver_is_there_once_all_that_raw_holds_of_it_is_merged(
+    loaded: Workspace, living_org: Emulator, kept_instance: dg.DagsterInstance
+) -> None:
+    loaded.catalogue({"Account": None}, start="2026-11-20")
+    assert run(kept_instance, "raw/account", partition="2026-11-20").success
+    assert run(kept_instance, "raw/account", partition="2026-11-22").success
+    assert partitions(kept_instance)["silver"] == set()
+    assert run(kept_instance, "silver/account", partition="2026-11-21").success
+    found = partitions(kept_instance)
+    assert found == {"raw": {"2026-11-20", "2026-11-22"},
+                     "silver": {"2026-11-20", "2026-11-21", "2026-11-22"}}  # fmt: skip
+    living_org.org.records.insert("Account", {"Name": "new"})
+    living_org.advance(60)
+    with pytest.MonkeyPatch.context() as held:
+        held.setattr("sf_assets.pipeline.run.load", _locked)
+        assert tick(kept_instance).success
+    locked = partitions(kept_instance)
+    assert locked["silver"] == found["silver"]
+    assert locked["raw"] > found["raw"]
+    assert tick(kept_instance).success
+    assert partitions(kept_instance)["silver"] >= locked["raw"]
+
+
+def _locked(*_: object) -> None:
+    raise WarehouseLockedError("held by another program")
+
+
+def partitions(instance: dg.DagsterInstance) -> dict[str, set[str]]:
+    """Partitions of Account that are materialised, by layer."""
+    return {
+        layer: instance.get_materialized_partitions(dg.AssetKey([layer, "account"]))
+        for layer in ("raw", "silver")
+    }
+
+
+def test_a_day_of_gold_is_of_all_days_of_silver(loaded: Workspace) -> None:
+    loaded.catalogue(
+        {"Opportunity": {"start": "2026-11-01"}, "OpportunityHistory": None, "Account": None},
+        start="2026-10-01",
+    )
+    graph = defs().resolve_asset_graph()
+    daily = dg.AssetKey(["gold", "pipeline_daily"])
+    assert graph.get(daily).parent_keys
+    for parent in graph.get(daily).parent_keys:
+        mapping = graph.get_partition_mapping(daily, parent_asset_key=parent)
+        assert isinstance(mapping, dg.AllPartitionMapping), parent
 
 
 def test_one_bad_object_does_not_stop_the_others_and_is_not_green(

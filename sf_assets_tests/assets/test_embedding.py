@@ -152,6 +152,30 @@ def test_runs_take_everything_from_resources(catalog: Path, own_workspace: Works
     assert (own_workspace.folder / "lake").is_dir()
 
 
+def test_an_eager_asset_downstream_follows_silver_though_partitions_are_missing(
+    catalog: Path, own_workspace: Workspace
+) -> None:
+    followed = dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing())
+
+    @dg.asset(deps=[SILVER], automation_condition=followed)
+    def customers() -> None: ...
+
+    ours = build_salesforce_definitions(catalog, **resources_of(own_workspace))
+    merged = dg.Definitions.merge(dg.Definitions(assets=[customers]), ours)
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = dg.evaluate_automation_conditions(merged, instance)
+        merged.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(["raw", "account"]), SILVER, customers.key],
+            partition_key="2026-11-02",
+        )
+        second = dg.evaluate_automation_conditions(merged, instance, cursor=first.cursor)
+        assert second.get_num_requested(customers.key) == 0, "it was built in the same run"
+        merged.resolve_job_def("tick_objects").execute_in_process(instance=instance)
+        third = dg.evaluate_automation_conditions(merged, instance, cursor=second.cursor)
+        assert third.get_num_requested(customers.key) == 1
+
+
 def test_schedules_and_sensors_take_everything_from_resources(
     catalog: Path, own_workspace: Workspace
 ) -> None:
