@@ -55,9 +55,9 @@ def merge(
     """
     batches = list(_batches(slices))
     for some in [batches] if table.history and batches else [[batch] for batch in batches]:
-        org_id, together = slices[0].org_id, [piece for batch in some for piece in batch]
+        org_id = slices[0].org_id
         with transaction(table.connection):
-            prepared = prepare(table, org_id, together, columns, read)
+            prepared = prepare(table, org_id, _flat(some), columns, read)
         with transaction(table.connection):
             outcome = _merge_batches(table, org_id, some, prepared, read)
         yield outcome
@@ -85,8 +85,9 @@ def rebuild(
             history.drop(table)
         SliceLog(table.connection, org_id).forget(table.slug)
         intact.forget(table, org_id)
-        prepared = prepare(table, org_id, slices, columns, read)
-        return _merge_batches(table, org_id, _batches(slices), prepared, read)
+        batches = list(_batches(slices))
+        prepared = prepare(table, org_id, _flat(batches), columns, read)
+        return _merge_batches(table, org_id, batches, prepared, read)
 
 
 def _batches(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
@@ -100,6 +101,10 @@ def _batches(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
                 batch = []
             batch.append(piece)
         yield batch
+
+
+def _flat(batches: Iterable[list[Slice]]) -> list[Slice]:
+    return [piece for batch in batches for piece in batch]
 
 
 def _merge_batches(

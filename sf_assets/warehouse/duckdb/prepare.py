@@ -54,8 +54,9 @@ def prepare(
     if all(piece.kind.patches for piece in slices) and not table.types():
         return Prepared({}, frozenset())
     before = _shape(table)
-    names = dict.fromkeys(name for piece in slices for name in piece.columns if name in columns)
-    actual = table.ensure([columns[name] for name in names])
+    actual: dict[str, Column] = {}
+    for names in dict.fromkeys(piece.columns for piece in slices):  # in the order they come in
+        actual |= table.ensure([columns[name] for name in names if name in columns])
     tables = [table]
     if table.history:
         tables.append(history.room(table, actual.values()))
