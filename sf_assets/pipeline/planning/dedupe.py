@@ -47,7 +47,7 @@ class Known:
         fresh = _digest(frame).with_row_index().join(self.digests, on=_DIGEST, how="anti")
         if len(fresh) == len(rows):
             return rows
-        return rows.take(pa.array(fresh["index"].sort().to_numpy()))
+        return rows.take(fresh["index"].sort().to_arrow())
 
 
 def known_rows(
