@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench import export, load, org, tick
+from bench import export, first_fill, load, org, tick
 from bench.measure import Result, child, interleaved, median, median_ratio, resident_mb
 from bench.report import Line, machine, publish
 
@@ -110,6 +110,23 @@ def ticks(sizes: Sizes) -> Iterator[Line]:
     yield Line("c", "Dagster events of idle objects", found["events_of_idle_objects"], most=0)
 
 
+def first_fills(sizes: Sizes) -> Iterator[Line]:
+    """(g): first fills under Dagster."""
+    daily = max(1, sizes.objects // 40)
+    fresh, by_day = first_fill.measure(HOME / "first_fill", sizes.objects, daily)
+    what = f"first fill of {fresh['objects']} objects by catalog --from-org"
+    events = f"{fresh['materializations']:,} materializations"
+    minutes = fresh["bookkeeping"] / 60
+    yield Line("g", f"{what}: Dagster's bookkeeping, {events}", minutes, "min", most=5)
+    yield Line("g", "the same: until rows are asked for", fresh["first_row"], "s", most=30)
+    yield Line("g", "the same: all of it", fresh["seconds"] / 60, "min")
+    scaled = by_day["bookkeeping"] / 60 / daily * sizes.objects
+    what = f"two years by day of {sizes.objects} objects, from {daily} that were measured"
+    yield Line("g", f"{what}: bookkeeping", scaled, "min", most=30)
+    an_event = by_day["bookkeeping"] / by_day["materializations"]
+    yield Line("g", "bookkeeping for each materialization", an_event * 1000, "ms")
+
+
 def definitions(sizes: Sizes) -> Iterator[Line]:
     """(d): the definitions of many objects."""
     found = load.measure(HOME / "load", sizes.objects, sizes.pairs)
@@ -142,6 +159,7 @@ PARTS: dict[str, Callable[[Sizes], Iterator[Line]]] = {
     "definitions": definitions,
     "emulator": emulator,
     "tick": ticks,
+    "first_fill": first_fills,
     "export": exports,
     "memory": memory,
 }
