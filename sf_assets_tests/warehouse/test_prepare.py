@@ -95,6 +95,18 @@ def test_what_was_made_for_a_merge_that_did_not_come_to_pass_is_silvers_own(
     assert intact.changed(table.connection, "00D1", "silver") == {}
 
 
+@pytest.mark.parametrize("told", [None, {"Total__c": (38, 38)}], ids=["counted", "told too much"])
+def test_a_number_with_too_many_digits_takes_the_place_of_no_other(
+    table: Table, told: dict[str, tuple[int, int]] | None
+) -> None:
+    totals = ("12345678.25", "0.00000000000000005551115123125783", "5.5")
+    load(table, numbers(1, *totals, digits=told), reads=[])
+
+    kind, values = stored(table)
+    assert kind == "DECIMAL(38,30)"
+    assert [value.rstrip("0") for value in values] == ["12345678.25", "None", "5.5"]
+
+
 def test_several_tell_only_what_all_of_them_tell() -> None:
     told = [{"a": (1, 5), "b": (2, 0)}, {"a": (4, 2)}]
     assert most_digits(told) == {"a": (4, 5)}

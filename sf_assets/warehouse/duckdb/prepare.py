@@ -6,7 +6,7 @@ How many digits numbers have is counted when they are written to raw, and stands
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sf_assets.columns.column import NUMBERS, Column
+from sf_assets.columns.column import MOST_DIGITS, NUMBERS, Column
 from sf_assets.columns.decimals import digits
 from sf_assets.naming import Names
 from sf_assets.storage.manifest import Slice
@@ -75,7 +75,7 @@ def _shape(table: Table) -> list[Names[str]]:
 
 
 def make_room(
-    tables: Sequence[Table], columns: Mapping[str, Column], slices: Iterable[Slice], read: Reader
+    tables: Sequence[Table], columns: Mapping[str, Column], slices: Sequence[Slice], read: Reader
 ) -> Prepared:
     """Widen the number columns of tables for the numbers of slices.
 
@@ -86,7 +86,9 @@ def make_room(
         read: Reads a slice.
     """
     actual, tight = dict(columns), set[str]()
-    for name, need in _needs(actual, slices, read).items():
+    for name, told in _needs(actual, slices, read).items():
+        # What describe gives room for need not be used.
+        need = _used(name, slices, read) if sum(told) > MOST_DIGITS else told
         wide = actual[name]
         if wide.fits(*need):
             continue
@@ -98,6 +100,16 @@ def make_room(
         if not wide.fits(*need):
             tight.add(name)
     return Prepared(actual, frozenset(tight))
+
+
+def _used(name: str, slices: Iterable[Slice], read: Reader) -> tuple[int, int]:
+    """Digits before and after the point that the slices' numbers of a column have."""
+    used = 0, 0
+    for piece in slices:
+        if name in piece.columns:
+            for frame in read(piece):
+                used = digits(frame[name], *used)
+    return used
 
 
 def _needs(

@@ -112,12 +112,14 @@ class Table:
     def widened(self, column: Column, integers: int, scale: int) -> Column:
         """The column with room for so many digits beside those it has, as far as 38 go.
 
-        Digits before the point that no value uses are given up first.
+        Digits before the point that no value uses are given up first: neither one that the table
+        has nor one that is to come, which is what the digits asked for are of.
         """
-        integers, scale = max(integers, column.integers), max(scale, column.scale)
-        if integers + scale > MOST_DIGITS:
-            integers = max(self._integers_used(column.name), MOST_DIGITS - scale)
-        return column.resized(integers, scale)
+        whole, scale = max(integers, column.integers), max(scale, column.scale)
+        if whole + scale > MOST_DIGITS:
+            used = self._integers_used(column.name)
+            whole = max(used, integers, MOST_DIGITS - scale)
+        return column.resized(whole, scale)
 
     def conflicts(self, columns: Iterable[Column]) -> list[str]:
         """Columns whose kind is no longer what the table has: the org changed the field's type."""
