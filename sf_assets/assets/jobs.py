@@ -107,14 +107,6 @@ def reread_config(job: str, names: Sequence[str]) -> dg.RunConfig:
     return dg.RunConfig(ops={f"{job}_step": RereadConfig(objects=list(names))})
 
 
-def _op(objects: Objects, job: str) -> Callable[[Callable[..., Iterator[Reported]]], Any]:
-    return dg.op(
-        name=f"{job}_step",
-        out=dg.Out(dg.Nothing),
-        required_resource_keys=objects.resource_keys,
-    )
-
-
 def _job(name: str, op: Callable[..., Any], description: str) -> dg.JobDefinition:
     @dg.job(name=name, description=description)
     def job() -> None:
