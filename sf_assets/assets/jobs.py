@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from logging import DEBUG
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.events import AssetMaterializationPlannedData
@@ -45,9 +45,6 @@ def tick_job(objects: Objects) -> dg.JobDefinition:
     """
     name = f"tick_{objects.name}"
 
-    @dg.op(
-        name=f"{name}_step", out=dg.Out(dg.Nothing), required_resource_keys=objects.resource_keys
-    )
     def tick(context: dg.OpExecutionContext) -> Iterator[Reported]:
         from sf_assets.pipeline import scheduled
 
@@ -59,16 +56,15 @@ def tick_job(objects: Objects) -> dg.JobDefinition:
             context.instance.add_run_tags(context.run_id, {IDLE: "true"})
         told.fail()
 
-    return _job(name, tick, "Read what is not covered yet, merge it into silver, and check it.")
+    return _job(
+        objects, name, tick, "Read what is not covered yet, merge it into silver, and check it."
+    )
 
 
 def reread_job(objects: Objects) -> dg.JobDefinition:
     """The job that reads fields again that change without a stamp."""
     name = f"derived_{objects.name}"
 
-    @dg.op(
-        name=f"{name}_step", out=dg.Out(dg.Nothing), required_resource_keys=objects.resource_keys
-    )
     def reread(context: dg.OpExecutionContext, config: RereadConfig) -> Iterator[Reported]:
         from sf_assets.pipeline import scheduled
 
@@ -78,16 +74,13 @@ def reread_job(objects: Objects) -> dg.JobDefinition:
         yield from told.all(events)
         told.fail(also_waiting=True)
 
-    return _job(name, reread, "Read formulas, roll-ups and parents' fields again.")
+    return _job(objects, name, reread, "Read formulas, roll-ups and parents' fields again.")
 
 
 def fresh_job(objects: Objects) -> dg.JobDefinition:
     """The job that says of idle assets that they are up to date."""
     name = f"fresh_{objects.name}"
 
-    @dg.op(
-        name=f"{name}_step", out=dg.Out(dg.Nothing), required_resource_keys=objects.resource_keys
-    )
     def fresh(context: dg.OpExecutionContext) -> Iterator[Reported]:
         from sf_assets.assets.fresh import still_fresh
         from sf_assets.pipeline import scheduled
@@ -99,7 +92,9 @@ def fresh_job(objects: Objects) -> dg.JobDefinition:
         yield from told.all(scheduled.answer(org, checks), idle)
         told.fail()
 
-    return _job(name, fresh, "Say of idle assets that they are up to date; nothing is read.")
+    return _job(
+        objects, name, fresh, "Say of idle assets that they are up to date; nothing is read."
+    )
 
 
 def reread_config(job: str, names: Sequence[str]) -> dg.RunConfig:
@@ -107,7 +102,15 @@ def reread_config(job: str, names: Sequence[str]) -> dg.RunConfig:
     return dg.RunConfig(ops={f"{job}_step": RereadConfig(objects=list(names))})
 
 
-def _job(name: str, op: Callable[..., Any], description: str) -> dg.JobDefinition:
+def _job(
+    objects: Objects, name: str, step: Callable[..., Iterator[Reported]], description: str
+) -> dg.JobDefinition:
+    """A job of one op."""
+    decorate = dg.op(
+        name=f"{name}_step", out=dg.Out(dg.Nothing), required_resource_keys=objects.resource_keys
+    )
+    op = decorate(step)
+
     @dg.job(name=name, description=description)
     def job() -> None:
         op()
@@ -152,6 +155,9 @@ class _Told:
         Args:
             happened: Events of a run.
             before: What is to be told before them.
+
+        Raises:
+            dg.Failure: The org or the storage cannot be reached at all.
         """
         from sf_assets.assets.carried import carried
 
@@ -170,9 +176,12 @@ class _Told:
     def _translated(self, happened: "Iterable[Event]") -> Iterator[Reported]:
         from sf_assets.assets.translate import translated
 
-        for event in happened:
-            self._note(event)
-            yield from translated(self._objects, event)
+        try:
+            for event in happened:
+                self._note(event)
+                yield from translated(self._objects, event)
+        except SfAssetsError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
 
     def fail(self, *, also_waiting: bool = False) -> None:
         """Fail the run if anything failed; all the others are done.

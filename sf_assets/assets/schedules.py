@@ -9,13 +9,14 @@ from sf_assets.assets.jobs import fresh_job, reread_config, reread_job, tick_job
 from sf_assets.assets.objects import Objects
 from sf_assets.errors import ConfigError, SfAssetsError
 
-ACTIVE = [
+BEGINS = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
 ]
+"""Of runs that have not begun."""
+
+ACTIVE = [*BEGINS, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 """Of runs that are not over."""
 
 
@@ -24,7 +25,8 @@ def tick(objects: Objects) -> dg.Definitions:
 
     The schedule asks only what is known here: whether the last tick is still at work, the API
     budget does not carry one, or it is the time of no object. Whatever the org does, it answers at
-    once.
+    once. That a tick is at work is told by its lock in the storage, which no dead process keeps: a
+    run whose machine has died counts as started for as long as Dagster lets it.
     """
     job = tick_job(objects)
 
@@ -34,9 +36,9 @@ def tick(objects: Objects) -> dg.Definitions:
     ) -> dg.RunRequest | dg.SkipReason:
         from sf_assets.pipeline.planning.due import nothing_due
 
-        running = dg.RunsFilter(job_name=job.name, statuses=ACTIVE)
-        if context.instance.get_runs(running, limit=1):
-            return dg.SkipReason("the last tick is still at work")
+        begins = dg.RunsFilter(job_name=job.name, statuses=BEGINS)
+        if context.instance.get_runs(begins, limit=1):
+            return dg.SkipReason("the last tick has not begun yet")
         try:
             reason = nothing_due(objects.connected(context.resources))
         except SfAssetsError as error:

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from sf_assets.columns.cast import cast, needs
-from sf_assets.columns.column import Column
+from sf_assets.columns.column import NUMBERS, Column
 from sf_assets.sql import quoted, text_literal
 
 _MEMORY_LIMIT = "512MB"
@@ -56,8 +56,8 @@ class Aside:
             How many rows are of the very version that we have; and how many of those differ, by
             column.
         """
-        counts = [f"count(*) FILTER ({_differs(name)})" for name in self.compared]
-        with self._against(texts) as (run, both):
+        with self._against(texts) as (run, both, differ):
+            counts = [f"count(*) FILTER ({differs})" for differs in differ]
             ((rows, *differing),) = run.execute(
                 f"SELECT count(*), {', '.join(counts)} FROM {both}"
             ).fetchall()
@@ -65,18 +65,24 @@ class Aside:
 
     def unlike(self, rows: pa.Table) -> pa.Table:
         """Those of the org's rows that are of a version that we have, and say something else."""
-        differs = " OR ".join(map(_differs, self.compared))
-        with self._against(pl.DataFrame(rows)) as (run, both):
+        with self._against(pl.DataFrame(rows)) as (run, both, differ):
+            differs = " OR ".join(differ)
             found = run.execute(f"SELECT n FROM {both} WHERE {differs} ORDER BY n").fetchnumpy()
         return rows.take(pa.array(found["n"]))
 
     @contextmanager
-    def _against(self, texts: pl.DataFrame) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-        """An engine, and what to select from: rows that both sides have, as `told` and `held`."""
+    def _against(
+        self, texts: pl.DataFrame
+    ) -> Iterator[tuple[duckdb.DuckDBPyConnection, str, list[str]]]:
+        """An engine, what to select from, and for each column the condition that rows differ.
+
+        It has the rows that both sides have, as `told` and `held`.
+        """
         with engine(self.path.parent) as run:
             run.register("batch", self.typed(texts))
             run.execute("CREATE TEMP TABLE told AS FROM batch")  # of known size: the smaller side
-            yield run, (f"told JOIN {self._held} USING (Id, _cursor)")
+            differ = [_differs(run, self.columns[name], self._held) for name in self.compared]
+            yield run, f"told JOIN {self._held} USING (Id, _cursor)", differ
 
     @property
     def source(self) -> str:
@@ -101,8 +107,26 @@ class Aside:
         return told.with_row_index("n")
 
 
-def _differs(name: str) -> str:
-    return f"told.{quoted(name)} IS DISTINCT FROM held.{quoted(name)}"
+def _differs(run: duckdb.DuckDBPyConnection, column: Column, held: str) -> str:
+    """The condition that a column differs.
+
+    Numbers of different room are compared as they are spelt: in a type that holds both they may
+    have more digits than a number can.
+    """
+    sides = f"told.{quoted(column.name)}", f"held.{quoted(column.name)}"
+    types = [
+        run.execute(f"SELECT {side} FROM {table} LIMIT 0").description
+        for side, table in zip(sides, ("told", held), strict=True)
+    ]
+    if column.kind in NUMBERS and types[0] != types[1]:
+        sides = spelt(sides[0]), spelt(sides[1])
+    return f"{sides[0]} IS DISTINCT FROM {sides[1]}"
+
+
+def spelt(number: str) -> str:
+    """A number as a text that is the same in whatever room it has."""
+    text = f"{number}::VARCHAR"
+    return f"CASE WHEN contains({text}, '.') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from sf_assets.columns.column import NUMBERS, Column, ColumnKind
-from sf_assets.comparison.aside import Aside, engine
+from sf_assets.comparison.aside import Aside, engine, spelt
 from sf_assets.comparison.keys import frame_of
 from sf_assets.sql import quoted
 
@@ -85,8 +85,8 @@ def compare_content(
 
 def _digest(held: Aside, names: Iterable[str]) -> str:
     """An expression that is the same for the same values, in whatever room numbers have."""
-    spelt = [_canonical(held.columns[name]) for name in names]
-    return f"hash({', '.join(spelt)})" if spelt else "0::UBIGINT"
+    values = [_canonical(held.columns[name]) for name in names]
+    return f"hash({', '.join(values)})" if values else "0::UBIGINT"
 
 
 def _canonical(column: Column) -> str:
@@ -95,5 +95,4 @@ def _canonical(column: Column) -> str:
         return f"{name}::TIME::VARCHAR"
     if column.kind not in NUMBERS:
         return name
-    text = f"{name}::VARCHAR"
-    return f"CASE WHEN contains({text}, '.') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
+    return spelt(name)

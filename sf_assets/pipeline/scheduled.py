@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 from sf_assets.builtin_checks import RAW_CHECKS, SILVER_CHECKS
 from sf_assets.catalog import ObjectSpec
-from sf_assets.errors import LimitExceededError, SfAssetsError
+from sf_assets.errors import BusyError, LimitExceededError, SfAssetsError
 from sf_assets.pipeline.events import Event
 from sf_assets.pipeline.extraction.formula_drift import plan_derived
 from sf_assets.pipeline.org import Org
@@ -22,9 +22,21 @@ def tick(org: Org) -> Iterator[Event]:
     """Read, load and check what changed since the last tick; the log says what waits, and why.
 
     An org that cannot be reached fails once, with the checks that say how old all is; later ticks
-    only try again.
+    only try again. Where another tick is at work this one does nothing.
     """
-    specs = {spec.slug: spec for spec in org.catalog.objects.values()}
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(org.lake.ticking())
+        except BusyError as error:
+            log.info("another tick is at work: %s", error)
+        except SfAssetsError as error:
+            yield from _not_reached(org, error)
+        else:
+            yield from _tick(org)
+
+
+def _tick(org: Org) -> Iterator[Event]:
+    specs = _specs(org)
     try:
         rest = resting(org)
         found = due(org, specs.values(), rest=rest)
@@ -32,10 +44,7 @@ def tick(org: Org) -> Iterator[Event]:
         log.info("waits for the budget: %s", error)
         return
     except SfAssetsError as error:
-        if _told(org):
-            log.warning("was told, and is tried by each tick: %s", error)
-        else:
-            yield from run(org, _away(specs, error))
+        yield from _not_reached(org, error)
         return
     for slug, why in found.aside.items():
         log.info("%s: %s", slug, why)
@@ -48,7 +57,7 @@ def tick(org: Org) -> Iterator[Event]:
 
 def tick_request(specs: Mapping[str, ObjectSpec], found: Due) -> Request:
     """What a run is to do for a tick that found work for some objects."""
-    checks = loading_checks(specs, found.raw, found.silver)
+    checks = loading_checks(specs, [*found.raw, *found.recovered], found.silver)
     plan = found.plan
     return Request(Reading.TICK, lambda: nullcontext(plan), specs, found.raw, found.silver, checks)
 
@@ -76,12 +85,11 @@ def reread(org: Org, names: Collection[str] = (), *, everything: bool = False) -
 
 def answer(org: Org, checks: Mapping[str, Collection[str]]) -> Iterator[Event]:
     """Answer checks, by object, and nothing else."""
-    specs = {spec.slug: spec for spec in org.catalog.objects.values()}
 
     def plan() -> AbstractContextManager[Plan]:
         return nullcontext(Plan(org.now()))
 
-    return run(org, Request(Reading.TICK, plan, specs, checks=checks))
+    return run(org, Request(Reading.TICK, plan, _specs(org), checks=checks))
 
 
 def loading_checks(
@@ -93,6 +101,18 @@ def loading_checks(
         declared = {check.name for check in specs[slug].expectations}
         wanted[slug] = wanted.get(slug, set()) | SILVER_CHECKS.keys() | declared
     return wanted
+
+
+def _specs(org: Org) -> dict[str, ObjectSpec]:
+    return {spec.slug: spec for spec in org.catalog.objects.values()}
+
+
+def _not_reached(org: Org, error: SfAssetsError) -> Iterator[Event]:
+    """What a tick tells of an org or storage that it cannot work with."""
+    if _told(org):
+        log.warning("was told, and is tried by each tick: %s", error)
+    else:
+        yield from run(org, _away(_specs(org), error))
 
 
 def _told(org: Org) -> bool:

@@ -14,7 +14,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,7 +22,7 @@ import pydantic
 
 from sf_assets.errors import StorageError, WrongOrgError
 from sf_assets.storage.coverage_log import CoverageLog
-from sf_assets.storage.locks import Lock, locked
+from sf_assets.storage.locks import Lock, is_held, locked
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
 from sf_assets.storage.schema_cache import Describes
 from sf_assets.storage.store import Store
@@ -88,6 +88,28 @@ class Lake:
     def lock_folder(self, slug: str) -> str:
         """Folder of the lock that whoever writes an object's slices holds."""
         return f"{self.org_id}/locks/{slug}"
+
+    @property
+    def _tick_folder(self) -> str:
+        return self.lock_folder("_tick")  # no name of Salesforce's begins so
+
+    def ticking(self) -> AbstractContextManager[Lock]:
+        """Hold the lock of the tick while the block runs.
+
+        Raises:
+            BusyError: Another tick is at work.
+            StorageError: The storage refuses.
+        """
+        return locked(self.store, self._tick_folder, "the tick")
+
+    @property
+    def is_ticking(self) -> bool:
+        """Whether a tick is at work whose process is alive.
+
+        Raises:
+            StorageError: The storage refuses.
+        """
+        return is_held(self.store, self._tick_folder)
 
     @contextmanager
     def working(self, slug: str, what: str, patience: float = 0.0) -> Iterator[None]:

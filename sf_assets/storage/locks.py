@@ -115,6 +115,17 @@ def locked(store: Store, folder: str, what: str, patience: float = 0.0) -> Itera
         store.put(path, _RELEASED)  # kept, so that numbers never begin anew
 
 
+def is_held(store: Store, folder: str) -> bool:
+    """Whether somebody who is alive holds a lock, or is taken to be until its lease is over.
+
+    Raises:
+        StorageError: The storage refuses.
+    """
+    claims = _claims(store, folder)
+    holder = _read(store, claims[max(claims)]) if claims else None
+    return holder is not None and holder.alive
+
+
 def _acquire(store: Store, folder: str, what: str, patience: float) -> tuple[str, _Claim]:
     deadline = time.monotonic() + patience
     while True:

@@ -23,6 +23,7 @@ CURRENCY = "CurrencyIsoCode"
 _LAYERS = frozenset({"silver", "raw", "gold"})
 _SUFFIXES = ("_live", "_rejects", "_history")
 _NAME = re.compile(r"[a-z0-9_]+")
+_HIDING = frozenset({"query", "query_table"})
 _NOTES = frozenset({".md"})
 _ENCODINGS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -168,6 +169,11 @@ def _read(path: Path, objects: Collection[str]) -> GoldTable:
         raise ConfigError(f"{path}: not SQL that DuckDB knows: {brief}") from None
     except ValueError:
         raise ConfigError(f"{path}: a gold file holds one SELECT and nothing else") from None
+    if hiding := _hiding(query):
+        raise ConfigError(
+            f"{path}: {hiding}() hides which tables are read, so nothing would tell when the table "
+            "is due; name them in the query"
+        )
     reads: dict[str, set[str]] = {layer: set() for layer in _LAYERS}
     for table in query.find_all(exp.Table):
         layer, read = table.db.lower(), table.name.lower()
@@ -183,6 +189,12 @@ def _read(path: Path, objects: Collection[str]) -> GoldTable:
         raw=frozenset(reads["raw"]),
         gold=frozenset(reads["gold"]),
     )
+
+
+def _hiding(query: exp.Query) -> str | None:
+    """A function of a query that reads tables which it names as text."""
+    names = (f.name.lower() for f in query.find_all(exp.Anonymous))
+    return next((name for name in names if name in _HIDING), None)
 
 
 def _text(path: Path) -> str:

@@ -206,10 +206,22 @@ class SliceLog(Protocol):
 
         They are lost, or were compacted more than once while this warehouse was away: then no
         manifest names them any more, and `held` tells.
+
+        Args:
+            refs: What raw lists; objects of which it lists nothing are not looked at.
+
+        Returns:
+            By object; those of which there are none are left out.
         """
 
     def held(self, slug: str, slices: Iterable[Missing], origins: Origins) -> set[str]:
-        """Those of missing slices, by Id, whose rows compacted slices of raw hold; it is noted."""
+        """Those of missing slices, by Id, whose rows compacted slices of raw hold; it is noted.
+
+        Args:
+            slug: Lower-cased object name.
+            slices: Slices that no manifest names.
+            origins: Whose rows the compacted slices of raw hold.
+        """
 
     def waive(self, slug: str, slices: Sequence[str]) -> None:
         """Note that slices, by Id, are missed no more: silver keeps what they said."""

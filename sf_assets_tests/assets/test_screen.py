@@ -370,9 +370,40 @@ def test_an_org_that_is_away_turns_the_screen_red(
     assert state(screen, "raw/lead", timedelta(hours=3), monkeypatch) == "FAIL"
     assert state(screen, "silver/lead", timedelta(hours=9), monkeypatch) == "FAIL"
     monkeypatch.setenv("SALESFORCE_LOGIN_URL", url)
-    assert screen.tick() == [], "idle, and well"
+    (well,) = screen.tick()
+    assert not materialized(well), "nothing changed meanwhile"
+    for name in ("account", "lead"):
+        assert screen.check(f"raw/{name}", "freshness").status == PASSED
+    assert screen.tick() == [], "idle, and well, which was told"
     (hour,) = screen.launch(HOURLY)
+    assert hour.get_asset_materialization_events()
+
+
+def test_an_object_that_is_well_again_is_told_so_though_it_is_idle(
+    screen: Screen, living_org: Emulator
+) -> None:
+    screen.tick()
+    living_org.admin.hide_object("Lead")
+    living_org.advance(1)
+    screen.tick()
+    assert screen.check("raw/lead", "freshness").status == FAILED
+    living_org.admin.show_object("Lead")
+    living_org.advance(1)
+    (well,) = screen.tick()
+    assert well.success
     assert screen.check("raw/lead", "freshness").status == PASSED
+    assert screen.tick() == []
+
+
+def test_fields_that_cannot_be_read_again_fail_in_one_message(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen.tick()
+    monkeypatch.setenv("SALESFORCE_LOGIN_URL", "http://127.0.0.1:9")
+    run = run_job(screen.instance, "derived_objects")
+    (failed,) = [e for e in run.all_events if e.is_step_failure]
+    assert failed.step_failure_data.user_failure_data, "a failure of ours, not an exception"
+    assert "nothing answers" in (failed.step_failure_data.user_failure_data.description or "")
 
 
 def test_files_of_raw_that_are_gone_are_told_within_the_hour(screen: Screen) -> None:

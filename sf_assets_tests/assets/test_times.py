@@ -46,14 +46,14 @@ def schedule(name: str) -> dg.ScheduleDefinition:
     return defs().get_repository_def().get_schedule_def(name)
 
 
-def asked(name: str, at: datetime | None = None) -> Any:
-    """What a schedule asks for."""
+def asked(name: str, at: datetime | None = None, instance: dg.DagsterInstance | None = None) -> Any:
+    """What a schedule asks for, of an instance that has run nothing unless another is given."""
     repository = defs().get_repository_def()
     with (
         TemporaryDirectory() as folder,
-        dg.DagsterInstance.local_temp(folder) as instance,
+        dg.DagsterInstance.local_temp(folder) as empty,
         dg.build_schedule_context(
-            instance=instance,
+            instance=instance or empty,
             scheduled_execution_time=at or datetime.now(UTC),
             repository_def=repository,
             resources=repository.get_top_level_resources(),
@@ -97,6 +97,24 @@ def test_where_it_is_the_time_of_no_object_nothing_runs(
     assert asked(TICK).run_requests, "silver lags"
     assert materialized(tick(instance)) == {"silver/account"}
     assert asked(TICK).skip_message == why
+
+
+def test_a_tick_waits_for_one_that_is_alive_and_for_no_other(
+    workspace: Workspace, living_org: Emulator, tmp_path: Path
+) -> None:
+    write(workspace, {"Account": None})
+    workspace.tick()
+    living_org.records.insert("Account", {"Name": "new"})
+    living_org.advance(1)
+    (tmp_path / "dagster").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
+        job = defs().resolve_job_def("tick_objects")
+        instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        assert asked(TICK, instance=instance).run_requests, "nothing says that its process lives"
+        with workspace.org().kept_lake.ticking():
+            assert asked(TICK, instance=instance).skip_message == "the last tick is still at work"
+            assert materialized(tick(instance)) == set(), "nor do two work that are launched"
+        assert materialized(tick(instance)) == {"raw/account", "silver/account"}
 
 
 def test_derived_fields_are_read_again_at_the_time_of_each_object(workspace: Workspace) -> None:

@@ -78,6 +78,24 @@ def test_values_are_compared_as_what_they_mean(aside: Aside) -> None:
         assert (rows, sum(differing.values())) == (1, 1)
 
 
+def test_numbers_of_any_room_are_compared(tmp_path: Path) -> None:
+    """A type that held both sides would have more digits than a number can."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        ops.bring_up(connection)
+        Table(connection, "silver", "account").ensure(list(COLUMNS.values()))
+        connection.execute("ALTER TABLE silver.account ALTER COLUMN Total__c TYPE DECIMAL(38, 30)")
+        connection.execute(
+            "INSERT INTO silver.account BY NAME SELECT 'a' AS Id, false AS _deleted, "
+            f"TIMESTAMPTZ '{STAMP}' AS _cursor, 12345678.25 AS Total__c"
+        )
+        path = tmp_path / "aside.parquet"
+        held = Silver(connection, "silver").copy_columns("account", COLUMNS, "SystemModstamp", path)
+    for total, differs in (("12345678.25", 0), ("12345678901234567890.5", 1), ("1E-25", 1)):
+        row = pl.DataFrame(told(("a", STAMP, total, None, None, None)))
+        assert held.drift(row) == (1, dict.fromkeys(held.compared, 0) | {"Total__c": differs})
+
+
 def test_other_versions_and_other_records_are_left_alone(aside: Aside) -> None:
     later = "2026-11-20T10:00:01.000Z"
     rows = told(

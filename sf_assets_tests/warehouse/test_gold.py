@@ -97,6 +97,11 @@ def test_a_file_may_be_saved_by_any_editor(tmp_path: Path, content: bytes) -> No
         ("drop.sql", b"DROP TABLE silver.account", "drop.sql: a gold file holds one SELECT"),
         ("broken.sql", b"SELECT (1", "broken.sql: not SQL"),
         ("deep.sql", b"SELECT " + b"(" * 9000 + b"1", "deep.sql: not SQL"),
+        (
+            "hid.sql",
+            b"FROM query('FROM silver.account')",
+            "hid.sql: query\\(\\) hides which tables",
+        ),
         ("a b.sql", b"SELECT 1", "a b.sql: a gold file is called like its table"),
         ("gr\u00f6\u00dfe.sql", b"SELECT 1", "is called like its table"),
         ("a.sql.txt", b"SELECT 1", "a.sql.txt: a gold file is called like its table"),

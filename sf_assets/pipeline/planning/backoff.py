@@ -94,13 +94,23 @@ def note(
         What fails for the first time since it was well.
     """
     before = kept(lake, what)
+    _forget(lake, what, before.keys() & set(well) - failed.keys())
     for slug, error in failed.items():
         since = before[slug].since if slug in before else now
         text = LastingFailure(since=since, tried=now, error=str(error)).model_dump_json()
         lake.store.put(f"{_folder(lake, what)}/{slug}.json", text.encode())
-    healed = before.keys() & set(well) - failed.keys()
-    lake.store.delete(f"{_folder(lake, what)}/{slug}.json" for slug in healed)
     return failed.keys() - before.keys()
+
+
+def forget(lake: Lake, what: What, well: Iterable[str]) -> set[str]:
+    """Forget of what is well that it ever failed; what that was noted of."""
+    healed = kept(lake, what).keys() & set(well)
+    _forget(lake, what, healed)
+    return healed
+
+
+def _forget(lake: Lake, what: What, slugs: Iterable[str]) -> None:
+    lake.store.delete(f"{_folder(lake, what)}/{slug}.json" for slug in slugs)
 
 
 def _folder(lake: Lake, what: What) -> str:

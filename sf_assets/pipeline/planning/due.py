@@ -31,6 +31,8 @@ class Due:
         aside: Why objects are not read, or not merged, before the time of their next try.
         absent: Objects that the packaged catalogue names and the org does not have, and what it
             says of them.
+        recovered: Objects that need nothing now, and of which the last that was told is that they
+            could not be read.
         plan: How to read the objects; what it proves of others has been kept.
     """
 
@@ -38,6 +40,7 @@ class Due:
     silver: list[str]
     aside: dict[str, str]
     absent: dict[str, str]
+    recovered: set[str]
     plan: Plan
 
 
@@ -78,12 +81,12 @@ def due(
     raw = (plan.failed.keys() | ready | plan.deletions.slugs | plan.lacking) - absent.keys()
     try:
         lagging = behind(org, org.lake)
-        backoff.note(org.lake, What.MERGING, {}, slugs.keys() - lagging, now)
+        backoff.forget(org.lake, What.MERGING, slugs.keys() - lagging)
         idle = asked_of.keys() - raw - waiting - absent.keys()
     except WarehouseError as error:  # the warehouse is busy; the next tick will ask again
         log.debug("silver was not looked at: %s", error)
         lagging, idle = set(), set()
-    backoff.note(org.lake, What.READING, {}, idle | {backoff.ORG}, now)
+    healed = backoff.forget(org.lake, What.READING, idle | {backoff.ORG})
     backoff.note(org.lake, What.BEING, absent, asked_of, now)
     silver = (raw | lagging) - left[What.MERGING].keys()
     if waiting and not raw | silver & slugs.keys():
@@ -94,6 +97,7 @@ def due(
         silver=[slug for slug in slugs if slug in silver],
         aside=told | {slug: str(note) for slug, note in left[What.READING].items()},
         absent=left_out(org, slugs),
+        recovered=idle if backoff.ORG in healed else healed,
         plan=plan.only(raw),
     )
 
@@ -104,6 +108,8 @@ def nothing_due(org: Org) -> str | None:
         lake = org.kept_lake
     except ConfigError:  # the first tick of all
         return None
+    if lake.is_ticking:
+        return "the last tick is still at work"
     specs, now = org.catalog.objects.values(), datetime.now(UTC)
     slugs = {spec.slug for spec in specs}
     if why := reason_to_wait(lake, org.settings, probed(specs), slugs, now):

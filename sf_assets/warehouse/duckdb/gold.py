@@ -60,13 +60,7 @@ class Gold:
         return {name for (name,) in rows}
 
     def newest(self) -> dict[str, str]:
-        """What is newest of everything that a gold table may read.
-
-        Returns:
-            By `silver.<object>` the merge that was committed last, by `raw.<object>` the slice that
-            was taken up last, and by `gold.<table>` when it was built last. Told by the order in
-            which the warehouse committed them, so that no clock that goes back hides any.
-        """
+        """What is newest of everything that a gold table may read, as it was committed."""
         patches = [kind.value for kind in SliceKind if kind.patches]
         rows = self._run(
             "SELECT 'silver.' || object, arg_max(merge, rowid) FROM ops.merges WHERE org_id = $org "

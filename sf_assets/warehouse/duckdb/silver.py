@@ -12,7 +12,7 @@ from sf_assets.comparison.aside import Aside
 from sf_assets.naming import Names
 from sf_assets.sql import quoted, text_literal
 from sf_assets.warehouse.duckdb.conditions import dangling, unlisted
-from sf_assets.warehouse.duckdb.tables import Table
+from sf_assets.warehouse.duckdb.tables import Table, as_stored
 from sf_assets.warehouse.duckdb.types import type_of
 
 
@@ -79,13 +79,7 @@ class Silver:
         return dict(self._run(f'SELECT "column", count(*) FROM {table} GROUP BY 1').fetchall())
 
     def dangling(self, slug: str, references: Mapping[str, Iterable[str]]) -> dict[str, int]:
-        """Live rows whose reference leads to no record, by column; only columns with any.
-
-        Args:
-            slug: The object.
-            references: Objects that each column may point at. Columns that may point at an object
-                which is not in silver are passed over: nothing can be said of them.
-        """
+        """Live rows whose reference leads to no record, by column; see `port.Silver`."""
         parents = {name: [target.lower() for target in some] for name, some in references.items()}
         return self._offenders(
             slug,
@@ -143,19 +137,7 @@ class Silver:
         sample: int | None = None,
         only: pl.DataFrame | None = None,
     ) -> Aside:
-        """Copy columns of an object's table into a Parquet file.
-
-        A column that the table has not, or has of another type, is null: every value differs from
-        it.
-
-        Args:
-            slug: The object, which has a table.
-            columns: As described: Id, cursor, and those to compare.
-            cursor: Name of the cursor.
-            path: The file to write.
-            sample: So many live rows taken at random; None for all rows.
-            only: Ids of the rows to copy; None for all.
-        """
+        """Copy columns of an object's table into a Parquet file; see `port.Silver`."""
         table = Table(self._connection, self._schema, slug)
         types, conflicts = table.types(), table.conflicts(columns.values())
         there = {name for name in columns if name in types} - set(conflicts)
@@ -174,4 +156,5 @@ class Silver:
         ((rows,),) = self._run(
             f"COPY ({query}) TO {text_literal(str(path))} (FORMAT parquet)"
         ).fetchall()
-        return Aside(path, columns, cursor, rows)
+        stored = {n: as_stored(c, types[n]) if n in there else c for n, c in columns.items()}
+        return Aside(path, stored, cursor, rows)

@@ -49,17 +49,7 @@ class SliceLog:
         return {slice_id for (slice_id,) in rows}
 
     def missing(self, refs: Refs) -> dict[str, list[Missing]]:
-        """Slices that silver has taken up, and raw neither lists nor is known to have replaced.
-
-        They are lost, or were compacted more than once while this warehouse was away: then no
-        manifest names them any more, and `held` tells.
-
-        Args:
-            refs: What raw lists; objects of which it lists nothing are not looked at.
-
-        Returns:
-            By object; those of which there are none are left out.
-        """
+        """Slices that silver has taken up, and raw neither lists nor is known to have replaced."""
         found: dict[str, list[Missing]] = defaultdict(list)
         for slug, slice_id, kind, rows in self._asked(
             refs,
@@ -71,15 +61,7 @@ class SliceLog:
         return dict(found)
 
     def held(self, slug: str, slices: Iterable[Missing], origins: Origins) -> set[str]:
-        """Those of missing slices, by Id, whose rows compacted slices of raw hold.
-
-        It is noted, so that it need not be asked again.
-
-        Args:
-            slug: Lower-cased object name.
-            slices: Slices that no manifest names.
-            origins: Whose rows the compacted slices of raw hold.
-        """
+        """Those of missing slices, by Id, whose rows compacted slices of raw hold; it is noted."""
         found = {}
         for lost in slices:
             here = [origins[leaf] for leaf in self._leaves(slug, lost) if leaf in origins]

@@ -82,7 +82,7 @@ class Table:
                 actual[column.name] = column
                 continue
             self._respell(types.spelt(column.name), column.name)
-            stored = _as_stored(column, types[column.name])
+            stored = as_stored(column, types[column.name])
             if not stored.fits(column.integers, column.scale):
                 stored = self.widened(stored, column.integers, column.scale)
                 self.resize(stored)
@@ -188,7 +188,7 @@ def _same_kind(column: Column, stored: str) -> bool:
     return stored == type_of(column)
 
 
-def _as_stored(column: Column, stored: str) -> Column:
+def as_stored(column: Column, stored: str) -> Column:
     """The column with the room that its stored type has."""
     if match := _DECIMAL.match(stored):
         digits, scale = map(int, match.groups())
