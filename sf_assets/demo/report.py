@@ -67,8 +67,9 @@ def _gold(org: Org) -> None:
 
 
 def _checks(report: Report) -> bool:
-    bad = [check for check in report.checks if not check["passed"]]
-    click.echo(f"Checks: {len(report.checks) - len(bad)} of {len(report.checks)} passed")
+    asked, bad = report.checks, [check for check in report.checks if not check["passed"]]
+    passed = f"{len(asked) - len(bad)} of {len(asked)} passed"
+    click.echo(f"Checks: {passed if asked else 'none asked again, as nothing has changed'}")
     for check in bad:
         facts = ", ".join(f"{n}: {value}" for n, value in check["facts"].items() if n != "sql")
         click.echo(f"  {check['severity'].lower()}: {check['asset']} {check['check']}: {facts}")
