@@ -1,6 +1,6 @@
 """What befalls an org beside its users' work: windows that are busy, stamps that go back, refusals.
 
-And what befalls a lake: a describe is lost. Nothing here may make a difference in the end.
+And what befalls a raw: a describe is lost. Nothing here may make a difference in the end.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -27,14 +27,14 @@ class Adversity:
 
     Args:
         org: The org.
-        lake: Folder of the storage.
+        raw: Folder of the storage.
         dice: What happens.
         late: Seconds after its stamp at which the last version becomes visible.
     """
 
-    def __init__(self, org: Emulator, lake: Path, dice: Random, late: int) -> None:
+    def __init__(self, org: Emulator, raw: Path, dice: Random, late: int) -> None:
         self._org = org
-        self._lake = lake
+        self._raw = raw
         self._dice = dice
         self._late = late
         self._kinds: Mapping[str, Callable[[str], object]] = {
@@ -116,7 +116,7 @@ class Adversity:
         self._org.admin.hide_object(name)
 
     def _lose_describe(self, name: str) -> None:
-        for path in self._lake.glob(f"*/describes/{name.lower()}.json"):
+        for path in self._raw.glob(f"*/describes/{name.lower()}.json"):
             path.unlink()
 
     def _newest(self, name: str, count: int) -> list[str]:

@@ -92,7 +92,7 @@ def chaos(minutes: int, seed: int, folder: Path) -> Iterator[str]:
         workspace.env["SF_ASSETS_OVERLAP_SECONDS"] = str(_OVERLAP)
         workspace.catalogue(dict.fromkeys(OBJECTS))
         life = Life(org.records, seed, 1.0, weights=OFFICE | UPHEAVAL, late=0.1, longest=_LATEST)
-        adversity = Adversity(org, folder / "lake", dice, _LAG + _OVERLAP)
+        adversity = Adversity(org, folder / "raw", dice, _LAG + _OVERLAP)
         upheavals = _schema_changes(org)
         for minute in range(minutes):
             for _ in range(_CHANGES_A_MINUTE):
@@ -179,7 +179,7 @@ def _catch_up(org: Emulator, workspace: Workspace) -> Iterator[str]:
                 yield f"DIFFERENT: {slug} fails without a fault: {done.error}"
         org.advance(_LAG + 60)
     here = workspace.org()
-    for slug in behind(here, here.lake):
+    for slug in behind(here, here.raw):
         workspace.load(slug, here)
 
 

@@ -109,7 +109,7 @@ def crashes(kills: Iterable[Kill], seed: int, folder: Path) -> Iterator[Crash]:
         workspace.catalogue(dict.fromkeys(OBJECTS))
         # Late commits have a test of their own; here all that is stamped is there.
         life = Life(org.records, seed, 1.0, weights=OFFICE | UPHEAVAL, late=0.0)
-        adversity = Adversity(org, folder / "lake", dice, 0)
+        adversity = Adversity(org, folder / "raw", dice, 0)
         seconds = dict.fromkeys(KINDS, 1.0)
         for kill in kills:
             for _ in range(_CHANGES):

@@ -31,7 +31,7 @@ def settings(folder: Path) -> dict[str, str]:
     catalog.write_text(f"start: 2024-01-01\nobjects:\n  Opportunity: {{fields: [{listed}]}}\n")
     return {
         "SF_ASSETS_CATALOG": str(catalog),
-        "SF_ASSETS_STORAGE_URL": f"file://{folder}/lake",
+        "SF_ASSETS_STORAGE_URL": f"file://{folder}/raw",
         "SF_ASSETS_WAREHOUSE_URL": f"duckdb:///{folder}/warehouse.duckdb",
     }
 
@@ -45,7 +45,7 @@ def export(folder: Path, *, silver: bool) -> None:
     from sf_assets.salesforce.bulk import Deadlines
     from sf_assets.windows import BEGIN, Window
 
-    shutil.rmtree(folder / "lake", ignore_errors=True)
+    shutil.rmtree(folder / "raw", ignore_errors=True)
     (folder / "warehouse.duckdb").unlink(missing_ok=True)
     (org,) = load_orgs()
     (described,) = describe_objects(org, org.catalog.select([])).values()
@@ -59,7 +59,7 @@ def export(folder: Path, *, silver: bool) -> None:
     assert piece is not None
     raw = watch.seconds
     if silver:
-        load(org, org.lake, "opportunity")
+        load(org, org.raw, "opportunity")
     extractor.close()
     stored = sum(part.bytes for part in piece.parts)
     say(

@@ -43,7 +43,7 @@ def settings(folder: Path, objects: list[str]) -> dict[str, str]:
     catalog.write_text(f"start: {START}\ngold: gold\nobjects:\n{listed}", encoding="utf-8")
     return {
         "SF_ASSETS_CATALOG": str(catalog),
-        "SF_ASSETS_STORAGE_URL": f"file://{folder}/lake",
+        "SF_ASSETS_STORAGE_URL": f"file://{folder}/raw",
         "SF_ASSETS_WAREHOUSE_URL": f"duckdb:///{folder}/warehouse.duckdb",
     }
 

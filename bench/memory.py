@@ -35,7 +35,7 @@ def measure(rows: int, window_rows: int, deletions: int, folder: Path) -> Iterat
     catalog.write_text(f"start: 2020-01-01\nobjects:\n  {OBJECT}: {{fields: [{fields}]}}\n")
     here = {
         "SF_ASSETS_CATALOG": str(catalog),
-        "SF_ASSETS_STORAGE_URL": f"file://{folder}/lake",
+        "SF_ASSETS_STORAGE_URL": f"file://{folder}/raw",
         "SF_ASSETS_WAREHOUSE_URL": f"duckdb:///{folder}/warehouse.duckdb",
         "SF_ASSETS_LAG_SECONDS": "0",
     }
@@ -92,7 +92,7 @@ def merge() -> int:
     from sf_assets.pipeline.org import load_orgs
 
     (org,) = load_orgs()
-    return load(org, org.lake, OBJECT.lower()).outcome.rows_in
+    return load(org, org.raw, OBJECT.lower()).outcome.rows_in
 
 
 def compare() -> int:
@@ -115,11 +115,11 @@ def invent(count: str) -> int:
 
     (org,) = load_orgs()
     slug, number = OBJECT.lower(), int(count)
-    like = max(org.lake.slices(slug), key=lambda piece: piece.counts.written)
+    like = max(org.raw.slices(slug), key=lambda piece: piece.counts.written)
     slice_id = new_slice_id(like.read_at)
-    layout = Layout(org.lake.raw_folder(slug), slice_id, like.cursor, MONTH, "")
+    layout = Layout(org.raw.raw_folder(slug), slice_id, like.cursor, MONTH, "")
     batches = _invented(number, like.columns, f"{like.min_cursor}")
-    written = write_page(org.lake.store, layout, 0, batches)
+    written = write_page(org.raw.store, layout, 0, batches)
     news = {
         "id": slice_id,
         "kind": SliceKind.RECORDS,
@@ -128,8 +128,8 @@ def invent(count: str) -> int:
         "min_cursor": written.min_cursor,
         "max_cursor": written.max_cursor,
     }
-    org.lake.commit(like.model_copy(update=news))
-    return load(org, org.lake, slug).outcome.inserted
+    org.raw.commit(like.model_copy(update=news))
+    return load(org, org.raw, slug).outcome.inserted
 
 
 def _invented(count: int, columns: tuple[str, ...], stamp: str) -> Iterator[pa.RecordBatch]:

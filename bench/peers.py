@@ -146,7 +146,7 @@ def ours(env: Mapping[str, str], folder: Path) -> Taken:
     catalog.write_text("start: 2024-01-01\nobjects:\n  Opportunity: {}\n", encoding="utf-8")
     env = dict(env) | {
         "SF_ASSETS_CATALOG": str(catalog),
-        "SF_ASSETS_STORAGE_URL": f"file://{folder}/lake",
+        "SF_ASSETS_STORAGE_URL": f"file://{folder}/raw",
         "SF_ASSETS_WAREHOUSE_URL": f"duckdb:///{folder}/warehouse.duckdb",
         "SF_ASSETS_LAG_SECONDS": "0",
     }

@@ -36,7 +36,7 @@ def perform(kind: str, env: Mapping[str, str], objects: Sequence[str] = ()) -> N
     specs = org.catalog.select(objects)
     if kind == "rebuild":
         for spec in specs:
-            rebuild(org, org.lake, spec.slug)
+            rebuild(org, org.raw, spec.slug)
     elif kind in {"sweep", "repair"}:
         _put_right(org, specs, reread=kind == "repair")
     else:
@@ -52,7 +52,7 @@ def _put_right(org: Any, specs: Sequence[Any], *, reread: bool) -> None:
     for found in reconcile(org, specs, repair):
         if found.error:
             raise found.error
-        load(org, org.lake, found.slug)
+        load(org, org.raw, found.slug)
 
 
 def _extract(org: Any, specs: Sequence[Any], *, again: bool, compact: bool) -> None:
@@ -70,23 +70,23 @@ def _extract(org: Any, specs: Sequence[Any], *, again: bool, compact: bool) -> N
             raise done.error
     for spec in specs:
         if compact:
-            compact_slices(org.lake, spec.slug, now)
-        load(org, org.lake, spec.slug)
+            compact_slices(org.raw, spec.slug, now)
+        load(org, org.raw, spec.slug)
 
 
 class Writes:
     """Has a process killed before one of its writes.
 
-    A write is what another run would find: a file of the lake that comes or goes, a commit. Each is
+    A write is what another run would find: a file of the raw that comes or goes, a commit. Each is
     called by what is done and in which folder: "put manifests", "delete raw", "commit".
 
     Args:
-        lake: Address of the storage.
+        raw: Address of the storage.
         before: Name of the write that does not come to pass, and which of that name.
     """
 
-    def __init__(self, lake: str, before: tuple[str, int]) -> None:
-        self._lake = lake
+    def __init__(self, raw: str, before: tuple[str, int]) -> None:
+        self._raw = raw
         self._name, self._left = before
         self._lock = Lock()
 
@@ -110,7 +110,7 @@ class Writes:
         def counting(store: Any, path: Any, *more: Any) -> Any:
             path = path if isinstance(path, str) else list(path)
             first = path if isinstance(path, str) else next(iter(path), "")
-            if first and store.url == self._lake:  # others are thrown away
+            if first and store.url == self._raw:  # others are thrown away
                 folder = "".join(first.split("/")[1:2])
                 self._count(f"{write.__name__} {folder}")
             return write(store, path, *more)

@@ -1,6 +1,6 @@
 """(c) A refresh over many objects, with a year of ticks behind it.
 
-`python -m bench.tick first` extracts all objects into an empty lake, `age SLICES PROOFS` adds what
+`python -m bench.tick first` extracts all objects into an empty raw, `age SLICES PROOFS` adds what
 a year leaves behind, `tick` does what `sf-assets refresh` does.
 """
 
@@ -99,7 +99,7 @@ def first() -> None:
     done = list(execute(org, plan_tick(org, org.catalog.select([]))))
     assert not [extracted.error for extracted in done if extracted.error]
     for extracted in done:
-        load(org, org.lake, extracted.slug)
+        load(org, org.raw, extracted.slug)
     say(objects=len(done))
 
 
@@ -118,18 +118,18 @@ def age(slices: int, proofs: int) -> None:
         none = {"counts": Counts(), "parts": (), "min_cursor": None, "max_cursor": None}
         return piece.model_copy(update=news | none)
 
-    refs = org.lake.refs()
-    with org.writing(org.lake.org_id) as session:
+    refs = org.raw.refs()
+    with org.writing(org.raw.org_id) as session:
         for slug, mine in refs.items():
-            (piece,) = org.lake.read(mine)
+            (piece,) = org.raw.read(mine)
             added = [later(piece, number) for number in range(1, slices + 1)]
             for new in added:
-                org.lake.commit(new)
+                org.raw.commit(new)
             session.slices.note_replacements(slug, added)
     for number in range(1, proofs + 1):
         moment: datetime = now - number * _PASSES
         covered = [Window(moment - _PASSES, moment)]
-        org.lake.coverage_log.add(dict.fromkeys(refs, covered), {}, moment)
+        org.raw.coverage_log.add(dict.fromkeys(refs, covered), {}, moment)
     say(manifests=len(refs) * (slices + 1) + proofs)
 
 

@@ -1,7 +1,7 @@
 """A year of ticks: the last day must be as fast as the first, and the files few.
 
 `python -m bench.year [OBJECTS] [BUSY] [DAYS] [TICKS]`. Real are the org (the emulator on a clock of
-ours), the lake, the warehouse, and the ticks of the first and the last day, TICKS each: probe,
+ours), the raw, the warehouse, and the ticks of the first and the last day, TICKS each: probe,
 export of what changed, merge, status. In between, for each busy object and day, raw gets one slice
 with the versions that a day of five-minute ticks would have brought, written, merged and compacted
 by the code that ticks use; `ops` gets a row for each of those ticks; all other objects get their
@@ -31,10 +31,10 @@ from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.plan import plan_tick
 from sf_assets.pipeline.status import status
 from sf_assets.storage.compaction import compact_slices
-from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Counts, Slice, SliceKind, new_slice_id
 from sf_assets.storage.parquet_reader import scan
 from sf_assets.storage.parquet_writer import Layout, unit_of, write_page
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.windows import BEGIN, Window
 from sf_assets_tests.conftest import Workspace
 
@@ -44,18 +44,18 @@ TICKS_A_DAY = DAY // PASSES
 _MERGED_EVERY = 24  # days
 
 
-def first_record(lake: Lake, piece: Slice) -> pl.DataFrame:
+def first_record(raw: RawLayer, piece: Slice) -> pl.DataFrame:
     """The first row of a slice."""
-    return next(scan(lake.store, piece)).head(1).select(piece.columns)
+    return next(scan(raw.store, piece)).head(1).select(piece.columns)
 
 
 def leave_slice(
-    lake: Lake, like: Slice, record: pl.DataFrame, window: Window, versions: int
+    raw: RawLayer, like: Slice, record: pl.DataFrame, window: Window, versions: int
 ) -> Slice:
     """Commit what ticks bring of a busy record.
 
     Args:
-        lake: The raw layer.
+        raw: The raw layer.
         like: A slice of the same object.
         record: The record.
         window: What the slice covers; its versions lie in it at even distances.
@@ -66,15 +66,15 @@ def leave_slice(
     stamps = [f"{window.start + n * pace:%Y-%m-%dT%H:%M:%S}.000Z" for n in range(versions)]
     rows = pl.concat([record] * versions).with_columns(pl.Series(cursor, stamps))
     slice_id = new_slice_id(window.end)
-    folder = lake.raw_folder(like.object.lower())
+    folder = raw.raw_folder(like.object.lower())
     layout = Layout(folder, slice_id, cursor, unit_of(window), "")
-    written = write_page(lake.store, layout, 0, rows.to_arrow().to_batches())
+    written = write_page(raw.store, layout, 0, rows.to_arrow().to_batches())
     counts = Counts(org=versions, pages=versions, parsed=versions, written=written.rows)
     news = {"id": slice_id, "start": window.start, "end": window.end, "read_at": window.end}
     told = {"min_cursor": written.min_cursor, "max_cursor": written.max_cursor}
     parts = {"parts": tuple(written.parts), "counts": counts, "kind": SliceKind.EXPORT}
     piece = like.model_copy(update=news | told | parts)
-    lake.commit(piece)
+    raw.commit(piece)
     return piece
 
 
@@ -111,7 +111,7 @@ class Year:
             org = self.workspace.org()
             watch = Stopwatch()
             done = list(execute(org, plan_tick(org, org.catalog.select([]))))
-            late = behind(org, org.lake)
+            late = behind(org, org.raw)
             found["tick"].append(watch.seconds)
             assert {one.slug for one in done} == late == {n.lower() for n in self.busy}, (
                 done,
@@ -129,23 +129,23 @@ class Year:
     def pass_days(self, days: int) -> None:
         """Let days pass as if ticks had been at work."""
         org = self.workspace.org()
-        lake = org.lake
+        raw = org.raw
         first = {}
         for name in self.busy:
-            (piece, *_) = lake.slices(name.lower())
-            first[name] = piece, first_record(lake, piece)
+            (piece, *_) = raw.slices(name.lower())
+            first[name] = piece, first_record(raw, piece)
         start = org.client.now()
         for day in range(1, days + 1):
             window = Window(start + (day - 1) * DAY, start + day * DAY)
             quiet = {n.lower(): [window] for n in self.records if n not in self.busy}
             told = {n.lower(): [Window(BEGIN, window.end)] for n in self.records}
-            lake.coverage_log.add(quiet, told, window.end)
-            lake.coverage_log.tidy(window.end)
+            raw.coverage_log.add(quiet, told, window.end)
+            raw.coverage_log.tidy(window.end)
             for name, (like, record) in first.items():
-                leave_slice(lake, like, record, window, TICKS_A_DAY)
+                leave_slice(raw, like, record, window, TICKS_A_DAY)
                 if day % _MERGED_EVERY == 0 or day == days:
                     self.workspace.load(name.lower(), org)
-                compact_slices(lake, name.lower(), window.end)
+                compact_slices(raw, name.lower(), window.end)
         self._note_ticks(org)
         self.org.advance((start + days * DAY - self.org.clock.now()).total_seconds())
 
@@ -168,8 +168,8 @@ class Year:
 
     def sizes(self) -> Result:
         """How many files and rows there are."""
-        lake = self.workspace.org().kept_lake
-        listed = [entry.path.split("/") for entry in lake.store.list(lake.org_id)]
+        raw = self.workspace.org().stored_raw
+        listed = [entry.path.split("/") for entry in raw.store.list(raw.org_id)]
         busy = self.busy[0].lower()
         (rows,) = self.workspace.rows("SELECT count(*) FROM ops.slices")[0]
         return {

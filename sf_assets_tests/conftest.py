@@ -35,7 +35,7 @@ class Workspace:
         self.folder = folder
         self.env = dict(org_env) | {
             "SF_ASSETS_CATALOG": str(folder / "catalog.yaml"),
-            "SF_ASSETS_STORAGE_URL": f"file://{folder}/lake",
+            "SF_ASSETS_STORAGE_URL": f"file://{folder}/raw",
             "SF_ASSETS_WAREHOUSE_URL": f"duckdb:///{folder}/warehouse.duckdb",
             "SF_ASSETS_LAG_SECONDS": "0",
         }
@@ -68,7 +68,7 @@ class Workspace:
     def load(self, slug: str, org: Org | None = None) -> Loaded:
         """Merge an object into silver."""
         org = org or self.org()
-        return load(org, org.kept_lake, slug)
+        return load(org, org.stored_raw, slug)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Ask the warehouse."""

@@ -35,8 +35,8 @@ def still_fresh(
         org: The org.
         failures: Gets objects that could not be looked at.
     """
-    lake = org.kept_lake
-    found = check_raw(lake, objects.specs.values(), org.now(), failures, {"freshness"})
+    raw = org.stored_raw
+    found = check_raw(raw, objects.specs.values(), org.now(), failures, {"freshness"})
     fresh = {f.slug: f.facts for f in found if f.name == "freshness" and f.passed}
     lacking = _lacking(org, objects, failures)
     for slug, facts in fresh.items():
@@ -62,12 +62,12 @@ def _lacking(org: Org, objects: Objects, failures: dict[str, SfAssetsError]) -> 
 
     Of what raw has lost the files that silver was made of it is told, as no tick reads them.
     """
-    lake = org.kept_lake
+    raw = org.stored_raw
     try:
         if org.warehouse.exists():
-            with org.reading(lake.org_id) as session:
-                found = lost_files(lake, session.slices)
+            with org.reading(raw.org_id) as session:
+                found = lost_files(raw, session.slices)
                 failures |= {slug: error for slug, error in found.items() if slug in objects.specs}
-        return behind(org, lake)
+        return behind(org, raw)
     except WarehouseError:
         return set(objects.specs)

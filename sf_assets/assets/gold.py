@@ -54,7 +54,7 @@ def gold_asset(integration: Integration, table: GoldTable, org: str) -> dg.Asset
         keys = context.partition_keys if table.daily else []
         home = integration.org(context.resources, org)
         try:
-            built = build_gold(home, home.kept_lake, table, [date.fromisoformat(k) for k in keys])
+            built = build_gold(home, home.stored_raw, table, [date.fromisoformat(k) for k in keys])
         except LeftOutError as error:
             context.log.warning(str(error))
             context.log_event(dg.AssetObservation(spec.key, metadata={LEFT_OUT: str(error)}))

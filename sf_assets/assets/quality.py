@@ -22,7 +22,7 @@ def quality_asset(integration: Integration, org: str) -> dg.AssetsDefinition:
         from sf_assets.pipeline.checks.declared import score_facts
 
         home = integration.org(context.resources, org)
-        return dg.MaterializeResult(spec.key, metadata=score_facts(home, home.kept_lake))
+        return dg.MaterializeResult(spec.key, metadata=score_facts(home, home.stored_raw))
 
     return score
 

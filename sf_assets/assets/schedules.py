@@ -76,7 +76,7 @@ def fresh(objects: Objects) -> dg.Definitions:
         context: dg.ScheduleEvaluationContext,
     ) -> dg.RunRequest | dg.SkipReason:
         try:
-            _ = objects.connected(context.resources).kept_lake
+            _ = objects.connected(context.resources).stored_raw
         except ConfigError as error:
             return dg.SkipReason(str(error))
         return dg.RunRequest()

@@ -27,7 +27,7 @@ def describe_asset(integration: Integration, org: str) -> dg.AssetsDefinition:
     def describe(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         from sf_assets.pipeline.schema.schema_drift import schema_history
 
-        history = list(schema_history(integration.org(context.resources, org).kept_lake))
+        history = list(schema_history(integration.org(context.resources, org).stored_raw))
         return dg.MaterializeResult(spec.key, metadata=_metadata(history))
 
     return describe
@@ -46,8 +46,8 @@ def describe_when_changed(integration: Integration, org: str) -> dg.SensorDefini
     )
     def schema_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
-            lake = integration.org(context.resources, org).kept_lake
-            newest = lake.describes.newest_change()
+            raw = integration.org(context.resources, org).stored_raw
+            newest = raw.describes.newest_change()
         except ConfigError as error:
             return dg.SkipReason(str(error))
         if newest is None:

@@ -18,7 +18,7 @@ def clean(as_json: bool) -> None:
 
     rows, document, ok = [], [], True
     for org in load_orgs():
-        for found in remove_leftovers(org.kept_lake, datetime.now(UTC)):
+        for found in remove_leftovers(org.stored_raw, datetime.now(UTC)):
             ok = ok and (found.waits or found.error is None)
             note = str(found.error) if found.error else ""
             megabytes = round(found.bytes / 1e6, 1)

@@ -79,7 +79,7 @@ def _plan(objects: tuple[str, ...], first: date, last: date, *, as_json: bool) -
 
     def work(org: Any) -> None:
         found = plan_days(org, org.catalog.select(objects), first, last)
-        costs = found.costs(org.lake, found.failed)
+        costs = found.costs(org.raw, found.failed)
         standings = org.client.budget.look()
         days = days_needed(list(costs.values()), standings)
         documents.append(

@@ -145,7 +145,7 @@ def _compared(
     for found in compare(org, specs, Repair(org, accept=accept), everything=everything):
         spec = next(spec for spec in specs if spec.slug == found.slug)
         try:
-            load(org, org.lake, spec.slug)
+            load(org, org.raw, spec.slug)
         except SfAssetsError as error:
             found.error = found.error or error
         again = bool(found.kinds) and not found.error
@@ -198,7 +198,7 @@ def rebuild(objects: tuple[str, ...], as_json: bool) -> None:
         with watching(quiet=as_json):
             for spec in org.catalog.select(objects):
                 try:
-                    made = make_anew(org, org.kept_lake, spec.slug)
+                    made = make_anew(org, org.stored_raw, spec.slug)
                     rows.append((org.name, spec.slug, made.slices, made.outcome.rows_in, made.rows))
                 except SfAssetsError as error:
                     name = spec.slug if org.name == ONLY else f"{org.name}/{spec.slug}"

@@ -27,7 +27,7 @@ def _objects(org: Org, report: Report) -> bool:
     """Objects in the org and in silver, counted by the org itself at one horizon."""
     compared = list(reconcile(org, org.catalog.objects.values()))
     rejects = {}
-    with org.reading(org.lake.org_id) as session:
+    with org.reading(org.raw.org_id) as session:
         silver = session.silver
         rejects = {c.slug: sum(silver.rejects(c.slug).values()) for c in compared if not c.error}
     rows = [
@@ -55,7 +55,7 @@ def _outcome(found: Reconciled) -> str:
 
 
 def _gold(org: Org) -> None:
-    with org.reading(org.lake.org_id) as session:
+    with org.reading(org.raw.org_id) as session:
         names = sorted(session.gold.tables())
     for name in names:
         table = quoted(org.gold, name)

@@ -77,7 +77,7 @@ def _budget(org: Org) -> str:
 
 
 def _storage(org: Org, *, connected: bool) -> str:
-    store = org.lake.store if connected else org.storage
+    store = org.raw.store if connected else org.storage
     store.put(_PROBE, b"written by sf-assets doctor")
     store.get(_PROBE)
     store.delete([_PROBE])

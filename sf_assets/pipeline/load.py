@@ -17,9 +17,9 @@ from sf_assets.failures import Work, named
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
 from sf_assets.pipeline.schema.schema_cache import as_described
-from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
 from sf_assets.storage.parquet_reader import scan
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.warehouse.ledger import Outcome
 from sf_assets.warehouse.port import Session, SilverTable, SliceLog
 from sf_assets.windows import Window
@@ -48,39 +48,39 @@ class Loaded:
     windows: tuple[Window, ...]
 
 
-def load(org: Org, lake: Lake, slug: str) -> Loaded:
+def load(org: Org, raw: RawLayer, slug: str) -> Loaded:
     """Merge what raw has of an object and silver has not.
 
     Args:
         org: The org; it is not asked anything.
-        lake: Its raw layer.
+        raw: Its raw layer.
         slug: Lower-cased object name.
 
     Raises:
         WarehouseError: The warehouse is locked or refuses; what was committed before stays.
         StorageError: A slice cannot be read, or raw has lost one whose rows silver has.
     """
-    with named(Work.LOAD, slug), org.writing(lake.org_id) as session:
+    with named(Work.LOAD, slug), org.writing(raw.org_id) as session:
         table = session.table(slug, history=slug in _with_history(org))
-        refs = lake.refs(slug).get(slug, [])
-        slices, taken_over = _pending(lake, slug, refs, session.slices)
+        refs = raw.refs(slug).get(slug, [])
+        slices, taken_over = _pending(raw, slug, refs, session.slices)
         session.slices.note_replacements(slug, taken_over)
-        _refuse_lost(lake, slug, refs, slices, session.slices)  # before all is made of raw alone
+        _refuse_lost(raw, slug, refs, slices, session.slices)  # before all is made of raw alone
         what = table.changed()
         if what and refs:
             log.warning("%s: %s; the table is made anew from raw", slug, what)
-            return _rebuild(session, lake, slug, table)
-        _reread(lake, slug, refs, session.slices)
-        slices, columns = as_described(lake, slug, slices)
+            return _rebuild(session, raw, slug, table)
+        _reread(raw, slug, refs, session.slices)
+        slices, columns = as_described(raw, slug, slices)
         if table.must_rebuild(slices):
             log.info("%s: the history is built from raw", slug)
-            return _rebuild(session, lake, slug, table)
+            return _rebuild(session, raw, slug, table)
         if changed := table.conflicts(columns.values()):
             log.warning("%s: %s changed type; typed anew from raw", slug, ", ".join(changed))
-            return _rebuild(session, lake, slug, table)
+            return _rebuild(session, raw, slug, table)
         expected = sum(piece.counts.written for piece in slices)
         total = Outcome()
-        for outcome in table.merge(slices, columns, lambda piece: scan(lake.store, piece)):
+        for outcome in table.merge(slices, columns, lambda piece: scan(raw.store, piece)):
             total += outcome
             report(slug, "merging", total.rows_in, expected)
         read = {piece.id for piece in [*slices, *taken_over]}
@@ -88,23 +88,23 @@ def load(org: Org, lake: Lake, slug: str) -> Loaded:
         return _loaded(session, slug, table, slices, columns, total)
 
 
-def rebuild(org: Org, lake: Lake, slug: str) -> Loaded:
+def rebuild(org: Org, raw: RawLayer, slug: str) -> Loaded:
     """Make a silver table anew from raw alone; the old one stays if this fails.
 
     Raises:
         WarehouseError: The warehouse is locked or refuses.
         StorageError: A slice cannot be read, or raw has nothing of what silver holds.
     """
-    with named(Work.REBUILD, slug), org.writing(lake.org_id) as session:
+    with named(Work.REBUILD, slug), org.writing(raw.org_id) as session:
         table = session.table(slug, history=slug in _with_history(org))
-        if table.types() and not table.is_empty() and not lake.refs(slug).get(slug):
+        if table.types() and not table.is_empty() and not raw.refs(slug).get(slug):
             raise StorageError(
-                f"{lake.store.uri(lake.manifest_folder(slug))} has no slice of {slug}, and silver "
+                f"{raw.store.uri(raw.manifest_folder(slug))} has no slice of {slug}, and silver "
                 "has rows of it: the table stays as it is; restore the folder or set the right "
                 "SF_ASSETS_STORAGE_URL, or run `sf-assets refresh`, which reads the object again, "
                 "and this once more"
             )
-        return _rebuild(session, lake, slug, table)
+        return _rebuild(session, raw, slug, table)
 
 
 def _with_history(org: Org) -> set[str]:
@@ -112,7 +112,7 @@ def _with_history(org: Org) -> set[str]:
 
 
 def _pending(
-    lake: Lake, slug: str, refs: Sequence[SliceRef], noted: SliceLog
+    raw: RawLayer, slug: str, refs: Sequence[SliceRef], noted: SliceLog
 ) -> tuple[list[Slice], list[Slice]]:
     """Slices to merge, and those whose rows are all merged under the names of others.
 
@@ -121,7 +121,7 @@ def _pending(
     merged = noted.merged(slug, (ref.id for ref in refs))
     if all(ref.id in merged for ref in refs):
         return [], []
-    fresh = list(lake.read(ref for ref in refs if ref.id not in merged))
+    fresh = list(raw.read(ref for ref in refs if ref.id not in merged))
     replaced = [slice_id for piece in fresh for slice_id in piece.replaces]
     merged_before = noted.merged(slug, replaced)
     taken_over = [p for p in fresh if p.replaces and merged_before.issuperset(p.replaces)]
@@ -130,11 +130,11 @@ def _pending(
     if oldest is None:
         return fresh, taken_over
     patches = (ref for ref in refs if ref.kind.patches and ref.id in merged)
-    return fresh + list(lake.read(ref for ref in patches if ref.made_at >= oldest)), taken_over
+    return fresh + list(raw.read(ref for ref in patches if ref.made_at >= oldest)), taken_over
 
 
 def _refuse_lost(
-    lake: Lake,
+    raw: RawLayer,
     slug: str,
     refs: Sequence[SliceRef],
     fresh: Iterable[Slice],
@@ -154,7 +154,7 @@ def _refuse_lost(
     found = [piece for piece in found if piece.id not in replaced]
     if not found:
         return
-    held = noted.held(slug, found, _origins(lake, refs))
+    held = noted.held(slug, found, _origins(raw, refs))
     gone = [piece for piece in found if piece.id not in held]
     if told := [piece.id for piece in gone if piece.kind is SliceKind.DELETIONS]:
         log.warning("%s: lists of deletions are gone from raw (%d): asked again", slug, len(told))
@@ -165,25 +165,25 @@ def _refuse_lost(
             steps.remove("refresh --derived")
         advice = ", ".join(f"`sf-assets {step} --object {slug}`" for step in steps)
         raise StorageError(
-            f"manifests of slices are gone from {lake.store.uri(lake.manifest_folder(slug))}, and "
+            f"manifests of slices are gone from {raw.store.uri(raw.manifest_folder(slug))}, and "
             f"silver has their rows ({len(gone)}, the newest {max(piece.id for piece in gone)}), "
             "as after the storage was restored from an older copy: the table stays as it is; "
             f"restore them, or run {advice}, which read what the org still has of it"
         )
 
 
-def _origins(lake: Lake, refs: Iterable[SliceRef]) -> dict[str, tuple[str, int]]:
+def _origins(raw: RawLayer, refs: Iterable[SliceRef]) -> dict[str, tuple[str, int]]:
     """Whose rows the compacted slices hold, and how many."""
     found: dict[str, tuple[str, int]] = {}
-    for piece in lake.read(ref for ref in refs if ref.kind is SliceKind.COMPACTED):
+    for piece in raw.read(ref for ref in refs if ref.kind is SliceKind.COMPACTED):
         counts = Counter[str]()
-        for frame in scan(lake.store, piece, ()):
+        for frame in scan(raw.store, piece, ()):
             counts.update(dict(frame["_slice"].value_counts().iter_rows()))
         found |= {slice_id: (piece.id, rows) for slice_id, rows in counts.items()}
     return found
 
 
-def _reread(lake: Lake, slug: str, refs: Sequence[SliceRef], noted: SliceLog) -> None:
+def _reread(raw: RawLayer, slug: str, refs: Sequence[SliceRef], noted: SliceLog) -> None:
     """Read manifests whose size has changed: it says where to look, not that they are damaged.
 
     Raises:
@@ -192,15 +192,15 @@ def _reread(lake: Lake, slug: str, refs: Sequence[SliceRef], noted: SliceLog) ->
     changed = noted.resized({slug: refs}).get(slug, set())
     suspects = [ref for ref in refs if ref.id in changed]
     if suspects:
-        list(lake.read(suspects))
+        list(raw.read(suspects))
         noted.note_sizes(slug, suspects)
 
 
-def _rebuild(session: Session, lake: Lake, slug: str, table: SilverTable) -> Loaded:
-    refs = lake.refs(slug).get(slug, [])
-    slices, columns = as_described(lake, slug, lake.slices(slug))
+def _rebuild(session: Session, raw: RawLayer, slug: str, table: SilverTable) -> Loaded:
+    refs = raw.refs(slug).get(slug, [])
+    slices, columns = as_described(raw, slug, raw.slices(slug))
     report(slug, "merging", 0, sum(piece.counts.written for piece in slices))
-    outcome = table.rebuild(slices, columns, lambda piece: scan(lake.store, piece))
+    outcome = table.rebuild(slices, columns, lambda piece: scan(raw.store, piece))
     session.slices.note_sizes(slug, refs)
     return _loaded(session, slug, table, slices, columns, outcome)
 
@@ -235,7 +235,7 @@ def record_failures(org: Org, org_id: str, errors: Mapping[str, SfAssetsError]) 
         log.warning("the failures are not in ops.sync_log: %s", error)
 
 
-def behind(org: Org, lake: Lake) -> set[str]:
+def behind(org: Org, raw: RawLayer) -> set[str]:
     """Objects of which silver lacks slices, as when the warehouse was locked, or what merges made.
 
     And those whose raw is not what silver was made of: slices are lost, or manifests changed.
@@ -243,10 +243,10 @@ def behind(org: Org, lake: Lake) -> set[str]:
     Raises:
         WarehouseError: The warehouse is locked or refuses.
     """
-    refs = lake.refs()
+    refs = raw.refs()
     if not org.warehouse.exists():
         return set(refs)
-    with org.reading(lake.org_id) as session:
+    with org.reading(raw.org_id) as session:
         lacking = set()
         for slug, mine in refs.items():
             ids = {ref.id for ref in mine}

@@ -1,11 +1,11 @@
 """Files of raw that are gone or cut, seen by one listing, against what silver was made of."""
 
 from sf_assets.errors import StorageError
-from sf_assets.storage.lake import Lake
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.warehouse.port import SliceLog
 
 
-def lost_files(lake: Lake, log: SliceLog) -> dict[str, StorageError]:
+def lost_files(raw: RawLayer, log: SliceLog) -> dict[str, StorageError]:
     """Look for files that silver was made of, and that raw has no more as they were.
 
     Silver has their rows, so nothing needs them until something is made anew of raw. Neither files
@@ -13,7 +13,7 @@ def lost_files(lake: Lake, log: SliceLog) -> dict[str, StorageError]:
     merges it.
 
     Args:
-        lake: The raw layer.
+        raw: The raw layer.
         log: What silver has taken up.
 
     Returns:
@@ -22,20 +22,20 @@ def lost_files(lake: Lake, log: SliceLog) -> dict[str, StorageError]:
     Raises:
         StorageError: The storage refuses.
     """
-    refs = lake.refs()
-    wanted, there = log.part_bytes(refs), lake.part_bytes()
+    refs = raw.refs()
+    wanted, there = log.part_bytes(refs), raw.part_bytes()
     found = {}
     for slug, sizes in wanted.items():
         have = there.get(slug, {})
         if lacking := {piece for piece, size in sizes.items() if have.get(piece, 0) != size}:
             # Another may have taken its place since.
-            lacking &= {ref.id for ref in lake.refs(slug).get(slug, ())}
+            lacking &= {ref.id for ref in raw.refs(slug).get(slug, ())}
         if lacking:
             found[slug] = StorageError(
-                f"{lake.store.uri(lake.raw_folder(slug))} lacks files, or has them cut, of "
+                f"{raw.store.uri(raw.raw_folder(slug))} lacks files, or has them cut, of "
                 f"{len(lacking)} slices, the newest {max(lacking)}: silver has their rows still; "
                 f"restore the files, or remove those slices' manifests from "
-                f"{lake.store.uri(lake.manifest_folder(slug))} and run `sf-assets rebuild` and "
+                f"{raw.store.uri(raw.manifest_folder(slug))} and run `sf-assets rebuild` and "
                 "`sf-assets reconcile --repair` of the object"
             )
     return found

@@ -21,7 +21,7 @@ from sf_assets.settings import (
     load_settings,
     variables_of,
 )
-from sf_assets.storage.lake import Lake, open_lake, owner_of
+from sf_assets.storage.raw_layer import RawLayer, open_raw, owner_of
 from sf_assets.storage.store import Store
 from sf_assets.warehouse.open import open_warehouse
 from sf_assets.warehouse.port import Session, Warehouse
@@ -110,17 +110,17 @@ class Org:
         return self._connections.storage()
 
     @cached_property
-    def lake(self) -> Lake:
+    def raw(self) -> RawLayer:
         """The raw layer, claimed for the org that the credentials lead to."""
-        lake = open_lake(self.storage, self.client.org_id, self.name)
-        lake.late = self.settings.late
-        if told := last_usage(lake):
+        raw = open_raw(self.storage, self.client.org_id, self.name)
+        raw.late = self.settings.late
+        if told := last_usage(raw):
             self.client.session.clock.recall(told.at)
             self.client.budget.recall(told.used, told.allowed, told.at)
-        return lake
+        return raw
 
     @cached_property
-    def kept_lake(self) -> Lake:
+    def stored_raw(self) -> RawLayer:
         """The raw layer as it is, without asking the org.
 
         Raises:
@@ -131,7 +131,7 @@ class Org:
             raise ConfigError(
                 f"the storage {self.storage.url} holds nothing yet; run `sf-assets refresh` first"
             )
-        return Lake(self.storage, owner)
+        return RawLayer(self.storage, owner)
 
     @cached_property
     def warehouse(self) -> Warehouse:

@@ -179,7 +179,7 @@ def _and_gold(org: Org, events: Iterable[Event]) -> Iterator[Event]:
             yield event
         yield from _build_due(org)
         if asked:
-            yield Scored(org.name, score_facts(org, org.kept_lake))
+            yield Scored(org.name, score_facts(org, org.stored_raw))
     except WarehouseLockedError as error:
         yield Deferred(org.name, Layer.GOLD, org.gold, Because.LOCKED, error)
 
@@ -217,7 +217,7 @@ def _build_due(org: Org) -> Iterator[Event]:
 
 def _built(org: Org, table: GoldTable, status: GoldStatus) -> Event:
     try:
-        built = build_gold(org, org.kept_lake, table, status.days)
+        built = build_gold(org, org.stored_raw, table, status.days)
     except LeftOutError as error:
         return LeftOut(org.name, Layer.GOLD, table.name, str(error))
     return TableBuilt(org.name, table.name, built)

@@ -36,7 +36,7 @@ from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.backoff import ORG, What, note
 from sf_assets.pipeline.planning.estimate import Estimate
 from sf_assets.pipeline.planning.plan import Plan
-from sf_assets.storage.lake import Lake
+from sf_assets.storage.raw_layer import RawLayer
 
 log = logging.getLogger(__name__)
 
@@ -110,9 +110,9 @@ class _Run:
         return ORG in self._errors
 
     @property
-    def _lake(self) -> Lake:
+    def _raw(self) -> RawLayer:
         asks = self._request.raw and not self._away
-        return self._org.lake if asks else self._org.kept_lake
+        return self._org.raw if asks else self._org.stored_raw
 
     def carry_out(self) -> Iterator[Event]:
         if self._request.raw:
@@ -142,7 +142,7 @@ class _Run:
 
     def _execute(self, plan: Plan) -> Iterator[Event]:
         unknown: dict[str, SfAssetsError] = {}
-        costs = plan.costs(self._lake, unknown) if plan.asked else {}
+        costs = plan.costs(self._raw, unknown) if plan.asked else {}
         for slug, why in unknown.items():
             log.warning("%s will cost nobody knows what: %s", slug, why)
         with closing(execute(self._org, plan)) as results:
@@ -163,7 +163,7 @@ class _Run:
     def _extracted(self, extraction: Extraction, cost: Estimate | None) -> Iterator[Event]:
         with alone(Work.REPORT, extraction.slug, self._errors):
             if extraction.slices:
-                folder = self._lake.store.public_uri(self._lake.raw_folder(extraction.slug))
+                folder = self._raw.store.public_uri(self._raw.raw_folder(extraction.slug))
                 facts = extraction_facts(extraction, self._org.client.budget, cost, folder)
                 yield ObjectExtracted(self._org.name, extraction, facts)
 
@@ -176,7 +176,7 @@ class _Run:
     def _load(self, slug: str) -> Iterator[Event]:
         failed: dict[str, SfAssetsError] = {}
         with alone(Work.LOAD, slug, failed):
-            loaded = load(self._org, self._lake, slug)
+            loaded = load(self._org, self._raw, slug)
             told = bool(loaded.slices) or self._request.reading is Reading.BACKFILL
             yield ObjectLoaded(self._org.name, slug, loaded, told)
         error = failed.get(slug)
@@ -211,7 +211,7 @@ class _Run:
             self._note(What.MERGING, self._unmerged, self._merged)
 
     def _note(self, what: What, failed: Mapping[str, SfAssetsError], well: Collection[str]) -> None:
-        new = note(self._lake, what, failed if self._tick else {}, well, datetime.now(UTC))
+        new = note(self._raw, what, failed if self._tick else {}, well, datetime.now(UTC))
         self._old |= failed.keys() - new if self._tick else set()
 
     def _check(self) -> Iterator[Event]:
@@ -227,7 +227,7 @@ class _Run:
                     findings.append(finding)  # noqa: PERF401 (an error keeps those before it)
             # Before anybody hears of them: what follows from checks reads what is kept of them.
             kept = [found for found in findings if found.name not in RAW_CHECKS]
-            record(self._org, self._lake, kept, asked_at, self._errors)
+            record(self._org, self._raw, kept, asked_at, self._errors)
         held = self._held and isinstance(self._errors.get(CHECKS), WarehouseLockedError)
         if held or self._away:  # it has been said; away, perhaps there is nothing to check yet
             self._errors.pop(CHECKS, None)
@@ -242,11 +242,11 @@ class _Run:
         if slugs := asked(RAW_CHECKS):
             names = {name for some in wanted.values() for name in some}
             read = [specs[slug] for slug in slugs]
-            yield from check_raw(self._lake, read, self._org.now(), self._errors, names)
+            yield from check_raw(self._raw, read, self._org.now(), self._errors, names)
         # Silver that waits is older than raw.
         wanted = {slug: some for slug, some in wanted.items() if slug not in self._held}
         if slugs := asked(SILVER_CHECKS):
-            yield from check_silver(self._org, self._lake, slugs, self._errors)
+            yield from check_silver(self._org, self._raw, slugs, self._errors)
         for name in ORG_CHECKS:
             if slugs := asked({name}):
                 yield from check_org(self._org, [specs[slug] for slug in slugs], [name])
@@ -255,14 +255,14 @@ class _Run:
             for slug, some in wanted.items()
         }
         if declared := {slug: checks for slug, checks in declared.items() if checks}:
-            yield from check_declared(self._org, self._lake, declared, self._errors)
+            yield from check_declared(self._org, self._raw, declared, self._errors)
 
     def _failures(self) -> Iterator[Event]:
         """What failed; the sync log keeps what is news."""
         news = {slug: error for slug, error in self._errors.items() if slug not in self._old}
         if news:
             with suppress(SfAssetsError):  # there may be no storage to say whose they are
-                record_failures(self._org, self._lake.org_id, news)
+                record_failures(self._org, self._raw.org_id, news)
         for slug, error in self._errors.items():
             layer = Layer.SILVER if slug in self._unmerged else Layer.RAW
             yield Failed(self._org.name, layer, slug, error, news=slug in news)

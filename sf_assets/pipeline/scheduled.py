@@ -26,7 +26,7 @@ def tick(org: Org) -> Iterator[Event]:
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(org.lake.ticking())
+            stack.enter_context(org.raw.ticking())
         except BusyError as error:
             log.info("another tick is at work: %s", error)
         except SfAssetsError as error:
@@ -118,7 +118,7 @@ def _not_reached(org: Org, error: SfAssetsError) -> Iterator[Event]:
 def _told(org: Org) -> bool:
     """Whether a run has told that the org cannot be reached."""
     try:
-        return ORG in kept(org.kept_lake, What.READING)
+        return ORG in kept(org.stored_raw, What.READING)
     except SfAssetsError:
         return False
 

@@ -14,7 +14,7 @@ from sf_assets.pipeline.planning.api_usage import keep_usage
 from sf_assets.pipeline.planning.backoff import ORG, What, kept
 from sf_assets.pipeline.planning.tick_interval import present_interval, probed
 from sf_assets.salesforce.budget import Standing
-from sf_assets.storage.lake import Inventory, Lake
+from sf_assets.storage.raw_layer import Inventory, RawLayer
 from sf_assets.warehouse.port import Session
 from sf_assets.windows import BEGIN, Coverage
 
@@ -51,15 +51,15 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
     Raises:
         SfAssetsError: The storage or the warehouse cannot be read.
     """
-    lake = org.kept_lake
-    inventory = lake.inventory()
-    failing = _failing(lake)
+    raw = org.stored_raw
+    inventory = raw.inventory()
+    failing = _failing(raw)
     found: list[ObjectStatus] = []
     failed: dict[str, SfAssetsError] = {}
     there = org.warehouse.exists()
-    with org.reading(lake.org_id) if there else nullcontext() as session:
+    with org.reading(raw.org_id) if there else nullcontext() as session:
         if session:
-            failing = _lacking(lake, inventory, session) | failing
+            failing = _lacking(raw, inventory, session) | failing
         for spec in specs:
             with alone(Work.STATUS, spec.slug, failed):
                 one = _status(inventory, spec.slug, session)
@@ -69,9 +69,9 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
     return found
 
 
-def _failing(lake: Lake) -> dict[str, str]:
+def _failing(raw: RawLayer) -> dict[str, str]:
     """What there is to say of objects that fail, and of the org, by lower-cased name."""
-    unread, unmerged, absent = (kept(lake, w) for w in (What.READING, What.MERGING, What.BEING))
+    unread, unmerged, absent = (kept(raw, w) for w in (What.READING, What.MERGING, What.BEING))
     return (
         {slug: f"left out: {note.error}" for slug, note in absent.items()}
         | {slug: f"silver: {note}" for slug, note in unmerged.items()}
@@ -79,12 +79,12 @@ def _failing(lake: Lake) -> dict[str, str]:
     )
 
 
-def _lacking(lake: Lake, inventory: Inventory, session: Session) -> dict[str, str]:
+def _lacking(raw: RawLayer, inventory: Inventory, session: Session) -> dict[str, str]:
     """What raw lacks of what silver was made of, by lower-cased object name."""
     with session.explained():
         tables = {slug for slug in session.silver.tables() if slug not in inventory.refs}
         missing = session.slices.missing(inventory.refs)
-        files = lost_files(lake, session.slices)
+        files = lost_files(raw, session.slices)
     older = "as after the storage was restored from an older copy, or another one was set"
     return (
         dict.fromkeys(tables, f"silver: raw has no slice of it, {older}")
@@ -127,7 +127,7 @@ def budget(org: Org) -> dict[str, Standing] | SfAssetsError:
 def tick_minutes(org: Org) -> int:
     """Minutes between two ticks of the schedule, by what the org last told of its calls."""
     if "client" in org.__dict__:
-        keep_usage(org.kept_lake, org.client.budget)
+        keep_usage(org.stored_raw, org.client.budget)
     specs = org.catalog.objects.values()
-    pace = present_interval(org.kept_lake, org.settings, probed(specs))
+    pace = present_interval(org.stored_raw, org.settings, probed(specs))
     return max(pace, min(spec.refresh.pause for spec in specs)) // timedelta(minutes=1)

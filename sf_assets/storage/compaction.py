@@ -12,10 +12,10 @@ import polars as pl
 import pyarrow as pa
 
 from sf_assets.errors import CountMismatchError
-from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Counts, Slice, SliceKind, new_slice_id
 from sf_assets.storage.parquet_reader import ORIGIN, scan
 from sf_assets.storage.parquet_writer import MONTH, Layout, most_digits, write_page
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.windows import BEGIN, Window
 
 MANY = 24
@@ -32,13 +32,13 @@ _COMPACTABLE = frozenset({SliceKind.EXPORT, SliceKind.RECORDS})
 _ORIGIN_TYPES = dict(zip(ORIGIN, (pa.timestamp("us", "UTC"), pa.string()), strict=True))
 
 
-def compact_slices(lake: Lake, slug: str, now: datetime) -> list[Slice]:
+def compact_slices(raw: RawLayer, slug: str, now: datetime) -> list[Slice]:
     """Make one of an object's small slices where there are many, and remove what was replaced.
 
     To be called with the object's lock held. Safe to be interrupted anywhere.
 
     Args:
-        lake: The raw layer.
+        raw: The raw layer.
         slug: Lower-cased object name.
         now: The org's present.
 
@@ -49,36 +49,36 @@ def compact_slices(lake: Lake, slug: str, now: datetime) -> list[Slice]:
         StorageError: The storage refuses.
         CountMismatchError: A slice does not hold the rows that its manifest says.
     """
-    refs = lake.refs(slug).get(slug, [])
+    refs = raw.refs(slug).get(slug, [])
     old = [r for r in refs if r.kind in _COMPACTABLE and r.window.end <= now - _RECENT]
     if len(old) < MANY:
         return []
-    remove_replaced(lake, slug, now)
+    remove_replaced(raw, slug, now)
     made = []
-    slices = lake.slices(slug)
+    slices = raw.slices(slug)
     for group in _groups(slices, now):
         covering = [piece.ref for piece in group if piece.kind.covers]
-        settled = filter(None, (ref.settled(lake.late, now) for ref in covering))
+        settled = filter(None, (ref.settled(raw.late, now) for ref in covering))
         # What was deleted before the first reading was never here; its slice may be gone soon.
         first = min(piece.read_at for piece in slices if not piece.kind.patches)
-        lake.coverage_log.add(
+        raw.coverage_log.add(
             {slug: [ref.window for ref in covering]},
             {slug: [Window(BEGIN, first)]},
             now,
             {slug: list(settled)},
         )
-        made.append(_compacted(lake, group, now))
-        lake.commit(made[-1])
+        made.append(_compacted(raw, group, now))
+        raw.commit(made[-1])
     return made
 
 
-def remove_replaced(lake: Lake, slug: str, now: datetime) -> int:
+def remove_replaced(raw: RawLayer, slug: str, now: datetime) -> int:
     """Remove slices whose place others took a while ago; how many there were."""
-    found = {piece.id: piece for piece in lake.read(lake.refs(slug).get(slug, []))}
+    found = {piece.id: piece for piece in raw.read(raw.refs(slug).get(slug, []))}
     settled = [piece for piece in found.values() if piece.ref.made_at <= now - _GRACE]
     replaced = {old for piece in settled for old in piece.replaces}
     gone = [found[slice_id] for slice_id in replaced & found.keys()]
-    lake.remove(gone)
+    raw.remove(gone)
     return len(gone)
 
 
@@ -110,18 +110,18 @@ def _joined(fresh: list[Slice], older: list[Slice]) -> list[Slice]:
     return joined
 
 
-def _compacted(lake: Lake, group: Sequence[Slice], now: datetime) -> Slice:
+def _compacted(raw: RawLayer, group: Sequence[Slice], now: datetime) -> Slice:
     """Write the rows of slices as one slice, which is not yet committed."""
     first = group[0]
     slice_id = new_slice_id(now)
     layout = Layout(
-        folder=lake.raw_folder(first.object.lower()),
+        folder=raw.raw_folder(first.object.lower()),
         slice_id=slice_id,
         cursor=first.cursor,
         unit=MONTH,
         label=f"{now:%Y-%m}",
     )
-    written = write_page(lake.store, layout, 0, _rows(lake, group))
+    written = write_page(raw.store, layout, 0, _rows(raw, group))
     rows = sum(piece.counts.written for piece in group)
     if written.rows != rows:
         raise CountMismatchError(
@@ -149,11 +149,11 @@ def _compacted(lake: Lake, group: Sequence[Slice], now: datetime) -> Slice:
     )
 
 
-def _rows(lake: Lake, group: Sequence[Slice]) -> Iterator[pa.RecordBatch]:
+def _rows(raw: RawLayer, group: Sequence[Slice]) -> Iterator[pa.RecordBatch]:
     columns = group[0].columns
     types = dict.fromkeys(columns, pa.string()) | _ORIGIN_TYPES
     schema = pa.schema(list(types.items()))
     for piece in group:
-        for frame in scan(lake.store, piece, columns):
+        for frame in scan(raw.store, piece, columns):
             chosen = frame.select(*columns, *ORIGIN).with_columns(pl.col("_read_at"))
             yield from chosen.to_arrow().cast(schema).to_batches()

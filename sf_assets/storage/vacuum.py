@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 from sf_assets.errors import BusyError, SfAssetsError
 from sf_assets.failures import Work, alone
 from sf_assets.storage.compaction import remove_replaced
-from sf_assets.storage.lake import Lake
 from sf_assets.storage.locks import locked
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.storage.store import Entry
 
 OLD = timedelta(days=1)
@@ -45,43 +45,43 @@ class Removed:
         return isinstance(self.error, BusyError)
 
 
-def remove_leftovers(lake: Lake, now: datetime) -> Iterator[Removed]:
+def remove_leftovers(raw: RawLayer, now: datetime) -> Iterator[Removed]:
     """Remove what no reader can ever see, object by object.
 
     Args:
-        lake: The raw layer.
+        raw: The raw layer.
         now: The present, by which ages are judged.
     """
-    slugs = {e.path.split("/")[2] for e in lake.store.list(f"{lake.org_id}/raw")}
-    for slug in sorted(slugs | lake.refs().keys()):
+    slugs = {e.path.split("/")[2] for e in raw.store.list(f"{raw.org_id}/raw")}
+    for slug in sorted(slugs | raw.refs().keys()):
         failed: dict[str, SfAssetsError] = {}
         removed = Removed(slug)
-        with alone(Work.CLEAN, slug, failed), locked(lake.store, lake.lock_folder(slug), slug):
-            replaced = remove_replaced(lake, slug, now)
-            orphans = list(_orphans(lake, slug, now))
-            lake.store.delete([entry.path for entry in orphans])
+        with alone(Work.CLEAN, slug, failed), locked(raw.store, raw.lock_folder(slug), slug):
+            replaced = remove_replaced(raw, slug, now)
+            orphans = list(_orphans(raw, slug, now))
+            raw.store.delete([entry.path for entry in orphans])
             size = sum(entry.size for entry in orphans)
             removed = Removed(slug, len(orphans), size, replaced)
         yield replace(removed, error=failed.get(slug))
-    _remove_staged(lake, now)
+    _remove_staged(raw, now)
 
 
-def _orphans(lake: Lake, slug: str, now: datetime) -> Iterator[Entry]:
+def _orphans(raw: RawLayer, slug: str, now: datetime) -> Iterator[Entry]:
     """Old files that belong to no slice, and to none that is being read."""
-    files = [e for e in lake.store.list(lake.raw_folder(slug)) if now - e.modified > OLD]
-    named = {p.path for piece in lake.read(lake.refs(slug).get(slug, [])) for p in piece.parts}
-    drafts = {draft.id for draft in lake.drafts(slug)}
+    files = [e for e in raw.store.list(raw.raw_folder(slug)) if now - e.modified > OLD]
+    named = {p.path for piece in raw.read(raw.refs(slug).get(slug, [])) for p in piece.parts}
+    drafts = {draft.id for draft in raw.drafts(slug)}
     for entry in files:
         ours = _PART.fullmatch(entry.path.rpartition("/")[2])
         if ours and entry.path not in named and ours["slice"] not in drafts:
             yield entry
 
 
-def _remove_staged(lake: Lake, now: datetime) -> None:
+def _remove_staged(raw: RawLayer, now: datetime) -> None:
     """Files that a killed process was writing into a local folder; listings pass them over."""
-    if not lake.store.url.startswith("file:"):
+    if not raw.store.url.startswith("file:"):
         return
-    root = Path(unquote(urlsplit(lake.store.url).path)) / lake.org_id
+    root = Path(unquote(urlsplit(raw.store.url).path)) / raw.org_id
     for path in root.rglob("*#*"):
         if _STAGED.search(path.name):
             age = now - datetime.fromtimestamp(path.stat().st_mtime, UTC)

@@ -49,7 +49,7 @@ def resources_of(workspace: Workspace, folder: str = "") -> dict[str, Any]:
     }
     return {
         "salesforce": SalesforceResource(**fields, lag_seconds=0),
-        "storage": StorageResource(url=f"file://{home}/lake"),
+        "storage": StorageResource(url=f"file://{home}/raw"),
         "warehouse": WarehouseResource(url=f"duckdb:///{home}/warehouse.duckdb"),
     }
 
@@ -62,13 +62,13 @@ def test_a_resource_of_ones_own_opens_what_steps_use(catalog: Path, tmp_path: Pa
 
     resources = SimpleNamespace(
         salesforce=SalesforceResource.from_environment(),
-        storage=StorageResource(url=f"file://{tmp_path}/lake"),
+        storage=StorageResource(url=f"file://{tmp_path}/raw"),
         warehouse=Elsewhere(url="duckdb:///unused"),
     )
     org = Integration(load_catalog(catalog)).org(resources, ONLY)
 
     assert str(org.warehouse) == f"{tmp_path}/elsewhere.duckdb"
-    assert org.storage.url == f"file://{tmp_path}/lake"
+    assert org.storage.url == f"file://{tmp_path}/raw"
     assert org.settings.lag.total_seconds() == 300
 
 
@@ -149,7 +149,7 @@ def test_runs_take_everything_from_resources(catalog: Path, own_workspace: Works
     (counted,) = result.asset_materializations_for_node("counted")
     n = counted.metadata["n"].value
     assert own_workspace.rows("SELECT count(*) FROM silver.account_live") == [(n,)]
-    assert (own_workspace.folder / "lake").is_dir()
+    assert (own_workspace.folder / "raw").is_dir()
 
 
 def test_an_eager_asset_downstream_follows_silver_though_partitions_are_missing(

@@ -159,7 +159,7 @@ class Clock:
 
     def _attempt(self) -> Attempt:
         org = self._shop.workspace.org()
-        with org.reading(org.kept_lake.org_id) as session:
+        with org.reading(org.stored_raw.org_id) as session:
             (attempt, *_) = session.gold.attempts().values()
         return attempt
 

@@ -196,7 +196,7 @@ def test_a_check_costs_what_it_asks_about(screen: Screen, sent: Counter[str]) ->
 
 def age_notes(workspace: Workspace, hours: float) -> None:
     """As if what fails had been failing for hours, and had just been tried."""
-    for path in (workspace.folder / "lake").rglob("aside/*/*.json"):
+    for path in (workspace.folder / "raw").rglob("aside/*/*.json"):
         note = LastingFailure.model_validate_json(path.read_text())
         since = note.since - timedelta(hours=hours)
         path.write_text(note.model_copy(update={"since": since}).model_dump_json())
@@ -233,7 +233,7 @@ def test_an_object_that_keeps_failing_is_set_aside_and_told_once(
     living_org.admin.show_object("Lead")
     living_org.advance(1)
     assert refresh("Lead").errors == {}, "what is named is tried now"
-    assert not list((screen.workspace.folder / "lake").rglob("aside/*/*.json"))
+    assert not list((screen.workspace.folder / "raw").rglob("aside/*/*.json"))
     run_checks(screen.instance, ("raw/lead", "freshness"))
     assert screen.check("raw/lead", "freshness").status == PASSED
 
@@ -241,10 +241,10 @@ def test_an_object_that_keeps_failing_is_set_aside_and_told_once(
 def test_silver_that_keeps_failing_keeps_no_object_from_being_read(
     screen: Screen, living_org: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(org: Any, lake: Any, slug: str) -> Any:
+    def refuse(org: Any, raw: Any, slug: str) -> Any:
         if slug == "lead":
             raise WarehouseError("no")
-        return load(org, lake, slug)
+        return load(org, raw, slug)
 
     def change() -> None:
         for name in ("Account", "Lead"):
@@ -274,7 +274,7 @@ def test_silver_that_keeps_failing_keeps_no_object_from_being_read(
     age_notes(screen.workspace, hours=-2)  # its next try is due
     (third,) = screen.tick()
     assert materialized(third) == {"silver/lead"}
-    assert not list((screen.workspace.folder / "lake").rglob("aside/*/*.json"))
+    assert not list((screen.workspace.folder / "raw").rglob("aside/*/*.json"))
 
 
 def test_an_object_that_the_org_does_not_have_turns_nothing_red(
@@ -408,7 +408,7 @@ def test_fields_that_cannot_be_read_again_fail_in_one_message(
 
 def test_files_of_raw_that_are_gone_are_told_within_the_hour(screen: Screen) -> None:
     screen.tick()
-    next(screen.workspace.folder.glob("lake/*/raw/lead/*/*.parquet")).unlink()
+    next(screen.workspace.folder.glob("raw/*/raw/lead/*/*.parquet")).unlink()
     (run,) = screen.launch(HOURLY)
     assert not run.success
     (failure,) = [event for event in run.all_events if event.is_step_failure]

@@ -111,7 +111,7 @@ def test_a_tick_waits_for_one_that_is_alive_and_for_no_other(
         job = defs().resolve_job_def("tick_objects")
         instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
         assert asked(TICK, instance=instance).run_requests, "nothing says that its process lives"
-        with workspace.org().kept_lake.ticking():
+        with workspace.org().stored_raw.ticking():
             assert asked(TICK, instance=instance).skip_message == "the last tick is still at work"
             assert materialized(tick(instance)) == set(), "nor do two work that are launched"
         assert materialized(tick(instance)) == {"raw/account", "silver/account"}

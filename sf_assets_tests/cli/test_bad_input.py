@@ -117,7 +117,7 @@ def test_a_catalogue_with_an_error_names_the_line(shell: Shell, workspace: Works
 def test_a_folder_that_cannot_be_written(shell: Shell, workspace: Workspace) -> None:
     workspace.catalogue({"Account": None})
     (workspace.folder / "file").write_text("in the way")
-    env = workspace.env | {"SF_ASSETS_STORAGE_URL": f"file://{workspace.folder}/file/lake"}
+    env = workspace.env | {"SF_ASSETS_STORAGE_URL": f"file://{workspace.folder}/file/raw"}
     refused(shell("refresh", env=env), "storage", "SF_ASSETS_STORAGE_URL")
     env = workspace.env | {"SF_ASSETS_WAREHOUSE_URL": f"duckdb:///{workspace.folder}/file/w.duckdb"}
     refused(shell("refresh", env=env), "warehouse", "SF_ASSETS_WAREHOUSE_URL")
@@ -185,7 +185,7 @@ def test_a_held_warehouse_is_waited_for_once_in_a_run_and_caught_up_with(
             {"SF_ASSETS_WAREHOUSE_URL": "postgresql://h/db"},
             ("SF_ASSETS_WAREHOUSE_URL", "duckdb:///"),
         ),
-        (("refresh",), {"SF_ASSETS_STORAGE_URL": "/lake"}, ("SF_ASSETS_STORAGE_URL", "file:///")),
+        (("refresh",), {"SF_ASSETS_STORAGE_URL": "/raw"}, ("SF_ASSETS_STORAGE_URL", "file:///")),
         (("refresh",), {"SALESFORCE_API_VERSION": "99.0"}, ("SALESFORCE_API_VERSION", "66.0")),
         (
             ("catalog", "--from-org"),
@@ -241,7 +241,7 @@ def test_a_disk_that_fills_while_raw_is_written(
     workspace.catalogue({"Contact": None})
     outcome = shell("refresh", env=workspace.env, first=file_limit(9_000))
     refused(outcome, "the storage", "space")
-    assert not list((tmp_path / "lake").rglob("manifests/contact/*.json"))
+    assert not list((tmp_path / "raw").rglob("manifests/contact/*.json"))
     assert shell("refresh", env=workspace.env).code == 0
     assert workspace.rows("SELECT count(*) > 0 FROM silver.contact") == [(True,)]
 

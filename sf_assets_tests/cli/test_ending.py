@@ -84,7 +84,7 @@ def test_runs_of_several_groups(
     workspace.catalogue({"Account": None, "Contact": {"grain": "monthly"}, "Lead": None})
 
     def jobs() -> list[Path]:
-        return [path for path in (tmp_path / "lake").rglob("journal/*/*") if path.is_file()]
+        return [path for path in (tmp_path / "raw").rglob("journal/*/*") if path.is_file()]
 
     out, err = stopped(
         tmp_path, command, workspace.env, number, lambda: len(jobs()) > 0, first=BY_BULK

@@ -36,8 +36,8 @@ def test_an_object_that_another_run_is_at_work_on_is_left_to_it(
     shell: Shell, workspace: Workspace
 ) -> None:
     workspace.catalogue(dict.fromkeys(["Account", "Lead"]))
-    lake = workspace.org().lake
-    with locked(lake.store, lake.lock_folder("account"), "Account"):
+    raw = workspace.org().raw
+    with locked(raw.store, raw.lock_folder("account"), "Account"):
         overlapping = shell("refresh", env=workspace.env)
         insisting = shell("refresh", "--object", "Account", "--json", env=workspace.env)
     assert overlapping.code == 0, overlapping.err

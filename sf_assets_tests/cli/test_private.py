@@ -20,11 +20,13 @@ def open_to_others(folder: Path) -> list[str]:
     return [str(p) for p in paths if stat.S_IMODE(p.stat().st_mode) & 0o077]
 
 
-def test_lake_and_warehouse_are_private(shell: Shell, workspace: Workspace, tmp_path: Path) -> None:
+def test_storage_and_warehouse_are_private(
+    shell: Shell, workspace: Workspace, tmp_path: Path
+) -> None:
     workspace.catalogue({"Account": None})
     home = tmp_path / "home"
     env = workspace.env | {
-        "SF_ASSETS_STORAGE_URL": f"file://{home}/lake",
+        "SF_ASSETS_STORAGE_URL": f"file://{home}/raw",
         "SF_ASSETS_WAREHOUSE_URL": f"duckdb:///{home}/sf.duckdb",
     }
     assert shell("refresh", env=env, first="import os; os.umask(0o022)").code == 0
@@ -32,7 +34,7 @@ def test_lake_and_warehouse_are_private(shell: Shell, workspace: Workspace, tmp_
 
 
 def test_folders_made_by_a_code_location_are_private(tmp_path: Path) -> None:
-    Store(f"file://{tmp_path}/a/lake")
+    Store(f"file://{tmp_path}/a/raw")
     warehouse = Database(f"duckdb:///{tmp_path}/b/sf.duckdb")
     with warehouse.connect():
         pass

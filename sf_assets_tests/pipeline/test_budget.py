@@ -75,9 +75,9 @@ class Days:
         org = self._workspace.org()
         specs = org.catalog.select([])
         slugs = {spec.slug for spec in specs}
-        pace = present_interval(self._workspace.org().lake, org.settings, len(specs))
+        pace = present_interval(self._workspace.org().raw, org.settings, len(specs))
         self._org.advance(pace.total_seconds())
-        assert not reason_to_wait(org.lake, org.settings, len(specs), slugs, org.client.now())
+        assert not reason_to_wait(org.raw, org.settings, len(specs), slugs, org.client.now())
         self.ticks += 1
         try:
             plan = plan_tick(org, specs)
@@ -86,7 +86,7 @@ class Days:
         except BudgetExhaustedError:
             done = False
         finally:
-            keep_usage(org.lake, org.client.budget)
+            keep_usage(org.raw, org.client.budget)
         self.check()
         return done
 
@@ -113,13 +113,13 @@ def test_a_backfill_larger_than_a_days_budget_finishes_by_itself(
     org.org.limits.requests.add(150)  # by another application, which will not come again
     connected = workspace.org()
     plan = plan_backfill(connected, connected.catalog.select([]), Window(BEGIN, NOW))
-    costs = plan.costs(connected.lake, {})
+    costs = plan.costs(connected.raw, {})
     assert sum(cost.rows or 0 for cost in costs.values()) == ROWS * len(OBJECTS)
     needed = days_needed(list(costs.values()), connected.client.budget.look())
     assert needed is not None
     assert needed > 1, "what the plan says before anything is begun"
     days.backfill(Window(BEGIN, NOW))
-    committed = sum(map(len, workspace.org().lake.refs().values()))
+    committed = sum(map(len, workspace.org().raw.refs().values()))
     assert 0 < committed < sum(map(len, plan.orders.values())), "it stopped half-way"
     took = days.until_done()
     assert timedelta(hours=23) < took < timedelta(days=3)
@@ -133,17 +133,17 @@ def test_a_backfill_of_what_raw_holds_is_finished_by_ticks_too(
     days = Days(org, workspace)
     workspace.catalogue(dict.fromkeys(OBJECTS[:3]))
     assert days.until_done() < timedelta(hours=6)
-    before = workspace.org().lake.refs()
+    before = workspace.org().raw.refs()
     org.advance(3600)
     org.org.limits.requests.add(216 - org.org.limits.requests.used)
     days.backfill(FIVE_YEARS)
-    lake = workspace.org().lake
-    assert still_waiting(lake, lake.refs()), "it stopped half-way"
+    raw = workspace.org().raw
+    assert still_waiting(raw, raw.refs()), "it stopped half-way"
     assert days.until_done() > timedelta(hours=12)
-    lake = workspace.org().lake
-    assert still_waiting(lake, lake.refs()) == {}
-    assert list(lake.store.list(f"{lake.org_id}/waiting")) == []
-    for slug, refs in lake.refs().items():
+    raw = workspace.org().raw
+    assert still_waiting(raw, raw.refs()) == {}
+    assert list(raw.store.list(f"{raw.org_id}/waiting")) == []
+    for slug, refs in raw.refs().items():
         anew = Coverage(ref.window for ref in set(refs) - set(before[slug]))
         assert anew.covers(FIVE_YEARS)
 

@@ -36,7 +36,7 @@ def test_a_signal_that_another_thread_receives(tmp_path: Path, slow_org: Emulato
 
     def noted() -> list[str]:
         """Jobs in the journal; `rglob` would raise where a folder goes while it looks."""
-        folders = os.walk(tmp_path / "lake")
+        folders = os.walk(tmp_path / "raw")
         return [name for folder, _, names in folders if "/journal/" in folder for name in names]
 
     def interrupt() -> None:

@@ -91,5 +91,5 @@ def test_coverage_that_lies_in_the_future_is_taken_back(
 
 def ends(workspace: Workspace) -> dict[str, datetime]:
     """Until when raw covers each object."""
-    covered: dict[str, Coverage] = workspace.org().lake.coverage()
+    covered: dict[str, Coverage] = workspace.org().raw.coverage()
     return {slug: windows.watermark for slug, windows in covered.items()}

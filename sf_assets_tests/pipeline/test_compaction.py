@@ -12,9 +12,9 @@ from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline.load import behind, rebuild
 from sf_assets.pipeline.lost_files import lost_files
 from sf_assets.storage.compaction import compact_slices, remove_replaced
-from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import SliceKind
 from sf_assets.storage.parquet_reader import scan
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.storage.store import Store
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
@@ -44,12 +44,12 @@ def busy(workspace: Workspace, org: Emulator, ticks: int) -> None:
         assert done.error is None
 
 
-def versions(lake: Lake, slug: str = "account") -> list[tuple[Any, ...]]:
+def versions(raw: RawLayer, slug: str = "account") -> list[tuple[Any, ...]]:
     """Every row that raw holds, with its origin."""
     return sorted(
         row
-        for piece in lake.slices(slug)
-        for frame in scan(lake.store, piece)
+        for piece in raw.slices(slug)
+        for frame in scan(raw.store, piece)
         for row in frame.select("Id", "Name", "SystemModstamp", "_read_at", "_slice").rows()
     )
 
@@ -57,25 +57,25 @@ def versions(lake: Lake, slug: str = "account") -> list[tuple[Any, ...]]:
 @pytest.mark.slow
 def test_a_busy_day_leaves_few_files_and_every_version(workspace: Workspace, org: Emulator) -> None:
     workspace.tick()
-    lake = workspace.org().kept_lake
+    raw = workspace.org().stored_raw
     before: list[tuple[Any, ...]] = []
     for _ in range(2):
         busy(workspace, org, 13)
-        now = versions(lake)
+        now = versions(raw)
         assert set(before) <= set(now)
         before = now
-    refs = lake.refs()["account"]
+    refs = raw.refs()["account"]
     assert len(refs) <= 20, "of 27, eight of which are recent"
     assert any(ref.kind is SliceKind.COMPACTED for ref in refs)
     assert len({name for _, name, *_ in before if name.startswith("name at ")}) == 26
     now_there = org.clock.stamp().replace(tzinfo=UTC)
-    settled = workspace.org().lake.inventory(now_there).settled["account"]
+    settled = workspace.org().raw.inventory(now_there).settled["account"]
     assert now_there - settled.watermark <= timedelta(minutes=20)
     assert differences(org, workspace, "Account") == []
-    assert behind(workspace.org(), lake) == set()
-    with workspace.org().reading(lake.org_id) as session:
-        assert lost_files(lake, session.slices) == {}
-    assert lake.coverage()["account"].gaps(org.clock.stamp().replace(tzinfo=UTC)) == []
+    assert behind(workspace.org(), raw) == set()
+    with workspace.org().reading(raw.org_id) as session:
+        assert lost_files(raw, session.slices) == {}
+    assert raw.coverage()["account"].gaps(org.clock.stamp().replace(tzinfo=UTC)) == []
     assert workspace.tick() == {}
 
 
@@ -85,13 +85,13 @@ def test_a_rebuild_from_compacted_slices_gives_the_same_table(
 ) -> None:
     workspace.tick()
     busy(workspace, org, 16)
-    refs = workspace.org().kept_lake.refs()["account"]
+    refs = workspace.org().stored_raw.refs()["account"]
     assert any(ref.kind is SliceKind.COMPACTED for ref in refs)
     before = sorted(workspace.rows("FROM silver.account"), key=str)
     offline = workspace.org()
-    rebuild(offline, offline.kept_lake, "account")
+    rebuild(offline, offline.stored_raw, "account")
     assert sorted(workspace.rows("FROM silver.account"), key=str) == before
-    assert behind(offline, offline.kept_lake) <= {"account"}  # what is about to be removed
+    assert behind(offline, offline.stored_raw) <= {"account"}  # what is about to be removed
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error of ours
@@ -128,20 +128,20 @@ def test_compaction_may_be_interrupted_anywhere(
     workspace.tick()
     busy(workspace, org, 16)
     monkeypatch.setattr("sf_assets.pipeline.extraction.execute.compact_slices", compact_slices)
-    lake = workspace.org().kept_lake
-    rows, covered = versions(lake), lake.coverage()
+    raw = workspace.org().stored_raw
+    rows, covered = versions(raw), raw.coverage()
     for work in (compact_slices, remove_replaced):
         now = org.clock.stamp().replace(tzinfo=UTC)
         for changes in itertools.count():
-            fragile = Lake(Fragile(lake.store.url, changes), lake.org_id)
+            fragile = RawLayer(Fragile(raw.store.url, changes), raw.org_id)
             with suppress(Interrupted):
                 work(fragile, "account", now)
                 break
-            assert versions(lake) == rows
-            assert lake.coverage() == covered
+            assert versions(raw) == rows
+            assert raw.coverage() == covered
         assert changes > 3, "it was interrupted"
-        assert versions(lake) == rows
-        assert lake.coverage() == covered
+        assert versions(raw) == rows
+        assert raw.coverage() == covered
         org.advance(7200)
-    assert len(lake.refs()["account"]) < 12
+    assert len(raw.refs()["account"]) < 12
     assert workspace.load("account").rows == len({row[0] for row in rows})

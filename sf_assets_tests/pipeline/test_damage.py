@@ -12,31 +12,31 @@ from sf_assets.pipeline.planning.plan import plan_tick
 from sf_assets_tests.conftest import Workspace
 
 
-def lost(lake: Path) -> None:
-    next(lake.glob("raw/contact/**/*.parquet")).unlink()
+def lost(raw: Path) -> None:
+    next(raw.glob("raw/contact/**/*.parquet")).unlink()
 
 
-def cut(lake: Path) -> None:
-    part = next(lake.glob("raw/contact/**/*.parquet"))
+def cut(raw: Path) -> None:
+    part = next(raw.glob("raw/contact/**/*.parquet"))
     part.write_bytes(part.read_bytes()[:100])
 
 
-def copied(lake: Path) -> None:
-    manifest = next(lake.glob("manifests/account/*.json"))
-    shutil.copy(manifest, lake / "manifests" / "contact" / manifest.name)
+def copied(raw: Path) -> None:
+    manifest = next(raw.glob("manifests/account/*.json"))
+    shutil.copy(manifest, raw / "manifests" / "contact" / manifest.name)
 
 
-def cut_short(lake: Path) -> None:
-    manifest = next(lake.glob("manifests/contact/*.json"))
+def cut_short(raw: Path) -> None:
+    manifest = next(raw.glob("manifests/contact/*.json"))
     manifest.write_text(manifest.read_text(encoding="utf-8")[:100], encoding="utf-8")
 
 
-def hints(lake: Path) -> None:
+def hints(raw: Path) -> None:
     """What only saves work: all of it is found out again."""
     for name in ("waiting/x.json", "journal/contact/x.json", "coverage/x.json", "budget.json"):
-        (lake / name).parent.mkdir(parents=True, exist_ok=True)
-        (lake / name).write_bytes(b"\xff{")
-    for path in lake.glob("describes/*.json"):
+        (raw / name).parent.mkdir(parents=True, exist_ok=True)
+        (raw / name).write_bytes(b"\xff{")
+    for path in raw.glob("describes/*.json"):
         path.write_bytes(b"")
 
 
@@ -58,7 +58,7 @@ def test_a_damaged_file_harms_no_other_object(
     assert not any(
         done.error for done in execute(org, plan_tick(org, org.catalog.select([])))
     )  # raw alone: silver has still to be made of it
-    harm(workspace.folder / "lake" / org.client.org_id)
+    harm(workspace.folder / "raw" / org.client.org_id)
     errors: dict[str, SfAssetsError] = {}
     org = workspace.org()
     for done in execute(org, plan_tick(org, org.catalog.select([]))):

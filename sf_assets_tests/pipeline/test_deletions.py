@@ -231,7 +231,7 @@ def test_a_deletions_manifest_that_is_lost_is_found_again(
     ticked(workspace, org)
     org.advance(hours * HOUR)  # others have noted since then that nothing more is gone
     ticked(workspace, org)
-    lost = list((workspace.folder / "lake").rglob("*_deletions_*.json"))
+    lost = list((workspace.folder / "raw").rglob("*_deletions_*.json"))
     assert {path.parent.name for path in lost} == {"case", "opportunityhistory"}
     for path in lost:
         path.unlink()
@@ -239,7 +239,7 @@ def test_a_deletions_manifest_that_is_lost_is_found_again(
     ticked(workspace, org)
     offline = workspace.org()
     for name in OBJECTS:
-        rebuild(offline, offline.kept_lake, name.lower())
+        rebuild(offline, offline.stored_raw, name.lower())
         assert differences(org, workspace, name) == []
 
 

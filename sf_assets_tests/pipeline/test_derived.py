@@ -91,9 +91,9 @@ def test_no_room_for_temporary_files_is_said_in_one_line(
 
 def test_nothing_differs_nothing_is_kept(workspace: Workspace) -> None:
     org = workspace.org()
-    before = org.lake.refs()
+    before = org.raw.refs()
     assert all(not extracted.slices for extracted in reread_all(workspace).values())
-    assert org.lake.refs() == before
+    assert org.raw.refs() == before
 
 
 def test_by_bulk_it_is_the_same(
@@ -152,7 +152,7 @@ def test_raw_alone_gives_the_same_rows(workspace: Workspace, org: Emulator) -> N
     (workspace.folder / "warehouse.duckdb").unlink()
     offline = workspace.org()
     for name in OBJECTS:
-        rebuild(offline, offline.kept_lake, name.lower())
+        rebuild(offline, offline.stored_raw, name.lower())
     assert workspace.rows(query) == before
     assert all_differences(org, workspace) == []
 

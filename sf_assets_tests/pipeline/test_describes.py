@@ -44,7 +44,7 @@ def types(workspace: Workspace) -> list[Any]:
 
 
 def files(workspace: Workspace) -> list[Path]:
-    return sorted(workspace.folder.glob("lake/00D*/describes/*.json"))
+    return sorted(workspace.folder.glob("raw/00D*/describes/*.json"))
 
 
 def last(workspace: Workspace) -> list[Path]:
@@ -58,7 +58,7 @@ def history(workspace: Workspace) -> list[Path]:
 def rebuild_all(workspace: Workspace) -> None:
     org = workspace.org()
     for slug in ("account", "case"):
-        rebuild(org, org.kept_lake, slug)
+        rebuild(org, org.stored_raw, slug)
     assert "client" not in org.__dict__, "raw alone is enough"
 
 
@@ -116,7 +116,7 @@ def test_with_all_describes_lost_the_org_is_asked_again(
         path.unlink()
     offline = workspace.org()
     with pytest.raises(StorageError, match=r"account: no describe tells the type of .*Score__c"):
-        rebuild(offline, offline.kept_lake, "account")
+        rebuild(offline, offline.stored_raw, "account")
     assert types(workspace) == before, "silver stays as it is"
     org.advance(60)
     workspace.tick()
@@ -135,8 +135,8 @@ def test_a_field_that_no_describe_knows_any_more_is_named(
     workspace.tick()
     here = workspace.org()
     with pytest.raises(StorageError, match=r"tells the type of Score__c, .*Restore file://"):
-        rebuild(here, here.kept_lake, "account")
-    rebuild(here, here.kept_lake, "case")
+        rebuild(here, here.stored_raw, "account")
+    rebuild(here, here.stored_raw, "case")
     assert types(workspace) == before
 
 
@@ -164,11 +164,11 @@ def test_by_the_describe_that_it_failed_with_an_object_is_not_tried_again(
 
     assert asks() == 0
     soon = max(here.client.now(), datetime.now(UTC)) - timedelta(days=365)
-    backoff.note(here.lake, what, {"account": SfAssetsError("odd")}, [], soon)
+    backoff.note(here.raw, what, {"account": SfAssetsError("odd")}, [], soon)
     assert asks() == 0, "it was told after that"
     soon = here.client.now() + timedelta(seconds=1)
-    backoff.note(here.lake, What.READING, {"case": SfAssetsError("odd")}, [], soon)
+    backoff.note(here.raw, What.READING, {"case": SfAssetsError("odd")}, [], soon)
     assert asks() == 0, "another failed"
-    backoff.note(here.lake, what, {}, ["account"], soon)
-    backoff.note(here.lake, what, {"account": SfAssetsError("odd")}, [], soon)
+    backoff.note(here.raw, what, {}, ["account"], soon)
+    backoff.note(here.raw, what, {"account": SfAssetsError("odd")}, [], soon)
     assert asks() == 1

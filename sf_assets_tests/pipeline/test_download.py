@@ -69,7 +69,7 @@ def client(org: ScriptedOrg) -> Iterator[Client]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(f"file://{tmp_path}/lake")
+    return Store(f"file://{tmp_path}/raw")
 
 
 def fetch(

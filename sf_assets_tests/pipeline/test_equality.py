@@ -39,7 +39,7 @@ def test_silver_holds_what_the_org_works_out(
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_manifests_tell_how_many_digits_numbers_have(filled: Workspace, name: str) -> None:
-    lake = filled.org().kept_lake
-    for piece in lake.slices(name.lower()):
-        numbers = number_room(lake, name.lower(), piece.fields)
+    raw = filled.org().stored_raw
+    for piece in raw.slices(name.lower()):
+        numbers = number_room(raw, name.lower(), piece.fields)
         assert piece.digits.keys() == numbers.keys()

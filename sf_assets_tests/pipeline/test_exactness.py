@@ -119,7 +119,7 @@ class World:
         self._fault(Fault(times=times, headers={"Date": NO_TIME}))
 
     def lose_describes(self) -> None:
-        for path in (self.workspace.folder / "lake").glob(f"*/describes/{SLUG}.json"):
+        for path in (self.workspace.folder / "raw").glob(f"*/describes/{SLUG}.json"):
             path.unlink()
 
     def hide(self, hidden: bool) -> None:
@@ -132,7 +132,7 @@ class World:
         self.is_ahead = False
         try:
             done = self.workspace.tick()
-            if not self.workspace.org().lake.refs(SLUG):
+            if not self.workspace.org().raw.refs(SLUG):
                 return
             self.workspace.load(SLUG)
         except SfAssetsError:
@@ -182,8 +182,8 @@ class World:
                 assert ours.get(row["Id"]) == (row["Name"], stamp), (row, settled)
 
     def _settled(self) -> datetime:
-        lake = self.workspace.org().kept_lake
-        return lake.inventory(self.clock.now()).settled.get(SLUG, Coverage()).watermark
+        raw = self.workspace.org().stored_raw
+        return raw.inventory(self.clock.now()).settled.get(SLUG, Coverage()).watermark
 
     def _rows(self) -> list[dict[str, Any]]:
         query = f'SELECT "Id", "Name", "SystemModstamp" FROM "{OBJECT}" WHERE NOT "IsDeleted"'

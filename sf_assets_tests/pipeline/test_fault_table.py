@@ -304,7 +304,7 @@ def test_a_fault_on_the_way(
     assert account.error is None
     assert_equal(company_of_60, workspace)
     assert company_of_60.jobs == jobs
-    assert not any(workspace.org().kept_lake.drafts("account"))
+    assert not any(workspace.org().stored_raw.drafts("account"))
 
 
 def test_the_document_names_every_case() -> None:
@@ -368,8 +368,8 @@ def test_windows_follow_the_clock_that_the_org_tells(
 
 
 def test_another_run_at_work(company_of_60: Company, workspace: Workspace) -> None:
-    lake = workspace.org().lake
-    with locked(lake.store, lake.lock_folder("account"), "Account"):
+    raw = workspace.org().raw
+    with locked(raw.store, raw.lock_folder("account"), "Account"):
         done = workspace.tick()
     assert isinstance(done["account"].error, BusyError)
     assert_equal(company_of_60, workspace, "Contact")
@@ -414,10 +414,10 @@ def test_a_warehouse_that_another_program_holds(
 def assert_behind_and_healed(company: Company, workspace: Workspace) -> None:
     """Silver is known to lack what raw has, and has it after the next merge."""
     org = workspace.org()
-    for slug in sorted(behind(org, org.kept_lake)):
+    for slug in sorted(behind(org, org.stored_raw)):
         workspace.load(slug)
     assert_equal(company, workspace)
-    assert behind(org, org.kept_lake) == set()
+    assert behind(org, org.stored_raw) == set()
 
 
 class Failing:
@@ -492,7 +492,7 @@ def test_a_disk_that_is_full_while_raw_is_written(
     before = content(workspace)
     org = workspace.org()
     plan = plan_tick(org, org.catalog.select(["Account"]))
-    refs, put = org.lake.refs(), Store.put
+    refs, put = org.raw.refs(), Store.put
 
     def put_on_a_full_disk(self: Store, path: str, data: Any) -> None:
         with file_limit(1 << 12):
@@ -503,7 +503,7 @@ def test_a_disk_that_is_full_while_raw_is_written(
         (done,) = execute(org, plan)
     assert isinstance(done.error, StorageError)
     assert "space left" in str(done.error)
-    assert workspace.org().kept_lake.refs() == refs
+    assert workspace.org().stored_raw.refs() == refs
     assert content(workspace) == before
     workspace.tick()
     assert_equal(company_of_60, workspace)
@@ -518,7 +518,7 @@ def test_a_job_that_cannot_be_noted_is_not_left_behind(
         raise StorageError("the storage refused")
 
     plan = plan_tick(org, org.catalog.select(["Account"]))
-    monkeypatch.setattr(org.lake, "note", refuse)
+    monkeypatch.setattr(org.raw, "note", refuse)
     (done,) = execute(org, plan)
     assert isinstance(done.error, StorageError)
     assert company_of_60.jobs == jobs

@@ -56,7 +56,7 @@ class Gold:
         self.go_on(0, seconds=1)
         org, status = self._workspace.org(), self.look(name)
         (table,) = (t for t in gold_tables(org.catalog) if t.name == name)
-        build_gold(org, org.kept_lake, table, status.days)
+        build_gold(org, org.stored_raw, table, status.days)
         assert self.look(name).state is GoldState.BUILT
         return status
 
@@ -126,7 +126,7 @@ def test_late_rows_are_not_forgotten_when_somebody_builds_another_day_by_hand(
     new()
     org = own_workspace.org()
     (table,) = gold_tables(org.catalog)
-    build_gold(org, org.kept_lake, table, days(TODAY + timedelta(9), TODAY + timedelta(10)))
+    build_gold(org, org.stored_raw, table, days(TODAY + timedelta(9), TODAY + timedelta(10)))
     assert gold.build().days == days(TODAY, TODAY + timedelta(10))
 
 

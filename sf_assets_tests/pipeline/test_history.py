@@ -84,7 +84,7 @@ def test_each_moment_can_be_asked_for_and_raw_alone_gives_the_same(
     before = workspace.rows(HISTORY)
     (workspace.folder / "warehouse.duckdb").unlink()
     offline = workspace.org()
-    rebuild(offline, offline.kept_lake, "showcase__c")
+    rebuild(offline, offline.stored_raw, "showcase__c")
     assert workspace.rows(HISTORY) == before
 
 
@@ -102,8 +102,8 @@ def test_turned_on_later_it_is_built_from_raw_with_the_next_tick(
     assert workspace.rows(HISTORY) == before, "nothing is dropped, and it has stopped"
     workspace.catalogue({"Showcase__c": {"history": True}, "Account": None})
     connected = workspace.org()
-    assert behind(connected, connected.kept_lake) == {"showcase__c"}
+    assert behind(connected, connected.stored_raw) == {"showcase__c"}
     workspace.load("showcase__c")
     assert ("while it was off", None) in {(row[1], row[5]) for row in workspace.rows(HISTORY)}
     assert len(workspace.rows(HISTORY)) == len(before) + 1
-    assert behind(connected, connected.kept_lake) == set()
+    assert behind(connected, connected.stored_raw) == set()

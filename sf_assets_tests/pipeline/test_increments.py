@@ -247,9 +247,9 @@ def test_many_versions_are_counted_in_portions_and_nothing_is_left_out(
 ) -> None:
     workspace.tick()
     here = workspace.org()
-    lake, window = here.lake, Window(BEGIN, org.clock.stamp())
-    (piece,) = lake.slices("contact")
-    asked = (lake, lake.refs()["contact"], window, "SystemModstamp", piece.columns)
+    raw, window = here.raw, Window(BEGIN, org.clock.stamp())
+    (piece,) = raw.slices("contact")
+    asked = (raw, raw.refs()["contact"], window, "SystemModstamp", piece.columns)
     few = known_rows(*asked)
     monkeypatch.setattr(dedupe, "MANY", 7)
     many = known_rows(*asked)
@@ -317,7 +317,7 @@ def test_a_rebuild_from_raw_alone_gives_the_same_tables(
     (workspace.folder / "warehouse.duckdb").unlink()
     offline = workspace.org()
     for name in OBJECTS:
-        rebuild(offline, offline.kept_lake, name.lower())
+        rebuild(offline, offline.stored_raw, name.lower())
     after = {
         t: (workspace.rows(f"DESCRIBE {t}"), sorted(workspace.rows(f"FROM {t}"), key=str))
         for t in tables
@@ -334,16 +334,16 @@ def test_a_slice_stays_as_it_is_when_the_run_ended_right_after_its_commit(
         ended.setattr(extract, "REST_ROWS", -1)
         ended.setattr(Extractor, "_discard", lambda *_, **__: None)
         workspace.tick()
-    lake = workspace.org().kept_lake
-    (draft,), (ref,) = lake.drafts("account"), lake.refs()["account"]
+    raw = workspace.org().stored_raw
+    (draft,), (ref,) = raw.drafts("account"), raw.refs()["account"]
     assert draft.ref == ref
-    files = {entry.path: entry.modified for entry in lake.store.list(f"{lake.org_id}/raw")}
+    files = {entry.path: entry.modified for entry in raw.store.list(f"{raw.org_id}/raw")}
     org.records.insert("Account", {"Name": "later"})
     org.advance(60)
     (done,) = workspace.tick().values()
     assert done.error is None
-    assert lake.drafts("account") == []
-    after = {entry.path: entry.modified for entry in lake.store.list(f"{lake.org_id}/raw")}
+    assert raw.drafts("account") == []
+    after = {entry.path: entry.modified for entry in raw.store.list(f"{raw.org_id}/raw")}
     assert files.items() <= after.items()
     assert (
         workspace.org()

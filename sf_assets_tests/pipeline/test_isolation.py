@@ -136,7 +136,7 @@ def _ticked(workspace: Workspace) -> Outcome:
 def _backfilled(workspace: Workspace) -> Outcome:
     org = workspace.org()
     plan = plan_backfill(org, org.catalog.select([]), ALWAYS)
-    plan.costs(org.lake, plan.failed)
+    plan.costs(org.raw, plan.failed)
     return _carried_out(workspace, org, plan)
 
 
@@ -156,7 +156,7 @@ def _ahead(workspace: Workspace) -> Outcome:
     past = org.client.now() + timedelta(hours=3)
     window = Window(past, past + timedelta(hours=1))
     slugs = (VICTIM, *OTHERS)
-    org.lake.coverage_log.add({slug: [window] for slug in slugs}, {}, org.client.now())
+    org.raw.coverage_log.add({slug: [window] for slug in slugs}, {}, org.client.now())
     failed: dict[str, SfAssetsError] = {}
     present_inventory(org, failed)
     return _of_all(failed)
@@ -168,7 +168,7 @@ def _rebuilt(workspace: Workspace) -> Outcome:
     for slug in (VICTIM, *OTHERS):
         found[slug] = None
         try:
-            rebuild(org, org.kept_lake, slug)
+            rebuild(org, org.stored_raw, slug)
         except SfAssetsError as error:
             found[slug] = error
     return found
@@ -186,13 +186,13 @@ def _checked(check: Callable[[Org, Failures], Any]) -> Callable[[Workspace], Out
 
 
 def _keep(org: Org, failed: Failures) -> None:
-    findings = list(check_silver(org, org.kept_lake, [VICTIM, *OTHERS], {}))
-    record(org, org.kept_lake, findings, datetime.now(UTC), failed)
+    findings = list(check_silver(org, org.stored_raw, [VICTIM, *OTHERS], {}))
+    record(org, org.stored_raw, findings, datetime.now(UTC), failed)
 
 
 def _declared(org: Org, failed: Failures) -> Any:
     wanted = {spec.slug: spec.expectations for spec in org.catalog.objects.values()}
-    return check_declared(org, org.kept_lake, wanted, failed)
+    return check_declared(org, org.stored_raw, wanted, failed)
 
 
 def _sampled(workspace: Workspace) -> Outcome:
@@ -220,7 +220,7 @@ def _examined(workspace: Workspace) -> Outcome:
 
 
 def _cleaned(workspace: Workspace) -> Outcome:
-    found = list(remove_leftovers(workspace.org().kept_lake, datetime.now(UTC)))
+    found = list(remove_leftovers(workspace.org().stored_raw, datetime.now(UTC)))
     return {one.slug: one.error for one in found}
 
 
@@ -237,9 +237,9 @@ SCENES: Mapping[Work, Callable[[Workspace], Outcome]] = {
     Work.TAKE_BACK: _ahead,
     Work.REBUILD: _rebuilt,
     Work.CHECK_RAW: _checked(
-        lambda o, f: check_raw(o.kept_lake, o.catalog.select((VICTIM, *OTHERS)), o.now(), f)
+        lambda o, f: check_raw(o.stored_raw, o.catalog.select((VICTIM, *OTHERS)), o.now(), f)
     ),
-    Work.CHECK_SILVER: _checked(lambda o, f: check_silver(o, o.kept_lake, (VICTIM, *OTHERS), f)),
+    Work.CHECK_SILVER: _checked(lambda o, f: check_silver(o, o.stored_raw, (VICTIM, *OTHERS), f)),
     Work.CHECK_DECLARED: _checked(_declared),
     Work.KEEP: _checked(_keep),
     Work.SAMPLE: _sampled,

@@ -35,7 +35,7 @@ def test_files_that_are_gone_or_cut_are_seen_by_status(
     loaded: Workspace, harm: Callable[[Path], None]
 ) -> None:
     assert not any(found.failing or found.error for found in told(loaded).values())
-    part = next(loaded.folder.glob("lake/*/raw/lead/*/*.parquet"))
+    part = next(loaded.folder.glob("raw/*/raw/lead/*/*.parquet"))
     content = part.read_bytes()
     harm(part)
     found = told(loaded)
@@ -50,13 +50,13 @@ def test_files_that_are_gone_or_cut_are_seen_by_status(
 def test_a_storage_that_is_older_than_the_warehouse_is_seen_by_status(
     loaded: Workspace, living_org: Emulator
 ) -> None:
-    before = set(loaded.folder.glob("lake/*/manifests/*/*.json"))
+    before = set(loaded.folder.glob("raw/*/manifests/*/*.json"))
     living_org.org.records.insert("Account", {"Name": "new"})
     living_org.advance(60)
     loaded.tick()
-    for manifest in set(loaded.folder.glob("lake/*/manifests/account/*.json")) - before:
+    for manifest in set(loaded.folder.glob("raw/*/manifests/account/*.json")) - before:
         manifest.unlink()
-    for manifest in loaded.folder.glob("lake/*/manifests/lead/*.json"):
+    for manifest in loaded.folder.glob("raw/*/manifests/lead/*.json"):
         manifest.unlink()
     found = told(loaded)
     assert "silver: raw does not list 1 slices that it was made of" in str(found["account"].failing)

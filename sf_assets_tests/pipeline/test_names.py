@@ -79,7 +79,7 @@ def test_names_that_are_spelt_anew_between_ticks_change_no_value(
         assert [folded(columns(workspace, slug)) for slug in ("showcase__c", "case")] == before
     for slug in ("showcase__c", "case"):
         here = workspace.org()
-        rebuild(here, here.kept_lake, slug)
+        rebuild(here, here.stored_raw, slug)
     assert differences(org, workspace, name) == []
     assert [folded(columns(workspace, slug)) for slug in ("showcase__c", "case")] == before
     assert ("Owner_Name", "VARCHAR") in columns(workspace, "case"), "as describes spell it"
@@ -100,9 +100,9 @@ def test_the_newest_spelling_is_the_columns_name(tmp_path: Path, org: Emulator) 
     assert "Room_No__c" in names
     assert "Room_no__c" not in names
     assert differences(org, workspace, "Account") == []
-    kinds = {str(piece.kind) for piece in workspace.org().kept_lake.slices("account")}
+    kinds = {str(piece.kind) for piece in workspace.org().stored_raw.slices("account")}
     assert kinds == {"export"}, "nothing is filled: it is the same field"
-    (_, before), (_, after) = workspace.org().kept_lake.describes.history()
+    (_, before), (_, after) = workspace.org().stored_raw.describes.history()
     told = [(c.field, c.what, c.before, c.after) for c in diff(before, after)]
     assert told == [("Room_No__c", "name", "Room_no__c", "Room_No__c")]
 
@@ -141,7 +141,7 @@ def test_two_fields_of_one_column_are_refused_and_the_others_go_on(
     workspace.tick()
     assert workspace.rows(shown) == [("of the case",)]
     here = workspace.org()
-    rebuild(here, here.kept_lake, "case")
+    rebuild(here, here.stored_raw, "case")
     assert workspace.rows(shown) == [("of the case",)]
 
 

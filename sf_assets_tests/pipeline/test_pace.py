@@ -49,7 +49,7 @@ def test_an_object_rests_once_it_was_read_at_its_time(own_workspace: Workspace) 
     read = org.client.now()
 
     def rests(after: timedelta) -> set[str]:
-        return resting(org.kept_lake, org.settings, specs, UTC, read + after)
+        return resting(org.stored_raw, org.settings, specs, UTC, read + after)
 
     following = parse_times("at 05:30").last(read + timedelta(days=1), UTC) - read
     assert rests(timedelta()) == rests(following - timedelta(minutes=1)) == {"account"}
@@ -68,5 +68,5 @@ def test_freshness_is_judged_by_the_times_of_an_object(own_workspace: Workspace)
     own_workspace.tick()
     for hours, fresh in ((0.5, {"account", "lead"}), (6.5, {"account"}), (7.5, set())):
         now, failures = org.client.now() + timedelta(hours=hours), dict[str, SfAssetsError]()
-        found = check_raw(org.kept_lake, org.catalog.select(()), now, failures, {"freshness"})
+        found = check_raw(org.stored_raw, org.catalog.select(()), now, failures, {"freshness"})
         assert {f.slug for f in found if f.name == "freshness" and f.passed} == fresh

@@ -35,7 +35,7 @@ def compared(workspace: Workspace, name: str = "Account", **remedy: Any) -> Reco
     repair = Repair(here, **remedy) if remedy else None
     (found,) = reconcile(here, here.catalog.select([name]), repair, everything=everything)
     if remedy:
-        load(here, here.lake, name.lower())
+        load(here, here.raw, name.lower())
     return found
 
 
@@ -99,7 +99,7 @@ def test_a_record_that_is_gone_for_good_is_marked_and_stays_so_after_a_rebuild(
     compared(workspace, "Contact", reread=True)
     assert compared(workspace, "Contact").equal
     offline = workspace.org()
-    rebuild(offline, offline.kept_lake, "contact")
+    rebuild(offline, offline.stored_raw, "contact")
     assert differences(org, workspace, "Contact") == []
     live = f"SELECT count(*) FROM silver.contact_live WHERE Id = '{contact}'"
     assert workspace.rows(live) == [(0,)]
@@ -169,7 +169,7 @@ def test_silver_that_is_not_what_raw_says_is_told_and_rebuilt(workspace: Workspa
           "FROM silver.account)")  # fmt: skip
     assert compared(workspace).replayed == 1
     offline = workspace.org()
-    rebuild(offline, offline.kept_lake, "account")
+    rebuild(offline, offline.stored_raw, "account")
     assert compared(workspace).replayed == 0
     assert compared(workspace).equal
 
@@ -203,7 +203,7 @@ def test_other_content_under_the_same_stamp_is_found_and_the_orgs_wins(
     compared(workspace, reread=True)
     assert compared(workspace, everything=everything).equal
     offline = workspace.org()
-    rebuild(offline, offline.kept_lake, "account")
+    rebuild(offline, offline.stored_raw, "account")
     assert differences(org, workspace, "Account") == []
 
 
@@ -255,7 +255,7 @@ def test_a_record_whose_present_version_has_an_older_stamp_is_read_again(
     compared(workspace, reread=True)
     assert compared(workspace).equal
     offline = workspace.org()
-    rebuild(offline, offline.kept_lake, "account")
+    rebuild(offline, offline.stored_raw, "account")
     assert differences(org, workspace, "Account") == []
 
 
@@ -287,7 +287,7 @@ def test_what_is_gone_since_deletions_were_asked_for_fails_no_check(
     assert (found.kinds, found.unasked, found.equal) == ({"gone": 1}, 1, False)
     # One that was missed although deletions were asked for since then is another matter.
     org.advance(1200)
-    here.lake.coverage_log.add({}, {"case": [Window(BEGIN, org.clock.now())]}, org.clock.now())
+    here.raw.coverage_log.add({}, {"case": [Window(BEGIN, org.clock.now())]}, org.clock.now())
     org.advance(60)
     (finding,) = check_org(here, here.catalog.select(["Case"]), ["reconciled"])
     assert not finding.passed

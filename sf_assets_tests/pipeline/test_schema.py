@@ -40,11 +40,11 @@ def first_id(workspace: Workspace, slug: str = "account") -> str:
 
 def kinds(workspace: Workspace, slug: str = "account") -> list[str]:
     """What kinds of slices an object has, in no order of time."""
-    return sorted(str(piece.kind) for piece in workspace.org().kept_lake.slices(slug))
+    return sorted(str(piece.kind) for piece in workspace.org().stored_raw.slices(slug))
 
 
 def pieces_of(workspace: Workspace, kind: SliceKind) -> list[Slice]:
-    return [p for p in workspace.org().kept_lake.slices("account") if p.kind is kind]
+    return [p for p in workspace.org().stored_raw.slices("account") if p.kind is kind]
 
 
 def all_equal(org: Emulator, workspace: Workspace) -> bool:
@@ -65,7 +65,7 @@ def idle_calls(workspace: Workspace) -> int:
 
 def schema_check(workspace: Workspace, slug: str = "account") -> Finding:
     here = workspace.org()
-    (found,) = [f for f in check_silver(here, here.kept_lake, [slug], {}) if f.name == "schema"]
+    (found,) = [f for f in check_silver(here, here.stored_raw, [slug], {}) if f.name == "schema"]
     assert "client" not in here.__dict__, "a check asks the org nothing"
     return found
 
@@ -157,7 +157,7 @@ def test_a_crash_while_a_field_is_filled_ends_in_the_same_tables(
     workspace.load("account")
     tables = sorted(workspace.rows("FROM silver.account"), key=str)
     here = workspace.org()
-    rebuild(here, here.kept_lake, "account")
+    rebuild(here, here.stored_raw, "account")
     assert sorted(workspace.rows("FROM silver.account"), key=str) == tables
 
 
@@ -347,7 +347,7 @@ def test_a_field_of_another_type_is_typed_anew(
         org.advance(300)
         assert workspace.tick() == {}
     here = workspace.org()
-    rebuild(here, here.kept_lake, "account")
+    rebuild(here, here.stored_raw, "account")
     assert all_equal(org, workspace)
 
 
@@ -410,7 +410,7 @@ def test_describes_are_kept_when_they_change_and_only_then(
     org.admin.hide_object("Case")
     org.advance(HOUR)
     workspace.tick()
-    (_, first), (at, second) = workspace.org().kept_lake.describes.history()
+    (_, first), (at, second) = workspace.org().stored_raw.describes.history()
     assert sorted(first) == sorted(second) == ["account", "case"]
     assert at == org.clock.stamp().replace(tzinfo=UTC)
     told = [(c.object, c.field, c.what) for c in diff(first, second)]

@@ -178,7 +178,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def lose_the_describe(self) -> None:
-        for path in Path(self.folder.name).glob(f"lake/*/describes/{SLUG}.json"):
+        for path in Path(self.folder.name).glob(f"raw/*/describes/{SLUG}.json"):
             path.unlink()
 
     @rule()
@@ -200,7 +200,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.watermark > BEGIN)
     @rule()
     def compact(self) -> None:
-        compact_slices(self.workspace.org().lake, SLUG, self.now)
+        compact_slices(self.workspace.org().raw, SLUG, self.now)
         self._hold_true()
 
     @precondition(lambda self: self.watermark > BEGIN)
@@ -219,7 +219,7 @@ class Machine(RuleBasedStateMachine):
         org = self.workspace.org()
         self.workspace.load(SLUG)
         before = sorted(self.workspace.rows(f"FROM silver.{SLUG}"), key=str)
-        rebuild(org, org.lake, SLUG)
+        rebuild(org, org.raw, SLUG)
         assert sorted(self.workspace.rows(f"FROM silver.{SLUG}"), key=str) == before
         self._hold_true()
 
@@ -227,10 +227,10 @@ class Machine(RuleBasedStateMachine):
 
     def _hold_true(self) -> None:
         """What is true at any time."""
-        lake = self.workspace.org().kept_lake
-        for piece in lake.slices(SLUG):
+        raw = self.workspace.org().stored_raw
+        for piece in raw.slices(SLUG):
             assert piece.counts.agree, piece
-        watermark = lake.coverage().get(SLUG, Coverage()).watermark
+        watermark = raw.coverage().get(SLUG, Coverage()).watermark
         assert watermark >= self.watermark
         self.watermark = watermark
         path = self.workspace.folder / "warehouse.duckdb"
@@ -248,8 +248,8 @@ class Machine(RuleBasedStateMachine):
         ) == [tuple(row.values()) for row in self._rows(deleted=False)]
         org = self.workspace.org()
         end = self.now - timedelta(seconds=self.lag)
-        assert org.lake.coverage()[SLUG].gaps(end) == []
-        assert behind(org, org.lake) == set()
+        assert org.raw.coverage()[SLUG].gaps(end) == []
+        assert behind(org, org.raw) == set()
 
     # How things are done.
 

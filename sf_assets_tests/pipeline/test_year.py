@@ -23,18 +23,18 @@ def test_files_and_listings_stay_bounded_over_many_ticks(tmp_path: Path) -> None
         workspace = Workspace(tmp_path, org.environment)
         workspace.catalogue({"Account": None})
         workspace.tick()
-        lake = workspace.org().kept_lake
-    (like,) = lake.slices("account")
-    record, end, most = first_record(lake, like), like.end, 0
+        raw = workspace.org().stored_raw
+    (like,) = raw.slices("account")
+    record, end, most = first_record(raw, like), like.end, 0
     for _ in range(TICKS):
         window = Window(end, end + PASSES)
-        leave_slice(lake, like, record, window, 1)
-        compact_slices(lake, "account", window.end)
-        lake.coverage_log.tidy(window.end)
+        leave_slice(raw, like, record, window, 1)
+        compact_slices(raw, "account", window.end)
+        raw.coverage_log.tidy(window.end)
         end = window.end
-        most = max(most, len(lake.inventory().refs["account"]))
+        most = max(most, len(raw.inventory().refs["account"]))
     assert most <= 4 * MANY
-    assert len(list(lake.store.list(lake.raw_folder("account")))) <= 5 * MANY
-    assert lake.coverage()["account"].gaps(end) == []
-    rows = sum(piece.counts.written for piece in lake.slices("account"))
+    assert len(list(raw.store.list(raw.raw_folder("account")))) <= 5 * MANY
+    assert raw.coverage()["account"].gaps(end) == []
+    rows = sum(piece.counts.written for piece in raw.slices("account"))
     assert rows == like.counts.written + TICKS

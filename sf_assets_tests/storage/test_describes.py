@@ -29,7 +29,7 @@ def keep(describes: Describes, when: datetime, *infos: ObjectInfo) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(f"file://{tmp_path}/lake")
+    return Store(f"file://{tmp_path}/raw")
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_what_older_releases_kept_in_one_file_is_read(store: Store, tmp_path: Pa
         },
         "lead": {"asked_at": "2026-11-21T12:00:00+00:00"},
     }
-    (tmp_path / "lake/00D1").mkdir()
+    (tmp_path / "raw/00D1").mkdir()
     store.put("00D1/describe.json", json.dumps(old).encode())
     describes = Describes(store, "00D1")
     found = describes.last(["account", "lead"])
@@ -119,7 +119,7 @@ def in_memory(_tmp_path: Path) -> Store:
 
 
 def in_a_folder(tmp_path: Path) -> Store:
-    return Store(f"file://{tmp_path}/lake")
+    return Store(f"file://{tmp_path}/raw")
 
 
 @pytest.mark.parametrize("make", [in_memory, in_a_folder])

@@ -24,7 +24,7 @@ FOLDER = "00D1/locks/account"
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(f"file://{tmp_path}/lake")
+    return Store(f"file://{tmp_path}/raw")
 
 
 def held(store: Store, patience: float = 0.0) -> Any:

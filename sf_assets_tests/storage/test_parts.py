@@ -63,7 +63,7 @@ def labels(written: Written) -> list[str]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(f"file://{tmp_path}/lake")
+    return Store(f"file://{tmp_path}/raw")
 
 
 stamps = st.builds(

@@ -21,7 +21,7 @@ from sf_assets_tests.storage.test_parts import (
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(f"file://{tmp_path}/lake")
+    return Store(f"file://{tmp_path}/raw")
 
 
 @pytest.fixture

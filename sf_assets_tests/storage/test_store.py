@@ -18,7 +18,7 @@ from sf_assets_tests.salesforce.scripted import Reply, ScriptedServer
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(f"file://{tmp_path}/lake")
+    return Store(f"file://{tmp_path}/raw")
 
 
 def test_what_is_put_can_be_read_listed_and_deleted(store: Store) -> None:
@@ -79,7 +79,7 @@ def test_readers_see_all_of_an_object_or_nothing(store: Store) -> None:
 
 def test_what_a_writer_left_when_it_was_killed_is_not_listed(store: Store, tmp_path: Path) -> None:
     store.put("m/whole.json", b"{}")
-    (tmp_path / "lake" / "m" / "half.json#1").write_bytes(b"{")
+    (tmp_path / "raw" / "m" / "half.json#1").write_bytes(b"{")
     assert [e.path for e in store.list("m")] == ["m/whole.json"]
 
 
@@ -94,7 +94,7 @@ def test_an_address_that_others_see_opens_nothing() -> None:
     assert store.public_uri("raw/account") == "s3://bucket/some/folder/raw/account"
 
 
-@pytest.mark.parametrize("url", ["", "lake", "/lake", "http://x/lake", "ftp://x"])
+@pytest.mark.parametrize("url", ["", "raw", "/raw", "http://x/raw", "ftp://x"])
 def test_an_address_of_no_storage_is_refused_by_its_variable(url: str) -> None:
     with pytest.raises(ConfigError, match="SF_ASSETS_STORAGE_URL"):
         Store(url)
@@ -103,18 +103,18 @@ def test_an_address_of_no_storage_is_refused_by_its_variable(url: str) -> None:
 def test_a_storage_that_refuses_says_briefly_which_and_what_to_check(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match="check SF_ASSETS_STORAGE_URL") as caught:
-        Store(f"file://{tmp_path}/file/lake").put("x", b"")
+        Store(f"file://{tmp_path}/file/raw").put("x", b"")
     assert len(str(caught.value)) < 400
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_may_not_be_written_to_is_told(tmp_path: Path, store: Store) -> None:
-    (tmp_path / "lake").chmod(0o500)
+    (tmp_path / "raw").chmod(0o500)
     try:
         with pytest.raises(StorageError):
             store.put("x/y", b"")
     finally:
-        (tmp_path / "lake").chmod(0o700)
+        (tmp_path / "raw").chmod(0o700)
 
 
 SECRETS = ("u:pa55word", "pa55word", "s3cr3t")
@@ -143,15 +143,15 @@ def test_an_address_is_shown_without_the_password_in_it(url: str) -> None:
         )
 
 
-@pytest.mark.parametrize("url", ["file://data/lake", "file:data/lake", "file://./lake"])
+@pytest.mark.parametrize("url", ["file://data/raw", "file:data/raw", "file://./raw"])
 def test_a_folder_that_is_not_named_from_the_root_is_refused(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`file://data/lake` once wrote to `/lake`."""
+    """`file://data/raw` once wrote to `/raw`."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=f"file://{tmp_path}/") as refused:
         Store(url)
-    assert "lake" in str(refused.value)
+    assert "raw" in str(refused.value)
     assert not list(tmp_path.iterdir())
 
 

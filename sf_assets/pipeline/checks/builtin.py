@@ -21,8 +21,8 @@ from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning import backoff
 from sf_assets.pipeline.planning.backoff import LastingFailure, What
 from sf_assets.pipeline.schema.schema_cache import KeptDescribes
-from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.timetable import SHORTEST
 from sf_assets.warehouse.port import Silver
 from sf_assets.windows import BEGIN, Coverage
@@ -70,7 +70,7 @@ Failures = MutableMapping[str, SfAssetsError]
 
 
 def check_raw(
-    lake: Lake,
+    raw: RawLayer,
     specs: Iterable[ObjectSpec],
     now: datetime,
     failures: Failures,
@@ -79,21 +79,21 @@ def check_raw(
     """Check the raw layer of objects.
 
     Args:
-        lake: The raw layer.
+        raw: The raw layer.
         specs: Which objects.
         now: The org's present, or ours when the org is not asked.
         failures: Gets those that could not be checked.
         names: Which checks.
     """
-    found = lake.inventory()
-    failing = backoff.kept(lake, What.READING)
+    found = raw.inventory()
+    failing = backoff.kept(raw, What.READING)
     for spec in specs:
         slug = spec.slug
         with alone(Work.CHECK_RAW, slug, failures):
             refs, covered = found.refs.get(slug, []), found.coverage.get(slug, Coverage())
             mine = sorted(refs, key=lambda ref: ref.id)
             if "ledger" in names:
-                yield _ledger(slug, list(lake.read(mine[-_LATEST:])), len(mine))
+                yield _ledger(slug, list(raw.read(mine[-_LATEST:])), len(mine))
             yield from _coverage(slug, covered)
             fault = failing.get(slug) or failing.get(backoff.ORG)
             yield _freshness(spec, mine, covered.watermark, now, fault)
@@ -146,13 +146,13 @@ def _coverage(slug: str, covered: Coverage) -> Iterator[Finding]:
 
 
 def check_silver(
-    org: Org, lake: Lake, slugs: Iterable[str], failures: Failures
+    org: Org, raw: RawLayer, slugs: Iterable[str], failures: Failures
 ) -> Iterator[Finding]:
     """Check the silver tables of objects.
 
     Args:
         org: The org; it is not asked anything.
-        lake: Its raw layer, which has the describes.
+        raw: Its raw layer, which has the describes.
         slugs: Which objects.
         failures: Gets those that could not be checked.
 
@@ -163,8 +163,8 @@ def check_silver(
     if not org.warehouse.exists():
         yield from (finding for slug in slugs for finding in _no_table(slug))
         return
-    kept = KeptDescribes(lake)
-    with org.reading(lake.org_id) as session:
+    kept = KeptDescribes(raw)
+    with org.reading(raw.org_id) as session:
         silver = session.silver
         for slug in slugs:
             with alone(Work.CHECK_SILVER, slug, failures), session.explained():

@@ -13,7 +13,7 @@ from sf_assets.pipeline.checks.builtin import Facts, Failures, Finding
 from sf_assets.pipeline.checks.gates import gates
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.schema_cache import KeptDescribes
-from sf_assets.storage.lake import Lake
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.warehouse.check_results import CheckResult, Score
 from sf_assets.warehouse.questions import Answer, Subject
 
@@ -22,13 +22,13 @@ UNASKED, UNASKED_OF = "never asked", "never asked of"
 
 
 def check_declared(
-    org: Org, lake: Lake, wanted: Mapping[str, Sequence[Expectation]], failures: Failures
+    org: Org, raw: RawLayer, wanted: Mapping[str, Sequence[Expectation]], failures: Failures
 ) -> Iterator[Finding]:
     """Ask declared checks of silver.
 
     Args:
         org: The org; it is not asked anything.
-        lake: Its raw layer, which has the describes.
+        raw: Its raw layer, which has the describes.
         wanted: The checks to ask, by lower-cased object name.
         failures: Gets the objects of which they could not be asked.
 
@@ -38,10 +38,10 @@ def check_declared(
     if not org.warehouse.exists():
         yield from (_no_table(slug, check) for slug in wanted for check in wanted[slug])
         return
-    kept = KeptDescribes(lake)
+    kept = KeptDescribes(raw)
     prefixes = {slug: i.key_prefix for slug in kept.names if (i := kept.info(slug))}
     known = {slug: prefix for slug, prefix in prefixes.items() if prefix}
-    with org.reading(lake.org_id) as session:
+    with org.reading(raw.org_id) as session:
         silver, now = session.silver, org.now()
         earlier = session.checks.readings(wanted)
         for slug, checks in wanted.items():
@@ -85,7 +85,7 @@ def _finding(slug: str, check: Expectation, answer: Answer, rows: int) -> Findin
 
 def record(
     org: Org,
-    lake: Lake,
+    raw: RawLayer,
     findings: Collection[Finding],
     asked_at: datetime,
     failures: Failures,
@@ -94,7 +94,7 @@ def record(
 
     Args:
         org: The org; it is not asked anything.
-        lake: Its raw layer.
+        raw: Its raw layer.
         findings: What they found.
         asked_at: When they were asked, by our clock, which merges are noted by as well: an answer
             says nothing of what was merged since.
@@ -106,7 +106,7 @@ def record(
     if not findings or not org.warehouse.exists():
         return
     blocking = gates(org.catalog)
-    with org.writing(lake.org_id) as session:
+    with org.writing(raw.org_id) as session:
         silver = session.silver
         rows: dict[str, int] = {}
         for slug in {found.slug for found in findings if found.slug in silver}:
@@ -115,7 +115,7 @@ def record(
         kept = [
             CheckResult(
                 checked_at=asked_at,
-                org_id=lake.org_id,
+                org_id=raw.org_id,
                 object=found.slug,
                 check=found.name,
                 severity=Severity.ERROR if found.severe else Severity.WARN,
@@ -132,7 +132,7 @@ def record(
         session.checks.keep(kept)
 
 
-def score(org: Org, lake: Lake) -> list[Score]:
+def score(org: Org, raw: RawLayer) -> list[Score]:
     """Score the org's objects anew, keep the scores, and list what to fix in `ops.to_fix`.
 
     Returns:
@@ -143,28 +143,28 @@ def score(org: Org, lake: Lake) -> list[Score]:
     """
     if not org.warehouse.exists():
         return []
-    with org.writing(lake.org_id) as session:
+    with org.writing(raw.org_id) as session:
         return session.checks.score(datetime.now(UTC), _remedies(org.catalog))
 
 
-def score_facts(org: Org, lake: Lake) -> Facts:
+def score_facts(org: Org, raw: RawLayer) -> Facts:
     """Score the org's objects anew; what to show of it, of the whole and of each object.
 
     Raises:
         WarehouseError: The warehouse is locked or refuses.
     """
     facts: Facts = {}
-    for one in score(org, lake):
+    for one in score(org, raw):
         if one.object is None:
             facts |= {"score": one.score, "checks": one.checks, "to fix": one.failed}
         else:
             facts[f"score/{one.object}"] = one.score
-    if never := unasked(org, lake):
+    if never := unasked(org, raw):
         facts |= {UNASKED: never.total(), UNASKED_OF: ", ".join(sorted(never))}
     return facts
 
 
-def unasked(org: Org, lake: Lake) -> Counter[str]:
+def unasked(org: Org, raw: RawLayer) -> Counter[str]:
     """How many checks of silver were never asked, by lower-cased object; no score counts them.
 
     Raises:
@@ -172,7 +172,7 @@ def unasked(org: Org, lake: Lake) -> Counter[str]:
     """
     wanted = {check for check in _remedies(org.catalog) if check[1] not in ORG_CHECKS}
     if org.warehouse.exists():
-        with org.reading(lake.org_id) as session:
+        with org.reading(raw.org_id) as session:
             wanted -= session.checks.asked()
     return Counter(slug for slug, _ in wanted)
 

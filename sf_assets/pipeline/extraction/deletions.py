@@ -34,8 +34,8 @@ from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.reconciliation.reconcile import ASKED_SINGLY, compared, cut
 from sf_assets.pipeline.reconciliation.replay import newest_among
 from sf_assets.pipeline.schema.schema_cache import Described
-from sf_assets.storage.lake import Inventory
 from sf_assets.storage.manifest import Slice
+from sf_assets.storage.raw_layer import Inventory
 from sf_assets.windows import BEGIN, Coverage, Window
 
 log = logging.getLogger(__name__)
@@ -126,8 +126,8 @@ def record_told(
     asked = pl.DataFrame({"Id": answer}, {"Id": pl.String}).unique()
     if len(asked) > ASKED_SINGLY:
         low = max(window.start, window.end - REACH)
-        refs = org.lake.refs(item.spec.slug).get(item.spec.slug, [])
-        known = newest_among(org.lake, refs, low, asked).filter(pl.col("binned"))
+        refs = org.raw.refs(item.spec.slug).get(item.spec.slug, [])
+        known = newest_among(org.raw, refs, low, asked).filter(pl.col("binned"))
         asked = asked.join(known, on="Id", how="anti")
     if len(asked) > ASKED_SINGLY:
         yield from sweep(org, item)
@@ -138,7 +138,7 @@ def record_told(
     if len(there):
         yield from _read_unlike(org, item, there)
     if len(gone):
-        found_at = org.lake.reading(item.spec.slug, org.client.now())
+        found_at = org.raw.reading(item.spec.slug, org.client.now())
         yield commit_deletions(org, item, [gone], window, found_at)
     else:
         _note_known(org, item, window)
@@ -149,8 +149,8 @@ def _read_unlike(org: Org, item: Described, there: pl.DataFrame) -> Iterator[Sli
     slug = item.spec.slug
     low = there["cursor"].min()
     assert isinstance(low, datetime)  # noqa: S101 (for the type checker)
-    refs = org.lake.refs(slug).get(slug, [])
-    unlike = there.join(newest_among(org.lake, refs, low, there), on=there.columns, how="anti")
+    refs = org.raw.refs(slug).get(slug, [])
+    unlike = there.join(newest_among(org.raw, refs, low, there), on=there.columns, how="anti")
     if len(unlike):
         frame = unlike.rename({"cursor": "org_cursor"})
         yield from read_by_id(org, item, [frame])
@@ -179,8 +179,8 @@ def _note_known(org: Org, item: Described, window: Window) -> None:
     Of the time that slices speak for nothing is noted: one that is lost is to be found again.
     """
     slug = item.spec.slug
-    if unknown := told_windows(org.lake, slug).lacks(window):
-        org.lake.coverage_log.add({}, {slug: unknown}, org.client.now())
+    if unknown := told_windows(org.raw, slug).lacks(window):
+        org.raw.coverage_log.add({}, {slug: unknown}, org.client.now())
 
 
 def _begin(slug: str, inventory: Inventory, asked: Window) -> datetime:

@@ -65,19 +65,19 @@ def execute(org: Org, plan: Plan) -> Generator[Extraction]:
     Yields:
         Each object, as soon as it is done; first those that failed in planning.
     """
-    plan.record(org.lake, org.client.now())
-    org.lake.coverage_log.tidy(org.client.now())
+    plan.record(org.raw, org.client.now())
+    org.raw.coverage_log.tidy(org.client.now())
     try:
         for result in _results(org, plan):
             failed: dict[str, SfAssetsError] = {}
             with alone(Work.NOTE_WAITING, result.slug, failed):
                 if result.waits and (asked := plan.asked.get(result.slug)):
                     read = Coverage(piece.window for piece in result.slices)
-                    note_waiting(org.lake, org.client.now(), {result.slug: read.lacks(asked)})
+                    note_waiting(org.raw, org.client.now(), {result.slug: read.lacks(asked)})
             result.error = failed.get(result.slug, result.error)
             yield result
     finally:
-        keep_usage(org.lake, org.client.budget)
+        keep_usage(org.raw, org.client.budget)
 
 
 def _results(org: Org, plan: Plan) -> Generator[Extraction]:
@@ -127,12 +127,12 @@ def _extract_object(
     result, started = Extraction(slug), monotonic()
     try:
         item = plan.described[slug]
-        with named(Work.EXTRACT, slug), org.lake.working(slug, item.info.name, plan.patience):
+        with named(Work.EXTRACT, slug), org.raw.working(slug, item.info.name, plan.patience):
             for piece in _pieces(org, extractor, item, orders):
                 result.slices.append(piece)
             for piece in _deletions(org, item, plan.deletions):
                 result.slices.append(piece)
-            compact_slices(org.lake, slug, org.client.now())
+            compact_slices(org.raw, slug, org.client.now())
         if len(orders) < len(plan.orders.get(slug, ())):
             raise org.client.budget.refusal(f"the query for the rest of {slug}")
     except (LimitExceededError, BusyError) as error:
@@ -160,8 +160,8 @@ def _pieces(
     for settled in extractor.settle(item):
         taken_up += [settled] if settled.kind.covers else []
         yield settled
-    refs = org.lake.refs(item.spec.slug).get(item.spec.slug, [])
-    back = back_fill(org.lake, item, refs)
+    refs = org.raw.refs(item.spec.slug).get(item.spec.slug, [])
+    back = back_fill(org.raw, item, refs)
     if back:
         yield from _extract(org, extractor, back)
     for order in orders:

@@ -31,9 +31,9 @@ from sf_assets.salesforce.bulk import Deadlines, Job
 from sf_assets.salesforce.responses import is_cursor_lost, is_too_large, understood
 from sf_assets.salesforce.rest import ROWS_A_PAGE, SOQL_BYTES
 from sf_assets.salesforce.rest_arrow import to_batch
-from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Counts, Slice, SliceKind, SliceRef, new_slice_id
 from sf_assets.storage.parquet_writer import Layout, most_digits, unit_of, write_page
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.windows import BEGIN, OLDEST, Window
 
 log = logging.getLogger(__name__)
@@ -119,15 +119,15 @@ class Extractor:
     Args:
         org: The org.
         deadlines: How long jobs may take.
-        lake: Where slices go; None for the org's own raw layer.
+        raw: Where slices go; None for the org's own raw layer.
     """
 
     def __init__(
-        self, org: Org, deadlines: Deadlines | None = None, lake: Lake | None = None
+        self, org: Org, deadlines: Deadlines | None = None, raw: RawLayer | None = None
     ) -> None:
         self._org = org
         self._client = org.client
-        self._lake = lake or org.lake
+        self._raw = raw or org.raw
         self._deadlines = deadlines or Deadlines()
         self._pages = ThreadPoolExecutor(PAGES_AT_ONCE, "page")
         self._stopped = Event()
@@ -172,7 +172,7 @@ class Extractor:
         if order.unknown is None and order.digest is None:
             return order
         slug = order.described.spec.slug
-        if order.held.issuperset(self._lake.refs(slug).get(slug, ())):
+        if order.held.issuperset(self._raw.refs(slug).get(slug, ())):
             return order
         return replace(order, unknown=None, digest=None)
 
@@ -192,7 +192,7 @@ class Extractor:
         job = self._client.bulk.create(order.soql)
         draft = self._draft(order, read_at, "bulk", job.id)
         try:
-            self._lake.note(draft)
+            self._raw.note(draft)
         except StorageError:
             self._discard(draft)  # nobody would know of the job
             raise
@@ -207,12 +207,12 @@ class Extractor:
         Yields:
             The slices that came of it.
         """
-        for draft in self._lake.drafts(described.spec.slug):
+        for draft in self._raw.drafts(described.spec.slug):
             if piece := self.resume(draft, described):
                 yield piece
 
     def _reading(self, order: ExtractTask) -> datetime:
-        return self._lake.reading(order.described.spec.slug, self._client.now())
+        return self._raw.reading(order.described.spec.slug, self._client.now())
 
     def resume(self, draft: Slice, described: Described) -> Slice | None:
         """Take up the Bulk job of a run that ended early.
@@ -221,7 +221,7 @@ class Extractor:
             The slice; None when that run had committed it, the job is gone, or the query is another
             by now.
         """
-        if draft.ref in self._lake.refs(draft.object.lower()).get(draft.object.lower(), ()):
+        if draft.ref in self._raw.refs(draft.object.lower()).get(draft.object.lower(), ()):
             # Written again, its files would not be those of its manifest.
             self._discard(draft, ended=True)
             return None
@@ -266,7 +266,7 @@ class Extractor:
                 batch = to_batch(answer["records"], draft.fields, columns, stamps)
             ids = seen.page()
             written = write_page(
-                self._lake.store, layout, number, [batch], order.unknown, see=ids.see
+                self._raw.store, layout, number, [batch], order.unknown, see=ids.see
             )
             ids.close()
             pages.append(PageRead(batch.num_rows, written))
@@ -342,7 +342,7 @@ class Extractor:
         download = Download(
             bulk=self._client.bulk,
             job=job,
-            store=self._lake.store,
+            store=self._raw.store,
             layout=self._layout(draft),
             slug=order.described.spec.slug,
             fields=draft.fields,
@@ -377,12 +377,12 @@ class Extractor:
 
     def _layout(self, draft: Slice) -> Layout:
         return Layout(
-            folder=self._lake.raw_folder(draft.object.lower()),
+            folder=self._raw.raw_folder(draft.object.lower()),
             slice_id=draft.id,
             cursor=draft.cursor,
             unit=unit_of(draft.window),
             label=f"{draft.read_at:%Y-%m-%d}",
-            numbers=number_room(self._lake, draft.object.lower(), draft.fields),
+            numbers=number_room(self._raw, draft.object.lower(), draft.fields),
         )
 
     def _commit(
@@ -412,9 +412,9 @@ class Extractor:
         seconds = max(0.0, (self._client.now() - draft.read_at).total_seconds())
         digest = None if draft.cursor else f"{sum(w.digest for w in written):x}"
         if digest is not None and digest == order.digest:
-            self._lake.store.delete([part.path for w in written for part in w.parts])
+            self._raw.store.delete([part.path for w in written for part in w.parts])
             proven = {draft.object.lower(): [draft.window]}
-            self._lake.coverage_log.add(proven, {}, draft.read_at)
+            self._raw.coverage_log.add(proven, {}, draft.read_at)
             return None
         if draft.kind is SliceKind.FIELDS and order.unknown and not counts.written:
             return None  # without a filter, that there was nothing to read is worth knowing
@@ -431,8 +431,8 @@ class Extractor:
             }
         )
         self._check()
-        self._lake.commit(piece)
-        if self._lake is self._org.lake:  # others are thrown away
+        self._raw.commit(piece)
+        if self._raw is self._org.raw:  # others are thrown away
             log.info("%s: %d rows of %s are in raw", piece.object, counts.written, piece.window)
         return piece
 
@@ -445,7 +445,7 @@ class Extractor:
                 self._client.bulk.delete(draft.job_id)
             except SalesforceError as error:
                 log.info("%s: Bulk job %s stays behind: %s", draft.object, draft.job_id, error)
-        self._lake.forget(draft)
+        self._raw.forget(draft)
 
     def _pause(self, seconds: float) -> None:
         self._stopped.wait(seconds)

@@ -194,8 +194,8 @@ def _taken_up(org: Org, slugs: Iterable[str]) -> dict[str, frozenset[SliceRef]]:
     """The slices of objects that silver has taken up, so that what it says speaks of them."""
     if not org.warehouse.exists():
         return {}
-    refs, found = org.lake.refs(), {}
-    with org.reading(org.lake.org_id) as session:
+    refs, found = org.raw.refs(), {}
+    with org.reading(org.raw.org_id) as session:
         for slug in slugs:
             mine = {ref.id: ref for ref in refs.get(slug, ())}
             merged = session.slices.merged(slug, mine)
@@ -246,7 +246,7 @@ def _set_aside(
     if not org.warehouse.exists():
         return {}
     found = {}
-    with org.reading(org.lake.org_id) as session:
+    with org.reading(org.raw.org_id) as session:
         silver = session.silver
         for item in items:
             slug = item.spec.slug
@@ -254,7 +254,7 @@ def _set_aside(
                 if slug not in silver:
                     continue
                 query = item.query.only(("Id", item.cursor or "", *item.derived))
-                columns = columns_of(org.lake, slug, query.fields)
+                columns = columns_of(org.raw, slug, query.fields)
                 path, cursor = folder / f"{slug}.parquet", item.cursor or ""
                 aside = silver.copy_columns(slug, columns, cursor, path, sample=sample)
                 found[slug] = replace(item, query=query), aside

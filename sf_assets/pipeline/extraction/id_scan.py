@@ -13,9 +13,9 @@ from sf_assets.pipeline.extraction.extract import Extractor, ExtractTask
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.schema_cache import Described
 from sf_assets.salesforce.rest_arrow import to_batch
-from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Slice
 from sf_assets.storage.parquet_reader import scan
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.storage.store import Store
 from sf_assets.windows import ALWAYS
 
@@ -30,16 +30,16 @@ class IdScan:
     """One census of an object.
 
     Attributes:
-        lake: A lake of its own, which is thrown away.
+        raw: A raw of its own, which is thrown away.
         piece: The slice in it.
     """
 
-    lake: Lake
+    raw: RawLayer
     piece: Slice
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """Id, `cursor` and `binned` of every record; without a cursor the last two say nothing."""
-        for frame in scan(self.lake.store, self.piece):
+        for frame in scan(self.raw.store, self.piece):
             yield _typed(frame, self.piece.cursor)
 
 
@@ -54,18 +54,18 @@ def take_census(org: Org, item: Described, folder: Path) -> IdScan:
     Raises:
         SalesforceError: The org refuses.
     """
-    lake = Lake(Store(f"file://{folder}"), org.client.org_id)
+    raw = RawLayer(Store(f"file://{folder}"), org.client.org_id)
     ((_, counted),) = org.client.rest.query_each({"n": item.query.count(None, None)})
     rows = None if counted.error else int(counted.body["totalSize"])
     window = ALWAYS if item.cursor else None
-    extractor = Extractor(org, lake=lake)
+    extractor = Extractor(org, raw=raw)
     try:
         piece = extractor.extract(ExtractTask(_keys_of(item), window, rows, whole=True))
     finally:
         extractor.close()
     if piece is None:
         raise SalesforceError(f"the census of {item.info.name} brought nothing")
-    return IdScan(lake, piece)
+    return IdScan(raw, piece)
 
 
 def ask_again(org: Org, item: Described, ids: Iterable[Sequence[str]]) -> Iterator[pl.DataFrame]:

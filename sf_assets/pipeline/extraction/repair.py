@@ -25,9 +25,9 @@ from sf_assets.pipeline.extraction.id_scan import IDS_A_QUERY
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.schema_cache import Described
 from sf_assets.salesforce.rest import SOQL_BYTES
-from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Counts, Slice, SliceKind, new_slice_id
 from sf_assets.storage.parquet_writer import DAY, Layout, write_page
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.windows import BEGIN, Coverage, Window, utc_day
 
 log = logging.getLogger(__name__)
@@ -82,12 +82,12 @@ class Repair:
                 f"--accept-deletions --object {item.info.name}`"
             )
         if gone + counts.get(PURGED, 0):
-            slug, lake = item.spec.slug, self.org.lake
+            slug, raw = item.spec.slug, self.org.raw
             # Each slice speaks for time that no other does: if it is lost, that is noticed.
             known = Window(BEGIN, present_at(self.org, began))
-            last, *before = told_windows(lake, slug).lacks(known) or [known]
+            last, *before = told_windows(raw, slug).lacks(known) or [known]
             yield commit_deletions(self.org, item, judged.ids((GONE, PURGED)), last, began)
-            lake.coverage_log.add({}, {slug: before} if before else {}, began)
+            raw.coverage_log.add({}, {slug: before} if before else {}, began)
 
     def _read_again(self, item: Described, judged: Comparison) -> Iterator[Slice]:
         kinds = (MISSING, OUTDATED, AHEAD, CHANGED, BACK)
@@ -111,15 +111,17 @@ def read_by_id(org: Org, item: Described, frames: Iterable[pl.DataFrame]) -> Ite
     yield from extracted(org, orders_by_id(item, frames))
 
 
-def extracted(org: Org, orders: Iterable[ExtractTask], lake: Lake | None = None) -> Iterator[Slice]:
+def extracted(
+    org: Org, orders: Iterable[ExtractTask], raw: RawLayer | None = None
+) -> Iterator[Slice]:
     """Carry out orders, one after another.
 
     Args:
         org: The org.
         orders: What is to be read.
-        lake: Where it goes; the org's own raw layer if it is None, with the objects' locks held.
+        raw: Where it goes; the org's own raw layer if it is None, with the objects' locks held.
     """
-    extractor = Extractor(org, lake=lake)
+    extractor = Extractor(org, raw=raw)
     try:
         for order in orders:
             if piece := extractor.extract(order):
@@ -133,9 +135,9 @@ def present_at(org: Org, began: datetime) -> datetime:
     return min(began, org.client.now())
 
 
-def told_windows(lake: Lake, slug: str) -> Coverage:
+def told_windows(raw: RawLayer, slug: str) -> Coverage:
     """Windows of time in which all deletions of an object are known by slices."""
-    refs = lake.refs(slug).get(slug, [])
+    refs = raw.refs(slug).get(slug, [])
     return Coverage(ref.window for ref in refs if ref.kind is SliceKind.DELETIONS)
 
 
@@ -149,21 +151,21 @@ def commit_deletions(
         item: The object.
         ids: Frames with a column Id.
         window: Time in which all deletions are known by it.
-        began: The time of the reading that missed them, as `Lake.reading` gives it.
+        began: The time of the reading that missed them, as `RawLayer.reading` gives it.
     """
-    lake, slug = org.lake, item.spec.slug
+    raw, slug = org.raw, item.spec.slug
     slice_id = new_slice_id(began)
-    layout = Layout(lake.raw_folder(slug), slice_id, None, DAY, f"{began:%Y-%m-%d}")
+    layout = Layout(raw.raw_folder(slug), slice_id, None, DAY, f"{began:%Y-%m-%d}")
     schema = pa.schema({"Id": pa.string()})
     batches = (b for f in ids for b in f.select("Id").to_arrow().cast(schema).to_batches())
-    written = write_page(lake.store, layout, 0, batches)
+    written = write_page(raw.store, layout, 0, batches)
     rows = sum(part.rows for part in written.parts)
     if rows != written.rows:
         raise CountMismatchError(
             f"{written.rows} deletions of {slug} became {rows} rows; run again"
         )
     piece = Slice(
-        org_id=lake.org_id,
+        org_id=raw.org_id,
         object=item.info.name,
         id=slice_id,
         kind=SliceKind.DELETIONS,
@@ -176,7 +178,7 @@ def commit_deletions(
         counts=Counts(org=rows, pages=rows, parsed=rows, written=rows),
         parts=tuple(written.parts),
     )
-    lake.commit(piece)
+    raw.commit(piece)
     log.warning("%s: %d records are gone for good", item.info.name, rows)
     return piece
 

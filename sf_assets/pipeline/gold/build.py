@@ -10,13 +10,13 @@ from sf_assets.naming import folded
 from sf_assets.pipeline.gold.due import next_build, refuse_held
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.schema_cache import as_described
-from sf_assets.storage.lake import Lake
 from sf_assets.storage.parquet_reader import scan
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.warehouse.gold_sql import GoldTable
 from sf_assets.warehouse.port import Built, Session, Versions
 
 
-def build_gold(org: Org, lake: Lake, table: GoldTable, days: Sequence[date] = ()) -> Built:
+def build_gold(org: Org, raw: RawLayer, table: GoldTable, days: Sequence[date] = ()) -> Built:
     """Build one gold table anew, or some of its days; the old one is there until the new one is.
 
     What it was built by is noted in the same transaction, in `ops.gold_builds`; if it fails, why
@@ -29,29 +29,31 @@ def build_gold(org: Org, lake: Lake, table: GoldTable, days: Sequence[date] = ()
         WarehouseError: The warehouse is locked or refuses the query.
     """
     try:
-        with named(Work.BUILD, table.name), org.writing(lake.org_id) as session:
-            return _build(session, org, lake, table, days)
+        with named(Work.BUILD, table.name), org.writing(raw.org_id) as session:
+            return _build(session, org, raw, table, days)
     except (HeldError, LeftOutError, WarehouseLockedError):
         raise
     except SfAssetsError as error:
-        with suppress(SfAssetsError), org.writing(lake.org_id) as session:
+        with suppress(SfAssetsError), org.writing(raw.org_id) as session:
             session.gold.note_attempt(table.name, table.sql_hash, datetime.now(UTC), str(error))
         raise
 
 
-def _build(session: Session, org: Org, lake: Lake, table: GoldTable, days: Sequence[date]) -> Built:
+def _build(
+    session: Session, org: Org, raw: RawLayer, table: GoldTable, days: Sequence[date]
+) -> Built:
     if held := refuse_held(session, org, table):
         raise HeldError(held)
     note = next_build(session, org, table, days)
-    versions = [_versions(lake, slug, table) for slug in sorted(table.raw)]
+    versions = [_versions(raw, slug, table) for slug in sorted(table.raw)]
     return session.gold.build(table, note, days, versions)
 
 
-def _versions(lake: Lake, slug: str, table: GoldTable) -> Versions:
+def _versions(raw: RawLayer, slug: str, table: GoldTable) -> Versions:
     """All versions of an object that raw holds, as far as a table reads them."""
-    pieces = [piece for piece in lake.slices(slug) if not piece.kind.patches]
-    slices, columns = as_described(lake, slug, pieces)
+    pieces = [piece for piece in raw.slices(slug) if not piece.kind.patches]
+    slices, columns = as_described(raw, slug, pieces)
     wanted = {"id"} | {folded(column) for column in table.columns_used()}
     wanted |= {folded(piece.cursor or "") for piece in slices}
     columns = {name: column for name, column in columns.items() if folded(name) in wanted}
-    return Versions(slug, slices, columns, lambda piece, names: scan(lake.store, piece, names))
+    return Versions(slug, slices, columns, lambda piece, names: scan(raw.store, piece, names))

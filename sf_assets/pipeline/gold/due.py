@@ -79,7 +79,7 @@ def gold_due(
     if not org.warehouse.exists():
         return [_left_out(org, table, _lacking(org, table, (), ())) for table in tables]
     try:
-        org_id = org.kept_lake.org_id
+        org_id = org.stored_raw.org_id
     except ConfigError:  # nothing was ever read
         return [_left_out(org, table, _lacking(org, table, (), ())) for table in tables]
     with org.reading(org_id, wait=wait) as session:
@@ -101,7 +101,7 @@ def unanswered_gates(org: Org) -> list[ClosedGate]:
     """
     if not gates(org.catalog) or not org.warehouse.exists():
         return []
-    with org.reading(org.kept_lake.org_id) as session:
+    with org.reading(org.stored_raw.org_id) as session:
         there = session.silver.tables()
         closed = closed_gates(session, org.catalog)
         return [gate for gate in closed if gate.answer is None and gate.slug in there]
@@ -143,7 +143,7 @@ def start_attempts(org: Org, tried: Mapping[str, str], now: datetime) -> None:
     Raises:
         WarehouseLockedError: Another program holds the warehouse, so nothing could be built.
     """
-    org_id = org.kept_lake.org_id
+    org_id = org.stored_raw.org_id
     with org.writing(org_id, wait=False) as session:
         for name, of in tried.items():
             session.gold.note_attempt(name, of, now)

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeInt, Valid
 
 from sf_assets.errors import StorageError
 from sf_assets.salesforce.budget import Budget
-from sf_assets.storage.lake import Lake
+from sf_assets.storage.raw_layer import RawLayer
 
 log = logging.getLogger(__name__)
 
@@ -30,26 +30,26 @@ class ApiUsage(BaseModel):
     at: AwareDatetime
 
 
-def last_usage(lake: Lake) -> ApiUsage | None:
+def last_usage(raw: RawLayer) -> ApiUsage | None:
     """What was kept last; None where nothing is, or nothing readable."""
     try:
-        return ApiUsage.model_validate_json(lake.store.get(_path(lake)))
+        return ApiUsage.model_validate_json(raw.store.get(_path(raw)))
     except FileNotFoundError:
         return None
     except ValidationError:
-        log.warning("%s cannot be read; the org is asked again", lake.store.uri(_path(lake)))
+        log.warning("%s cannot be read; the org is asked again", raw.store.uri(_path(raw)))
         return None
 
 
-def keep_usage(lake: Lake, budget: Budget) -> None:
+def keep_usage(raw: RawLayer, budget: Budget) -> None:
     """Keep what the org has told a session, where that can be written: it is only a hint."""
     if budget.calls and budget.told_at:
         told = ApiUsage(used=budget.calls.used, allowed=budget.calls.allowed, at=budget.told_at)
         try:
-            lake.store.put(_path(lake), told.model_dump_json().encode())
+            raw.store.put(_path(raw), told.model_dump_json().encode())
         except StorageError as error:
             log.info("what the org told of its calls is not kept: %s", error)
 
 
-def _path(lake: Lake) -> str:
-    return f"{lake.org_id}/budget.json"
+def _path(raw: RawLayer) -> str:
+    return f"{raw.org_id}/budget.json"

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from sf_assets.errors import SfAssetsError
-from sf_assets.storage.lake import Lake
+from sf_assets.storage.raw_layer import RawLayer
 
 ORG = "_org"
 """Stands for the org itself; no object is called so."""
@@ -66,12 +66,12 @@ class LastingFailure(BaseModel):
         return f"set aside until {self.next_try:%Y-%m-%d %H:%M} UTC, {since}: {self.error}"
 
 
-def kept(lake: Lake, what: What) -> dict[str, LastingFailure]:
+def kept(raw: RawLayer, what: What) -> dict[str, LastingFailure]:
     """Objects of which this fails, by lower-cased name; a note that cannot be read is none."""
     found = {}
-    for entry in lake.store.list(_folder(lake, what)):
+    for entry in raw.store.list(_folder(raw, what)):
         try:
-            note = LastingFailure.model_validate_json(lake.store.get(entry.path))
+            note = LastingFailure.model_validate_json(raw.store.get(entry.path))
         except (FileNotFoundError, ValidationError):
             continue
         found[entry.path.rpartition("/")[2].removesuffix(".json")] = note
@@ -79,12 +79,16 @@ def kept(lake: Lake, what: What) -> dict[str, LastingFailure]:
 
 
 def note(
-    lake: Lake, what: What, failed: Mapping[str, SfAssetsError], well: Iterable[str], now: datetime
+    raw: RawLayer,
+    what: What,
+    failed: Mapping[str, SfAssetsError],
+    well: Iterable[str],
+    now: datetime,
 ) -> set[str]:
     """Note what failed, and forget of what is well that it ever did.
 
     Args:
-        lake: The raw layer.
+        raw: The raw layer.
         what: What was done.
         failed: By lower-cased object name.
         well: Objects for which it was done.
@@ -93,25 +97,25 @@ def note(
     Returns:
         What fails for the first time since it was well.
     """
-    before = kept(lake, what)
-    _forget(lake, what, before.keys() & set(well) - failed.keys())
+    before = kept(raw, what)
+    _forget(raw, what, before.keys() & set(well) - failed.keys())
     for slug, error in failed.items():
         since = before[slug].since if slug in before else now
         text = LastingFailure(since=since, tried=now, error=str(error)).model_dump_json()
-        lake.store.put(f"{_folder(lake, what)}/{slug}.json", text.encode())
+        raw.store.put(f"{_folder(raw, what)}/{slug}.json", text.encode())
     return failed.keys() - before.keys()
 
 
-def forget(lake: Lake, what: What, well: Iterable[str]) -> set[str]:
+def forget(raw: RawLayer, what: What, well: Iterable[str]) -> set[str]:
     """Forget of what is well that it ever failed; what that was noted of."""
-    healed = kept(lake, what).keys() & set(well)
-    _forget(lake, what, healed)
+    healed = kept(raw, what).keys() & set(well)
+    _forget(raw, what, healed)
     return healed
 
 
-def _forget(lake: Lake, what: What, slugs: Iterable[str]) -> None:
-    lake.store.delete(f"{_folder(lake, what)}/{slug}.json" for slug in slugs)
+def _forget(raw: RawLayer, what: What, slugs: Iterable[str]) -> None:
+    raw.store.delete(f"{_folder(raw, what)}/{slug}.json" for slug in slugs)
 
 
-def _folder(lake: Lake, what: What) -> str:
-    return f"{lake.org_id}/aside/{what}"
+def _folder(raw: RawLayer, what: What) -> str:
+    return f"{raw.org_id}/aside/{what}"

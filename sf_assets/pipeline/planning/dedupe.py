@@ -7,9 +7,9 @@ import polars as pl
 import pyarrow as pa
 
 from sf_assets.naming import folded
-from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
 from sf_assets.storage.parquet_reader import scan, since
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.windows import Window
 
 MANY = 1_000_000
@@ -51,7 +51,7 @@ class Known:
 
 
 def known_rows(
-    lake: Lake, refs: Sequence[SliceRef], window: Window, cursor: str, columns: Sequence[str]
+    raw: RawLayer, refs: Sequence[SliceRef], window: Window, cursor: str, columns: Sequence[str]
 ) -> Known:
     """Read what raw holds of a window, in bounded memory.
 
@@ -59,7 +59,7 @@ def known_rows(
     So are all versions where they are very many, a portion of the records after the other.
 
     Args:
-        lake: The raw layer.
+        raw: The raw layer.
         refs: The object's slices.
         window: Which versions count.
         cursor: The cursor column.
@@ -69,12 +69,12 @@ def known_rows(
     near = [ref for ref in refs if ref.window.end > window.start and not ref.kind.patches]
     pieces = [
         since(piece, low)
-        for piece in lake.read(sorted(near, key=lambda ref: ref.id))
+        for piece in raw.read(sorted(near, key=lambda ref: ref.id))
         if piece.max_cursor is not None and piece.max_cursor >= low
     ]
     patches = [ref for ref in refs if ref.kind.patches and ref.made_at >= window.start]
     gone = [ref for ref in patches if ref.kind is SliceKind.DELETIONS]
-    look = _Look(lake, cursor, low)
+    look = _Look(raw, cursor, low)
     portions = max(1, -(-look.count(pieces) // MANY))
     records, newest, digests = 0, "", pl.DataFrame(schema=dict.fromkeys(_DIGEST, pl.UInt64))
     for number in range(portions):
@@ -94,7 +94,7 @@ def known_rows(
 class _Look:
     """What reading rows since a stamp takes; of Ids the hashes are read."""
 
-    lake: Lake
+    raw: RawLayer
     cursor: str
     low: str
 
@@ -103,7 +103,7 @@ class _Look:
         most = sum(part.rows for piece in pieces for part in piece.parts)
         if most <= MANY:
             return most
-        frames = (f for piece in pieces for f in scan(self.lake.store, piece, [self.cursor]))
+        frames = (f for piece in pieces for f in scan(self.raw.store, piece, [self.cursor]))
         return sum(len(frame.filter(pl.col(self.cursor) >= self.low)) for frame in frames)
 
     def versions(
@@ -115,7 +115,7 @@ class _Look:
         for piece in pieces:
             alike = tuple(map(folded, piece.columns)) == tuple(map(folded, columns))
             chosen = columns if alike else ["Id", self.cursor]
-            for rows in scan(self.lake.store, piece, chosen):
+            for rows in scan(self.raw.store, piece, chosen):
                 frame = rows.filter(pl.col(self.cursor) >= self.low)
                 stamp = pl.col(self.cursor).alias("cursor")
                 read = frame.select(pl.col("Id").hash(), stamp, "_read_at")
@@ -130,8 +130,8 @@ class _Look:
         said = [pl.DataFrame(schema={"Id": pl.UInt64, "at": _MOMENT})]
         said += [
             rows.select(pl.col("Id").hash(), pl.col("_read_at").alias("at")).filter(mine)
-            for piece in self.lake.read(patches)
-            for rows in scan(self.lake.store, since(piece, self.low), ["Id"])
+            for piece in self.raw.read(patches)
+            for rows in scan(self.raw.store, since(piece, self.low), ["Id"])
         ]
         last = pl.concat(said).group_by("Id").agg(pl.col("at").max())
         both = versions.join(last, on="Id", how="left")

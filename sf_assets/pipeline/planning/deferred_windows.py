@@ -11,44 +11,46 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import CoverageManifest, SliceRef, Windows, new_slice_id
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.windows import Coverage, Window
 
 log = logging.getLogger(__name__)
 
 
-def note_waiting(lake: Lake, asked_at: datetime, windows: Mapping[str, Collection[Window]]) -> None:
+def note_waiting(
+    raw: RawLayer, asked_at: datetime, windows: Mapping[str, Collection[Window]]
+) -> None:
     """Write down that windows are still to be read anew.
 
     Args:
-        lake: The raw layer.
+        raw: The raw layer.
         asked_at: The org's present: what is read from now on counts.
         windows: By lower-cased object name.
     """
     if edges := _edges(windows):
-        lake.store.put(f"{_folder(lake)}/{new_slice_id(asked_at)}.json", _note(lake, edges))
+        raw.store.put(f"{_folder(raw)}/{new_slice_id(asked_at)}.json", _note(raw, edges))
 
 
-def still_waiting(lake: Lake, refs: Mapping[str, Sequence[SliceRef]]) -> dict[str, list[Window]]:
+def still_waiting(raw: RawLayer, refs: Mapping[str, Sequence[SliceRef]]) -> dict[str, list[Window]]:
     """Windows noted and not read since, by object, the newest first; notes done with are removed.
 
     Args:
-        lake: The raw layer.
+        raw: The raw layer.
         refs: Its slices by object.
     """
     found: dict[str, list[Window]] = defaultdict(list)
     done: list[str] = []
-    for entry in lake.store.list(_folder(lake)):
+    for entry in raw.store.list(_folder(raw)):
         try:
-            note = CoverageManifest.model_validate_json(lake.store.get(entry.path))
+            note = CoverageManifest.model_validate_json(raw.store.get(entry.path))
         except FileNotFoundError:
             continue
         except ValidationError:
             log.warning(
                 "%s cannot be read: windows that a backfill left for want of budget are not known; "
                 "run that backfill again, and remove the file",
-                lake.store.uri(entry.path),
+                raw.store.uri(entry.path),
             )
             continue
         asked_at = entry.path.rsplit("/", 1)[-1].partition("-")[0]
@@ -58,8 +60,8 @@ def still_waiting(lake: Lake, refs: Mapping[str, Sequence[SliceRef]]) -> dict[st
         if not any(left.values()):
             done.append(entry.path)
         elif (edges := _edges(left)) != note.windows:  # slices may be compacted any time
-            lake.store.put(entry.path, _note(lake, edges))
-    lake.store.delete(done)
+            raw.store.put(entry.path, _note(raw, edges))
+    raw.store.delete(done)
     return {slug: list(Coverage(some).windows[::-1]) for slug, some in found.items() if some}
 
 
@@ -75,9 +77,9 @@ def _edges(windows: Mapping[str, Collection[Window]]) -> Windows:
     return {slug: tuple((w.start, w.end) for w in some) for slug, some in windows.items() if some}
 
 
-def _note(lake: Lake, edges: Windows) -> bytes:
-    return CoverageManifest(org_id=lake.org_id, windows=edges).model_dump_json().encode()
+def _note(raw: RawLayer, edges: Windows) -> bytes:
+    return CoverageManifest(org_id=raw.org_id, windows=edges).model_dump_json().encode()
 
 
-def _folder(lake: Lake) -> str:
-    return f"{lake.org_id}/waiting"
+def _folder(raw: RawLayer) -> str:
+    return f"{raw.org_id}/waiting"

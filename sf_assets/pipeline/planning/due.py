@@ -15,7 +15,7 @@ from sf_assets.pipeline.planning.backoff import LastingFailure, What
 from sf_assets.pipeline.planning.estimate import fitting
 from sf_assets.pipeline.planning.plan import Plan, plan_tick
 from sf_assets.pipeline.planning.tick_interval import probed, reason_to_wait
-from sf_assets.storage.lake import Lake
+from sf_assets.storage.raw_layer import RawLayer
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def due(
     """
     now = datetime.now(UTC)
     slugs = {spec.slug: spec for spec in specs}
-    left = {what: {} if anyway else _left(org.lake, what, slugs, now) for what in What}
+    left = {what: {} if anyway else _left(org.raw, what, slugs, now) for what in What}
     unread = set(left[What.READING])
     if org.catalog.is_packaged:
         unread |= left[What.BEING].keys()
@@ -73,46 +73,46 @@ def due(
     try:
         plan = plan_tick(org, asked_of.values())
     finally:
-        keep_usage(org.lake, org.client.budget)
-    plan.record(org.lake, org.now())
+        keep_usage(org.raw, org.client.budget)
+    plan.record(org.raw, org.now())
     absent = {} if anyway else _absent(org, plan)
     ready = {slug for slug, orders in fitting(org.client.budget, plan.orders).items() if orders}
     waiting = plan.orders.keys() - ready
-    raw = (plan.failed.keys() | ready | plan.deletions.slugs | plan.lacking) - absent.keys()
+    reads = (plan.failed.keys() | ready | plan.deletions.slugs | plan.lacking) - absent.keys()
     try:
-        lagging = behind(org, org.lake)
-        backoff.forget(org.lake, What.MERGING, slugs.keys() - lagging)
-        idle = asked_of.keys() - raw - waiting - absent.keys()
+        lagging = behind(org, org.raw)
+        backoff.forget(org.raw, What.MERGING, slugs.keys() - lagging)
+        idle = asked_of.keys() - reads - waiting - absent.keys()
     except WarehouseError as error:  # the warehouse is busy; the next tick will ask again
         log.debug("silver was not looked at: %s", error)
         lagging, idle = set(), set()
-    healed = backoff.forget(org.lake, What.READING, idle | {backoff.ORG})
-    backoff.note(org.lake, What.BEING, absent, asked_of, now)
-    silver = (raw | lagging) - left[What.MERGING].keys()
-    if waiting and not raw | silver & slugs.keys():
+    healed = backoff.forget(org.raw, What.READING, idle | {backoff.ORG})
+    backoff.note(org.raw, What.BEING, absent, asked_of, now)
+    silver = (reads | lagging) - left[What.MERGING].keys()
+    if waiting and not reads | silver & slugs.keys():
         raise org.client.budget.refusal(f"the query for {', '.join(sorted(waiting))}")
     told = {slug: f"silver: {note}" for slug, note in left[What.MERGING].items()}
     return Due(
-        raw=[slug for slug in slugs if slug in raw],
+        raw=[slug for slug in slugs if slug in reads],
         silver=[slug for slug in slugs if slug in silver],
         aside=told | {slug: str(note) for slug, note in left[What.READING].items()},
         absent=left_out(org, slugs),
         recovered=idle if backoff.ORG in healed else healed,
-        plan=plan.only(raw),
+        plan=plan.only(reads),
     )
 
 
 def nothing_due(org: Org) -> str | None:
     """Why a tick has nothing to do now, as far as is known without asking the org; else None."""
     try:
-        lake = org.kept_lake
+        raw = org.stored_raw
     except ConfigError:  # the first tick of all
         return None
-    if lake.is_ticking:
+    if raw.is_ticking:
         return "the last tick is still at work"
     specs, now = org.catalog.objects.values(), datetime.now(UTC)
     slugs = {spec.slug for spec in specs}
-    if why := reason_to_wait(lake, org.settings, probed(specs), slugs, now):
+    if why := reason_to_wait(raw, org.settings, probed(specs), slugs, now):
         return why
     if resting(org) == slugs and not _lagging(org) & slugs:
         return "it is the time of no object; each was read when it last was"
@@ -122,17 +122,17 @@ def nothing_due(org: Org) -> str | None:
 def resting(org: Org) -> set[str]:
     """Objects that are not to be read before their time, by lower-cased name."""
     try:
-        lake = org.kept_lake
+        raw = org.stored_raw
     except ConfigError:  # nothing was ever read
         return set()
     specs = org.catalog.objects.values()
-    return tick_interval.resting(lake, org.settings, specs, org.catalog.zone, datetime.now(UTC))
+    return tick_interval.resting(raw, org.settings, specs, org.catalog.zone, datetime.now(UTC))
 
 
 def _lagging(org: Org) -> set[str]:
     """Objects whose silver lags behind raw, as far as that can be looked at now."""
     try:
-        return behind(org, org.kept_lake)
+        return behind(org, org.stored_raw)
     except WarehouseError:
         return set()
 
@@ -146,17 +146,17 @@ def left_out(org: Org, slugs: Container[str]) -> dict[str, str]:
     if not org.catalog.is_packaged:
         return {}
     try:
-        kept = backoff.kept(org.kept_lake, What.BEING).items()
+        kept = backoff.kept(org.stored_raw, What.BEING).items()
     except ConfigError:  # nothing was ever read
         return {}
     return {slug: note.error for slug, note in kept if slug in slugs}
 
 
 def _left(
-    lake: Lake, what: What, slugs: Container[str], now: datetime
+    raw: RawLayer, what: What, slugs: Container[str], now: datetime
 ) -> dict[str, LastingFailure]:
     """Those of the objects whose next try is not due yet."""
-    kept = backoff.kept(lake, what).items()
+    kept = backoff.kept(raw, what).items()
     return {slug: note for slug, note in kept if slug in slugs and note.next_try > now}
 
 
@@ -167,7 +167,7 @@ def _absent(org: Org, plan: Plan) -> dict[str, SfAssetsError]:
     """
     if not org.catalog.is_packaged:
         return {}
-    read = org.lake.refs()
+    read = org.raw.refs()
     return {
         slug: error
         for slug, error in plan.failed.items()

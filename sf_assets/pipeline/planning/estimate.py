@@ -10,9 +10,9 @@ from sf_assets.pipeline.extraction.extract import ExtractTask
 from sf_assets.salesforce.budget import CALLS, JOBS, MEGABYTES, Budget, Standing
 from sf_assets.salesforce.bulk import calls_of_job
 from sf_assets.salesforce.rest import ROWS_A_PAGE
-from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import SliceRef
 from sf_assets.storage.parquet_reader import scan
+from sf_assets.storage.raw_layer import RawLayer
 
 _SAMPLE = 1_000
 _TEXT = 20
@@ -48,18 +48,18 @@ def calls_of(order: ExtractTask) -> int:
     return calls_of_job(order.rows or 0)
 
 
-def estimate(lake: Lake, refs: Sequence[SliceRef], orders: Sequence[ExtractTask]) -> Estimate:
+def estimate(raw: RawLayer, refs: Sequence[SliceRef], orders: Sequence[ExtractTask]) -> Estimate:
     """Add up what the orders of one object are likely to cost.
 
     Args:
-        lake: The raw layer, where the size of rows is looked up.
+        raw: The raw layer, where the size of rows is looked up.
         refs: The object's slices.
         orders: At least one.
     """
     counted = [order.rows for order in orders if order.rows is not None]
     rows = sum(counted) if len(counted) == len(orders) else None
     sources = sorted({"rest" if order.by_rest else "bulk" for order in orders})
-    size = _row_bytes(lake, refs, orders[0]) * sum(counted)
+    size = _row_bytes(raw, refs, orders[0]) * sum(counted)
     return Estimate(
         rows=rows,
         source="+".join(sources),
@@ -109,11 +109,11 @@ def days_needed(estimates: Sequence[Estimate], standings: Mapping[str, Standing]
     return max(days, default=None)
 
 
-def _row_bytes(lake: Lake, refs: Sequence[SliceRef], order: ExtractTask) -> float:
+def _row_bytes(raw: RawLayer, refs: Sequence[SliceRef], order: ExtractTask) -> float:
     """Bytes of a row as CSV: of rows that raw holds, else what the describe suggests."""
     columns = order.described.columns
-    for piece in lake.read(list(refs)[-1:]):
-        for frame in scan(lake.store, piece):
+    for piece in raw.read(list(refs)[-1:]):
+        for frame in scan(raw.store, piece):
             rows = frame.head(_SAMPLE).select(pl.exclude("_read_at", "_slice"))
             text = sum(rows.select(pl.all().str.len_bytes().sum()).row(0)) if len(rows) else 0
             return text / max(1, len(rows)) + _QUOTES_AND_COMMA * rows.width

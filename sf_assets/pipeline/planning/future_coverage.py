@@ -13,9 +13,9 @@ from sf_assets.errors import BusyError, SfAssetsError
 from sf_assets.failures import Work, alone
 from sf_assets.pipeline.org import Org
 from sf_assets.salesforce.clock import TOLERANCE
-from sf_assets.storage.lake import Inventory
 from sf_assets.storage.locks import locked
 from sf_assets.storage.manifest import SliceKind
+from sf_assets.storage.raw_layer import Inventory
 from sf_assets.windows import BEGIN, Window
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def present_inventory(org: Org, failures: MutableMapping[str, SfAssetsError]) ->
         SfAssetsError: The org's time is not known, or the storage refuses.
     """
     now = org.client.now()
-    inventory = org.lake.inventory(now)
+    inventory = org.raw.inventory(now)
     limit = now + TOLERANCE
     if not (slugs := sorted(set(_ahead(inventory, limit)))):
         return inventory
@@ -48,8 +48,8 @@ def present_inventory(org: Org, failures: MutableMapping[str, SfAssetsError]) ->
     for slug in slugs:
         with alone(Work.TAKE_BACK, slug, failures):
             _take_back(org, inventory, slug, limit)
-    org.lake.coverage_log.forget_after(limit, now)
-    return org.lake.inventory(now)
+    org.raw.coverage_log.forget_after(limit, now)
+    return org.raw.inventory(now)
 
 
 def _ahead(inventory: Inventory, limit: datetime) -> Iterator[str]:
@@ -68,8 +68,8 @@ def _take_back(org: Org, inventory: Inventory, slug: str, limit: datetime) -> No
     if not refs:
         return
     try:
-        with locked(org.lake.store, org.lake.lock_folder(slug), slug):
-            for piece in org.lake.read(refs):
-                org.lake.amend(piece, _NO_TIME)
+        with locked(org.raw.store, org.raw.lock_folder(slug), slug):
+            for piece in org.raw.read(refs):
+                org.raw.amend(piece, _NO_TIME)
     except BusyError as error:  # the next tick will do it
         log.info("%s: %s", slug, error)

@@ -21,8 +21,8 @@ from sf_assets.pipeline.planning.split import cut, orders_anew
 from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
 from sf_assets.pipeline.schema.schema_drift import back_fill, is_drift, lacking_fields
 from sf_assets.salesforce.rest import ROWS_A_PAGE
-from sf_assets.storage.lake import Inventory, Lake
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
+from sf_assets.storage.raw_layer import Inventory, RawLayer
 from sf_assets.windows import BEGIN, Coverage, Window
 
 log = logging.getLogger(__name__)
@@ -101,19 +101,19 @@ class Plan:
             lacking={slug for slug in self.lacking if slug in slugs},
         )
 
-    def record(self, lake: Lake, now: datetime) -> None:
+    def record(self, raw: RawLayer, now: datetime) -> None:
         """Keep what was proven."""
-        lake.coverage_log.add(self.idle, self.deletions.none, now, self.settled)
+        raw.coverage_log.add(self.idle, self.deletions.none, now, self.settled)
 
     def costs(
-        self, lake: Lake, failures: MutableMapping[str, SfAssetsError]
+        self, raw: RawLayer, failures: MutableMapping[str, SfAssetsError]
     ) -> dict[str, Estimate]:
         """What the orders are likely to cost, object by object; of some it cannot be said."""
-        refs = lake.refs()
+        refs = raw.refs()
         costs: dict[str, Estimate] = {}
         for slug, orders in self.orders.items():
             with alone(Work.ESTIMATE, slug, failures):
-                costs[slug] = estimate(lake, refs.get(slug, []), orders)
+                costs[slug] = estimate(raw, refs.get(slug, []), orders)
         return costs
 
 
@@ -130,7 +130,7 @@ def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
     described = _described(org, specs, plan)
     untaken: dict[str, SfAssetsError] = {}
     inventory = present_inventory(org, untaken)
-    waiting = still_waiting(org.lake, inventory.refs)
+    waiting = still_waiting(org.raw, inventory.refs)
     _place_all(org, plan, described, inventory, waiting)
     if drifted := [
         slug for slug, error in plan.failed.items() if slug in described and is_drift(error)
@@ -187,7 +187,7 @@ def _place_all(
                     same = last.digest if last and not lacking_fields(item, last) else None
                     plan.orders[slug] = [ExtractTask(item, None, digest=same, held=frozenset(mine))]
                 continue
-            if back_fill(org.lake, item, refs.get(slug, ())):
+            if back_fill(org.raw, item, refs.get(slug, ())):
                 plan.lacking.add(slug)
             gaps += _gaps(org, item, inventory, Coverage(waiting.get(slug, ())), plan.end)
     for gap, told in ask(org, gaps):
@@ -317,7 +317,7 @@ def _comparable(org: Org, gap: Gap, order: ExtractTask, refs: list[SliceRef]) ->
 
 def _known(org: Org, item: Described, window: Window, refs: list[SliceRef]) -> Known:
     near = [ref for ref in refs if window.start > BEGIN and ref.window.end > window.start]
-    return known_rows(org.lake, near, window, item.cursor or "", item.columns)
+    return known_rows(org.raw, near, window, item.cursor or "", item.columns)
 
 
 def _filter(known: Known) -> Filter | None:
@@ -329,7 +329,7 @@ def _last_snapshot(org: Org, refs: list[SliceRef]) -> Slice | None:
     snapshots = [ref for ref in refs if ref.kind is SliceKind.SNAPSHOT]
     if not snapshots:
         return None
-    (piece,) = org.lake.read([max(snapshots, key=lambda ref: ref.id)])  # by time of reading
+    (piece,) = org.raw.read([max(snapshots, key=lambda ref: ref.id)])  # by time of reading
     return piece
 
 

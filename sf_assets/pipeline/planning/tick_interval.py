@@ -12,7 +12,7 @@ from sf_assets.pipeline.planning.api_usage import last_usage
 from sf_assets.salesforce.budget import ASK_AGAIN, Standing
 from sf_assets.salesforce.rest import QUERIES_A_CALL
 from sf_assets.settings import ReadingSettings
-from sf_assets.storage.lake import Lake
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.timetable import SHORTEST
 from sf_assets.windows import Coverage
 
@@ -47,21 +47,25 @@ def probed(specs: Iterable[ObjectSpec]) -> int:
 
 
 def resting(
-    lake: Lake, settings: ReadingSettings, specs: Iterable[ObjectSpec], zone: tzinfo, now: datetime
+    raw: RawLayer,
+    settings: ReadingSettings,
+    specs: Iterable[ObjectSpec],
+    zone: tzinfo,
+    now: datetime,
 ) -> set[str]:
     """Objects that were read when it was last their time, by lower-cased name.
 
     It follows from what is covered: a time that was missed is made up for by the next tick.
 
     Args:
-        lake: The raw layer.
+        raw: The raw layer.
         settings: ReadingSettings.
         specs: The objects; those whose time is each tick do not rest.
         zone: Time zone of their times.
         now: The present.
     """
     rare = [spec for spec in specs if spec.refresh.pause > SHORTEST]
-    covered = lake.coverage() if rare else {}
+    covered = raw.coverage() if rare else {}
     told = settings.lag + SHORTEST / 2  # as far as a tick reads that comes in time
     return {
         spec.slug
@@ -70,15 +74,15 @@ def resting(
     }
 
 
-def present_interval(lake: Lake, settings: ReadingSettings, objects: int) -> timedelta:
+def present_interval(raw: RawLayer, settings: ReadingSettings, objects: int) -> timedelta:
     """The interval by what the org last told, which costs no call.
 
     Args:
-        lake: The raw layer.
+        raw: The raw layer.
         settings: ReadingSettings.
         objects: How many objects of the org a tick probes, in all groups together.
     """
-    told = last_usage(lake)
+    told = last_usage(raw)
     if told is None:
         return SHORTEST
     calls = Standing(told.used, told.allowed, settings.api_reserve_percent)
@@ -88,19 +92,19 @@ def present_interval(lake: Lake, settings: ReadingSettings, objects: int) -> tim
 
 
 def reason_to_wait(
-    lake: Lake, settings: ReadingSettings, objects: int, slugs: Collection[str], now: datetime
+    raw: RawLayer, settings: ReadingSettings, objects: int, slugs: Collection[str], now: datetime
 ) -> str | None:
     """Why a tick of some objects is not due yet, or None when it is.
 
     Args:
-        lake: The raw layer.
+        raw: The raw layer.
         settings: ReadingSettings.
         objects: How many objects of the org a tick probes, in all groups together.
         slugs: The objects of this tick; the last one is known from what it covered.
         now: The present.
     """
-    pace = present_interval(lake, settings, objects)
-    covered = lake.coverage()
+    pace = present_interval(raw, settings, objects)
+    covered = raw.coverage()
     ends = [c.windows[-1].end for slug, c in covered.items() if slug in slugs and c.windows]
     if pace == SHORTEST or not ends:
         return None

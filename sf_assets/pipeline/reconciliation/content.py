@@ -18,9 +18,9 @@ from sf_assets.pipeline.extraction.extract import ExtractTask
 from sf_assets.pipeline.extraction.repair import extracted, orders_by_id
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.schema_cache import Described, columns_of
-from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Slice, column_name
 from sf_assets.storage.parquet_reader import scan
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.storage.store import Store
 from sf_assets.windows import ALWAYS
 
@@ -65,22 +65,22 @@ def _compare(org: Org, item: Described, root: Path, ids: pl.DataFrame | None) ->
     """Compare rows; of all records where no Ids are given."""
     with TemporaryDirectory(dir=root) as own:
         held = _silver(org, item, Path(own), ids)
-        lake = Lake(Store(f"file://{own}/told"), org.client.org_id)
+        raw = RawLayer(Store(f"file://{own}/told"), org.client.org_id)
         orders = (
             [ExtractTask(item, ALWAYS, held.rows)] if ids is None else orders_by_id(item, [ids])
         )
-        pieces = list(extracted(org, orders, lake))
+        pieces = list(extracted(org, orders, raw))
         derived = {column_name(field) for field in item.derived}
-        return compare_content(held, lambda: _rows(lake, pieces), derived, Path(own))
+        return compare_content(held, lambda: _rows(raw, pieces), derived, Path(own))
 
 
 def _silver(org: Org, item: Described, folder: Path, ids: pl.DataFrame | None) -> Aside:
-    columns = columns_of(org.lake, item.spec.slug, item.query.fields)
-    with org.reading(org.lake.org_id) as session:
+    columns = columns_of(org.raw, item.spec.slug, item.query.fields)
+    with org.reading(org.raw.org_id) as session:
         path, cursor = folder / "silver.parquet", item.cursor or ""
         return session.silver.copy_columns(item.spec.slug, columns, cursor, path, only=ids)
 
 
-def _rows(lake: Lake, pieces: list[Slice]) -> Iterator[pl.DataFrame]:
+def _rows(raw: RawLayer, pieces: list[Slice]) -> Iterator[pl.DataFrame]:
     for piece in pieces:
-        yield from scan(lake.store, piece)
+        yield from scan(raw.store, piece)

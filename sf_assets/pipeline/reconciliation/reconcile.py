@@ -142,7 +142,7 @@ def reconcile(
     """
     specs = list(specs)
     found = describe_objects(org, specs)
-    inventory = org.lake.inventory()
+    inventory = org.raw.inventory()
     for spec in specs:
         item = found[spec.slug]
         result = Reconciled(spec.slug)
@@ -171,7 +171,7 @@ def _standing(org: Org, item: Described, watermark: datetime) -> str:
     As far as the schedule lets it, and an hour or two for a run that was late, is not too far.
     """
     objects = probed(org.catalog.objects.values())
-    pace = max(present_interval(org.lake, org.settings, objects), item.spec.refresh.pause)
+    pace = max(present_interval(org.raw, org.settings, objects), item.spec.refresh.pause)
     allowed = org.settings.lag + max(_LATE, 3 * pace)
     if item.cursor is None:
         allowed += _SNAPSHOT_AGE
@@ -215,7 +215,7 @@ def _reconcile_object(
                 changed=content.changed,
                 derived=content.derived,
             )
-        result.replayed = replay(org, org.lake, item, folder)
+        result.replayed = replay(org, org.raw, item, folder)
         if remedy and result.kinds:
             remedy(item, judged, began)
 
@@ -223,7 +223,7 @@ def _reconcile_object(
 @contextmanager
 def _turn(org: Org, item: Described) -> Iterator[None]:
     """Hold an object's lock while the block runs, with nothing of it being read by others."""
-    with org.lake.working(item.spec.slug, item.info.name, _PATIENCE):
+    with org.raw.working(item.spec.slug, item.info.name, _PATIENCE):
         extractor = Extractor(org)
         try:
             for piece in extractor.settle(item):
@@ -246,12 +246,12 @@ def compared(
         side: What to hold the org against: `SILVER`, or the newest versions of `RAW`.
 
     Yields:
-        The comparison, the time of the reading as `Lake.reading` gives it, and the folder with
+        The comparison, the time of the reading as `RawLayer.reading` gives it, and the folder with
         the keys.
     """
     with tempfile.TemporaryDirectory(prefix="sf-assets-") as folder:
         root = Path(folder)
-        began = org.lake.reading(item.spec.slug, org.client.now())
+        began = org.raw.reading(item.spec.slug, org.client.now())
         census = take_census(org, item, root / "first")
         copy = _copy_silver if side == SILVER else _copy_newest
         with comparison(root / side, began, horizon) as judged:
@@ -282,7 +282,7 @@ def cut(ids: list[str]) -> Iterator[list[str]]:
 
 def _copy_newest(org: Org, item: Described, root: Path) -> None:
     """Copy raw's keys of an object into a folder."""
-    copy_raw(org.lake, org.lake.slices(item.spec.slug), root)
+    copy_raw(org.raw, org.raw.slices(item.spec.slug), root)
 
 
 def _copy_silver(org: Org, item: Described, root: Path) -> None:
@@ -293,7 +293,7 @@ def _copy_silver(org: Org, item: Described, root: Path) -> None:
         WarehouseError: The warehouse is locked or refuses.
     """
     slug = item.spec.slug
-    with org.reading(org.lake.org_id) as session:
+    with org.reading(org.raw.org_id) as session:
         if slug not in session.silver:
             raise ConfigError(f"{org.schema} has no {slug}; run `sf-assets refresh`")
         session.silver.copy_keys(slug, root / SILVER)

@@ -22,8 +22,8 @@ from sf_assets.pipeline.planning import backoff
 from sf_assets.pipeline.planning.backoff import What
 from sf_assets.salesforce.rest import PARTS_A_CALL
 from sf_assets.salesforce.soql import Query, generate, misnamed, read_soql
-from sf_assets.storage.lake import Lake, owner_of
 from sf_assets.storage.manifest import Slice, column_name
+from sf_assets.storage.raw_layer import RawLayer, owner_of
 from sf_assets.storage.schema_cache import Describes, Kept
 
 MAX_AGE = timedelta(hours=1)
@@ -111,7 +111,7 @@ def describe_objects(
 def _failing(org: Org) -> dict[str, datetime]:
     """By object that fails, since when its describe has to have been told to be believed."""
     now = datetime.now(UTC)
-    notes = [backoff.kept(org.lake, what) for what in (What.READING, What.MERGING)]
+    notes = [backoff.kept(org.raw, what) for what in (What.READING, What.MERGING)]
     return {slug: note.last_chance(now) for kept in notes for slug, note in kept.items()}
 
 
@@ -130,25 +130,25 @@ def _described(
     return {spec.slug: failed.get(spec.slug) or found[spec.slug] for spec in specs}
 
 
-def columns_of(lake: Lake, slug: str, fields: Iterable[str]) -> dict[str, Column]:
+def columns_of(raw: RawLayer, slug: str, fields: Iterable[str]) -> dict[str, Column]:
     """Columns of fields and parent fields of an object, from the describes kept in raw.
 
     Raises:
         StorageError: No describe, kept now or ever, knows one of them.
     """
-    return _columns(_steps(lake, slug, fields).values())
+    return _columns(_steps(raw, slug, fields).values())
 
 
-def number_room(lake: Lake, slug: str, fields: Iterable[str]) -> dict[str, tuple[int, int]]:
+def number_room(raw: RawLayer, slug: str, fields: Iterable[str]) -> dict[str, tuple[int, int]]:
     """Digits before and after the point that describe gives the number columns among fields."""
-    kept = KeptDescribes(lake)
+    kept = KeptDescribes(raw)
     described = ((column_name(path), kept.walk(slug, path).field) for path in fields)
     columns = (column_of(field, name) for name, field in described if field)
     return {c.name: (c.integers, c.scale) for c in columns if c.kind in NUMBERS}
 
 
 def as_described(
-    lake: Lake, slug: str, slices: Iterable[Slice]
+    raw: RawLayer, slug: str, slices: Iterable[Slice]
 ) -> tuple[list[Slice], dict[str, Column]]:
     """Slices with their fields as describes spell them today, and the columns of those fields.
 
@@ -161,7 +161,7 @@ def as_described(
     slices = list(slices)
     in_time = sorted(slices, key=lambda piece: (piece.read_at, piece.id))
     fields = Names((name, name) for piece in in_time for name in piece.fields)
-    steps = _steps(lake, slug, fields)
+    steps = _steps(raw, slug, fields)
     newest = Names((steps[name].column, name) for piece in in_time for name in piece.fields)
     spelling = Names((name, steps[name].path) for name in newest.values())
     columns = _columns(steps[name] for name in spelling)
@@ -172,13 +172,13 @@ def _columns(steps: Iterable["Walked"]) -> dict[str, Column]:
     return {step.column: column_of(step.field, step.column) for step in steps if step.field}
 
 
-def _steps(lake: Lake, slug: str, fields: Iterable[str]) -> "Names[Walked]":
-    kept = KeptDescribes(lake)
+def _steps(raw: RawLayer, slug: str, fields: Iterable[str]) -> "Names[Walked]":
+    kept = KeptDescribes(raw)
     found = Names((path, kept.walk(slug, path)) for path in fields)
     if unknown := [path for path, step in found.items() if step.field is None]:
         raise StorageError(
             f"{slug}: no describe tells the type of {', '.join(unknown)}, and raw has values of "
-            f"it; silver stays as it is. Restore {lake.describes.uri} from a backup, or let this "
+            f"it; silver stays as it is. Restore {raw.describes.uri} from a backup, or let this "
             "user see the field again, and run `sf-assets refresh`"
         )
     return found
@@ -207,8 +207,8 @@ class Walked:
 class KeptDescribes:
     """The describes kept in raw, read as they are needed."""
 
-    def __init__(self, lake: Lake) -> None:
-        self._describes = lake.describes
+    def __init__(self, raw: RawLayer) -> None:
+        self._describes = raw.describes
         self._read: dict[str, ObjectInfo | None] = {}
         self._earlier: dict[str, list[ObjectInfo]] = {}
 
@@ -285,7 +285,7 @@ def _ask_parents(
     refused: dict[str, str] = {}
     doubted = dict(failing)
     while paths:
-        kept = KeptDescribes(org.lake)
+        kept = KeptDescribes(org.raw)
         names: dict[str, str] = {}
         for slug, path in paths:
             with alone(Work.DESCRIBE, slug, failed):
@@ -310,7 +310,7 @@ def _settled(org: Org, item: Described, refused: Mapping[str, str]) -> Described
     """
     if not any("." in name for name in item.query.fields):
         return item
-    kept = KeptDescribes(org.lake)
+    kept = KeptDescribes(org.raw)
     columns: Names[str] = Names()
     paths = []
     for name in item.query.fields:
@@ -361,9 +361,9 @@ def _query(org: Org, spec: ObjectSpec, info: ObjectInfo) -> Query:
 def _of_another_org(org: Org, spec: ObjectSpec, name: str) -> bool:
     """Whether another org of the catalogue has a field that this one has not, as far as we know."""
     for other in org.catalog.orgs:
-        org_id = owner_of(org.lake.store, other)
+        org_id = owner_of(org.raw.store, other)
         if org_id and other != org.name:
-            kept = Describes(org.lake.store, org_id).last([spec.slug])
+            kept = Describes(org.raw.store, org_id).last([spec.slug])
             if spec.slug in kept and kept[spec.slug].info.field(name):
                 return True
     return False
@@ -377,7 +377,7 @@ def _ask(
     By the describe that it failed with, an object would fail for as long as that is kept.
     """
     slugs = {name.lower(): name for name in names}
-    kept = org.lake.describes.last(slugs)
+    kept = org.raw.describes.last(slugs)
     now = org.client.now()
     believed = {
         slug: item
@@ -389,7 +389,7 @@ def _ask(
     }
     there = believed.keys() - answers.keys()
     if _unchanged(org, [kept[slug] for slug in there], now):
-        answers |= org.lake.describes.renew(now, believed, there)
+        answers |= org.raw.describes.renew(now, believed, there)
     stale = slugs.keys() - answers.keys()
     told = {
         name.lower(): _whole(name, answer)
@@ -402,7 +402,7 @@ def _ask(
             return _remembered(org, told[slug], before, now)
         return None
 
-    known = org.lake.describes.keep(now, kept, told, revise)
+    known = org.raw.describes.keep(now, kept, told, revise)
     for slug, answer in told.items():
         with alone(Work.DESCRIBE, slug, failed):
             if isinstance(answer, ObjectInfo):

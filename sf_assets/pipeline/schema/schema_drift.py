@@ -18,8 +18,8 @@ from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
 from sf_assets.salesforce.soql import required
 from sf_assets.schema_diff import Change, diff
-from sf_assets.storage.lake import Lake
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.windows import BEGIN, Window
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _DRIFT = frozenset({"INVALID_FIELD", "INVALID_TYPE", "NOT_FOUND"})
 _SECOND = timedelta(seconds=1)
 
 
-def back_fill(lake: Lake, item: Described, refs: Sequence[SliceRef]) -> ExtractTask | None:
+def back_fill(raw: RawLayer, item: Described, refs: Sequence[SliceRef]) -> ExtractTask | None:
     """The order that reads what rows in raw lack of an object's columns.
 
     That is a field that is new, or asked for only now, or back, or of another type: all of its
@@ -36,16 +36,16 @@ def back_fill(lake: Lake, item: Described, refs: Sequence[SliceRef]) -> ExtractT
     can lack, and nothing of a snapshot, which has everything.
 
     Args:
-        lake: The raw layer.
+        raw: The raw layer.
         item: The object as it is now.
         refs: Its slices.
 
     Returns:
         The order, for all such fields together; None where nothing lacks, which is usual.
     """
-    if item.cursor is None or not any(lacking_fields(item, p) for p in _newest(lake, refs)):
+    if item.cursor is None or not any(lacking_fields(item, p) for p in _newest(raw, refs)):
         return None
-    pieces = lake.slices(item.spec.slug)
+    pieces = raw.slices(item.spec.slug)
     fills = [piece for piece in pieces if piece.kind is SliceKind.FIELDS]
     lacking: set[str] = set()
     windows, rows = [], 0
@@ -83,13 +83,13 @@ def lacking_fields(item: Described, piece: Slice) -> list[str]:
     ]
 
 
-def schema_history(lake: Lake) -> Iterator[tuple[datetime, list[Change]]]:
+def schema_history(raw: RawLayer) -> Iterator[tuple[datetime, list[Change]]]:
     """What changed in the schema and when it was noticed, oldest first.
 
     An object that was not known before is told as one, without its fields.
     """
     known: dict[str, ObjectInfo] = {}
-    for asked_at, told in lake.describes.history():
+    for asked_at, told in raw.describes.history():
         if changes := diff({slug: known[slug] for slug in told if slug in known}, told):
             yield asked_at, changes
         known |= told
@@ -133,12 +133,12 @@ def without_lost_fields(org: Org, order: ExtractTask, error: SalesforceError) ->
     return replace(order, described=described, window=window, unknown=None, digest=None)
 
 
-def _newest(lake: Lake, refs: Sequence[SliceRef]) -> list[Slice]:
+def _newest(raw: RawLayer, refs: Sequence[SliceRef]) -> list[Slice]:
     """The slices that tell whether anything may lack: the newest export, or what took its place."""
     exports = [ref for ref in refs if ref.kind is SliceKind.EXPORT]
     if exports:
-        return list(lake.read([max(exports, key=lambda ref: ref.id)]))
-    return list(lake.read(ref for ref in refs if ref.kind is SliceKind.COMPACTED))
+        return list(raw.read([max(exports, key=lambda ref: ref.id)]))
+    return list(raw.read(ref for ref in refs if ref.kind is SliceKind.COMPACTED))
 
 
 def _extent(piece: Slice) -> Window:

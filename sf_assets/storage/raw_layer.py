@@ -56,7 +56,7 @@ class Inventory:
     settled: dict[str, Coverage]
 
 
-class Lake:
+class RawLayer:
     """The raw layer of one org.
 
     Args:
@@ -326,7 +326,7 @@ class _Owner(pydantic.BaseModel):
     org_id: str = pydantic.Field(min_length=1)
 
 
-def open_lake(store: Store, org_id: str, name: str) -> Lake:
+def open_raw(store: Store, org_id: str, name: str) -> RawLayer:
     """Open an org's raw layer, and claim the storage for it if nobody has.
 
     Args:
@@ -345,7 +345,7 @@ def open_lake(store: Store, org_id: str, name: str) -> Lake:
                 f"the storage {store.url} holds the data of org {owner}, and the credentials lead "
                 f"to org {org_id}; set another SF_ASSETS_STORAGE_URL or the other org's credentials"
             )
-    return Lake(store, org_id)
+    return RawLayer(store, org_id)
 
 
 def owner_of(store: Store, name: str) -> str | None:
