@@ -46,8 +46,8 @@ class Line:
     def target(self) -> str:
         """The promise, in words."""
         if self.least is not None:
-            return f"≥ {_spelt(self.least)}"
-        return "" if self.most is None else f"≤ {_spelt(self.most)}"
+            return f"≥ {_formatted(self.least)}"
+        return "" if self.most is None else f"≤ {_formatted(self.most)}"
 
 
 def machine() -> Facts:
@@ -85,13 +85,13 @@ def _markdown(facts: Facts, lines: Sequence[Line]) -> str:
     rows = ["| | what | measured | promised | |", "|---|---|--:|--:|---|"]
     for line in lines:
         verdict = {True: "kept", False: "**missed**", None: ""}[line.kept]
-        measured = f"{_spelt(line.value)} {line.unit}".strip()
+        measured = f"{_formatted(line.value)} {line.unit}".strip()
         rows.append(f"| {line.part} | {line.what} | {measured} | {line.target} | {verdict} |")
     told = [f"- {name}: {value}" for name, value in facts.items()]
     return "\n".join(["# Benchmark results", "", *rows, "", *told, ""])
 
 
-def _spelt(number: float) -> str:
+def _formatted(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 

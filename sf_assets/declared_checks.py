@@ -26,7 +26,7 @@ Bound = Decimal | date | datetime | None
 """One end of a range; None where it is open."""
 
 
-def spelt_score(score: float) -> str:
+def format_score(score: float) -> str:
     """A score for people, cut off rather than rounded: 100.00 says that nothing is to fix."""
     return f"{math.floor(score * 100) / 100:.2f}"
 
@@ -245,7 +245,7 @@ class Between(Expectation):
         return tuple(self.ranges)
 
     def _bound(self) -> str:
-        return ", ".join(map(_spelt, self.ranges.values()))
+        return ", ".join(map(_formatted, self.ranges.values()))
 
     def each(self) -> Iterator[Expectation]:
         """One check for each field."""
@@ -253,7 +253,7 @@ class Between(Expectation):
             yield self.model_copy(update={"ranges": {field: ends}})
 
 
-def _spelt(ends: tuple[Bound, Bound]) -> str:
+def _formatted(ends: tuple[Bound, Bound]) -> str:
     low, high = ends
     if low is None or high is None:
         return f"at {high} or below" if low is None else f"at {low} or above"

@@ -1,8 +1,8 @@
 """The boundary of an object's work: whatever is raised in it is that object's failure alone.
 
-Everything that is done for one object out of many is done in a `with named(…)` or a
-`with alone(…)`. So an error that nobody foresaw has a name and a place, and no record's value: what
-an engine says of it may quote one, so it is not passed on.
+Everything that is done for one object out of many is done in a `with attributed(…)` or a
+`with isolated(…)`. So an error that nobody foresaw has a name and a place, and no record's value:
+what an engine says of it may quote one, so it is not passed on.
 """
 
 import logging
@@ -53,7 +53,7 @@ class UnforeseenError(SfAssetsError):
     """Something went wrong that nobody thought of; the message says where, and quotes nothing."""
 
 
-class named:  # noqa: N801  (reads as a statement)
+class attributed:  # noqa: N801  (reads as a statement)
     """Do an object's work: an error that is not of this project becomes an `UnforeseenError`.
 
     What ends a run (a key pressed, a cancelled run) passes as it is.
@@ -80,7 +80,7 @@ class named:  # noqa: N801  (reads as a statement)
             raise unforeseen(self.work, self.slug, error) from None
 
 
-class alone:  # noqa: N801
+class isolated:  # noqa: N801
     """Do an object's work: if it fails, that is noted, and the program goes on behind the block.
 
     Args:

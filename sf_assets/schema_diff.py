@@ -52,7 +52,7 @@ def diff(before: Mapping[str, ObjectInfo], after: Mapping[str, ObjectInfo]) -> l
 def _of_object(before: ObjectInfo, after: ObjectInfo) -> Iterator[Change]:
     for what in _OF_OBJECTS:
         if getattr(before, what) != getattr(after, what):
-            yield Change(after.name, "", what, *_spelt(before, after, what))
+            yield Change(after.name, "", what, *_formatted(before, after, what))
     old, new = _fields(before), _fields(after)
     for slug in old.keys() - new.keys():
         yield Change(after.name, old[slug].name, GONE, before=old[slug].type)
@@ -65,7 +65,7 @@ def _of_object(before: ObjectInfo, after: ObjectInfo) -> Iterator[Change]:
 def _of_field(name: str, before: FieldInfo, after: FieldInfo) -> Iterator[Change]:
     for what in _OF_FIELDS:
         if getattr(before, what) != getattr(after, what):
-            yield Change(name, after.name, what, *_spelt(before, after, what))
+            yield Change(name, after.name, what, *_formatted(before, after, what))
     out = [value for value in before.picklist if value not in after.picklist]
     into = [value for value in after.picklist if value not in before.picklist]
     if out or into:
@@ -76,7 +76,7 @@ def _fields(info: ObjectInfo) -> dict[str, FieldInfo]:
     return {folded(f.name): f for f in info.fields if not f.gone}
 
 
-def _spelt(before: Any, after: Any, what: str) -> tuple[str, str]:
+def _formatted(before: Any, after: Any, what: str) -> tuple[str, str]:
     values = [getattr(side, what) for side in (before, after)]
     first, second = (", ".join(v) if isinstance(v, tuple) else str(v) for v in values)
     return first, second

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from sf_assets.errors import LoginError, PageBrokenError, SfAssetsError
-from sf_assets.failures import UnforeseenError, Work, alone, named
+from sf_assets.failures import UnforeseenError, Work, attributed, isolated
 
 SECRET = "jane.doe@example.com"
 
@@ -57,9 +57,9 @@ def test_any_error_of_an_objects_work_is_named_and_quotes_nothing(
     caplog.set_level("DEBUG")
     for work in Work:
         failures: dict[str, SfAssetsError] = {}
-        with alone(work, "account", failures):
+        with isolated(work, "account", failures):
             RAISED[kind]()
-        with pytest.raises(UnforeseenError) as raised, named(work, "account"):
+        with pytest.raises(UnforeseenError) as raised, attributed(work, "account"):
             RAISED[kind]()
         for error in (failures["account"], raised.value):
             assert str(error).startswith(f"{work} account failed: ")
@@ -72,12 +72,12 @@ def test_any_error_of_an_objects_work_is_named_and_quotes_nothing(
 
 def test_our_own_errors_pass_as_they_are_and_the_first_one_stays() -> None:
     ours = PageBrokenError("broken")
-    with pytest.raises(PageBrokenError) as raised, named(Work.LOAD, "account"):
+    with pytest.raises(PageBrokenError) as raised, attributed(Work.LOAD, "account"):
         raise ours
     assert raised.value is ours
     failures: dict[str, SfAssetsError] = {}
     for error in (ours, KeyError("later")):
-        with alone(Work.LOAD, "account", failures):
+        with isolated(Work.LOAD, "account", failures):
             raise error
     assert failures == {"account": ours}
 
@@ -86,7 +86,7 @@ def test_what_would_meet_all_objects_ends_all() -> None:
     failures: dict[str, SfAssetsError] = {}
     with (
         pytest.raises(LoginError),
-        alone(Work.PLAN, "account", failures, lambda error: isinstance(error, LoginError)),
+        isolated(Work.PLAN, "account", failures, lambda error: isinstance(error, LoginError)),
     ):
         raise LoginError("refused")
     assert failures == {}
@@ -95,8 +95,8 @@ def test_what_would_meet_all_objects_ends_all() -> None:
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_what_ends_a_run_on_purpose_passes(end: type[BaseException]) -> None:
     failures: dict[str, SfAssetsError] = {}
-    with pytest.raises(end), alone(Work.PLAN, "account", failures):
+    with pytest.raises(end), isolated(Work.PLAN, "account", failures):
         raise end
-    with pytest.raises(end), named(Work.PLAN, "account"):
+    with pytest.raises(end), attributed(Work.PLAN, "account"):
         raise end
     assert failures == {}

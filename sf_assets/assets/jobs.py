@@ -50,7 +50,7 @@ def tick_job(objects: Objects) -> dg.JobDefinition:
 
         org = objects.connected(context.resources)
         _forget_idle(context.instance, name)
-        told = _Told(context, objects)
+        told = _Reporter(context, objects)
         yield from told.all(scheduled.tick(org))
         if not told.anything:
             context.instance.add_run_tags(context.run_id, {IDLE: "true"})
@@ -69,7 +69,7 @@ def reread_job(objects: Objects) -> dg.JobDefinition:
         from sf_assets.pipeline import scheduled
 
         org = objects.connected(context.resources)
-        told = _Told(context, objects)
+        told = _Reporter(context, objects)
         events = scheduled.reread(org, config.objects, everything=config.everything)
         yield from told.all(events)
         told.fail(also_waiting=True)
@@ -86,7 +86,7 @@ def fresh_job(objects: Objects) -> dg.JobDefinition:
         from sf_assets.pipeline import scheduled
 
         org = objects.connected(context.resources)
-        told = _Told(context, objects)
+        told = _Reporter(context, objects)
         idle = still_fresh(context.instance, objects, org, told.failures)
         checks = dict.fromkeys(objects.specs, ("coverage", "freshness"))
         yield from told.all(scheduled.answer(org, checks), idle)
@@ -129,7 +129,7 @@ def _forget_idle(instance: dg.DagsterInstance, job: str) -> None:
             Path(file_of(run.run_id)).unlink(missing_ok=True)
 
 
-class _Told:
+class _Reporter:
     """What a run tells of objects, as it happens.
 
     Attributes:

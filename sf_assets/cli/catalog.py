@@ -57,11 +57,11 @@ def catalog(
     is_written = path is not None and (diff is None or (force and not diff.unknown))
     if not as_json:
         click.echo(found.text, nl=False)
-        _tell(*_missing(found), *(_differences(diff) if diff else ()))
+        _print_report(*_missing(found), *(_differences(diff) if diff else ()))
     if path and is_written:
         _write(path, (comments or "") + found.text)
     if not as_json and path:
-        _tell(_outcome(path, diff, written=is_written))
+        _print_report(_outcome(path, diff, written=is_written))
     asked = {name.lower() for name in include}
     missed = [*found.unknown, *(name for name in found.left_out if name.lower() in asked)]
     if as_json:
@@ -119,7 +119,7 @@ def _document(found: "Discovery", diff: "CatalogDiff | None") -> dict[str, Any]:
     }
 
 
-def _tell(*lines: str) -> None:
+def _print_report(*lines: str) -> None:
     for line in lines:
         messages.print(line, markup=False, soft_wrap=True)
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sf_assets import __version__
-from sf_assets.cli.output import fail, say_error
+from sf_assets.cli.output import fail, print_error
 from sf_assets.errors import SfAssetsError
 from sf_assets.stopping import CODE, GRACE, STOPPED, Stopped, watch
 
@@ -66,7 +66,7 @@ def run(command: click.Command, arguments: list[str], grace: float = GRACE) -> A
 
     def leave() -> None:
         if told.acquire(blocking=False):  # one line, whoever is the first to say it
-            say_error(STOPPED, as_json=as_json)
+            print_error(STOPPED, as_json=as_json)
 
     watch(leave, grace)
     try:

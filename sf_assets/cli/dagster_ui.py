@@ -36,10 +36,10 @@ def reporting() -> Iterator[Callable[[Org, Event], None]]:
             f"({_first_line(error)}); make the folder, correct its dagster.yaml, or unset it"
         ) from None
     with instance:
-        yield _Told(Reporter(instance).report)
+        yield _Reporter(Reporter(instance).report)
 
 
-class _Told:
+class _Reporter:
     """Tells events for as long as that works: what is shown of the work does not end it."""
 
     def __init__(self, report: Callable[[Org, Event], None]) -> None:

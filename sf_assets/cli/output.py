@@ -35,11 +35,11 @@ def object_option(command: Command) -> Command:
 
 def fail(message: str, *, as_json: bool) -> NoReturn:
     """End with an error: one line for people, a document for programs, exit code 1."""
-    say_error(message, as_json=as_json)
+    print_error(message, as_json=as_json)
     sys.exit(1)
 
 
-def say_error(message: str, *, as_json: bool) -> None:
+def print_error(message: str, *, as_json: bool) -> None:
     """Say why a command ends early: one line for people, a document for programs."""
     if as_json:
         emit({"ok": False, "error": message})
@@ -72,7 +72,7 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> N
     console.print(table)
 
 
-def limits_told(standings: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+def limits_text(standings: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """How limits stand, as a document."""
     return {
         name: {"used": s.used, "allowed": s.allowed, "reserve": s.reserve, "left": s.left}

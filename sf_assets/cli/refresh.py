@@ -12,7 +12,7 @@ import click
 from sf_assets.cli.output import (
     emit,
     json_option,
-    limits_told,
+    limits_text,
     messages,
     object_option,
     show,
@@ -87,13 +87,13 @@ def _plan(objects: tuple[str, ...], first: date, last: date, *, as_json: bool) -
                 "org": org.name,
                 "objects": [{"object": slug, **asdict(cost)} for slug, cost in costs.items()],
                 "errors": {slug: str(error) for slug, error in found.failed.items()},
-                "budget": limits_told(standings),
+                "budget": limits_text(standings),
                 "days": days,
                 "calls made for this plan": org.client.budget.made,
             }
         )
         if not as_json:
-            _tell_plan(documents[-1], days)
+            _print_plan(documents[-1], days)
 
     errors = each(load_orgs(), work)
     ok = not errors and not any(document["errors"] for document in documents)
@@ -104,7 +104,7 @@ def _plan(objects: tuple[str, ...], first: date, last: date, *, as_json: bool) -
     sys.exit(0 if ok else 1)
 
 
-def _tell_plan(document: dict[str, Any], days: int | None) -> None:
+def _print_plan(document: dict[str, Any], days: int | None) -> None:
     columns = ("object", "rows", "by", "windows", "calls", "jobs", "MB")
     rows = [tuple(cost.values()) for cost in document["objects"]]
     show(f"Backfill of org {document['org']}", columns, rows)
@@ -135,7 +135,7 @@ def _run(command: Callable[[Any], Generator[Any]], *, as_json: bool, insists: bo
     if as_json:
         emit({"ok": ok, **_document(report)})
     else:
-        _tell(report)
+        _print_report(report)
     sys.exit(0 if ok else 1)
 
 
@@ -168,7 +168,7 @@ def _facts(facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _tell(report: Any) -> None:
+def _print_report(report: Any) -> None:
     layers: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for (layer, name), facts in report.materialized.items():
         kind = layer.partition("_")[0]
@@ -180,13 +180,13 @@ def _tell(report: Any) -> None:
         show("Gold", ("table", "rows"), built)
     for score in report.quality:
         messages.print(f"quality {score}", markup=False, soft_wrap=True)
-    _tell_checks(report)
+    _print_checks(report)
     if not (report.materialized or report.errors or report.waiting or report.left):
         messages.print("nothing has changed; all objects are covered")
-    _tell_what_is_not_done(report)
+    _print_what_is_not_done(report)
 
 
-def _tell_what_is_not_done(report: Any) -> None:
+def _print_what_is_not_done(report: Any) -> None:
     for reason in report.left_out.values():
         messages.print(reason, style="yellow", markup=False, soft_wrap=True)
     for left, reason in report.left.items():
@@ -204,16 +204,16 @@ def _once(reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield ", ".join(name for name, its in reasons.items() if its == reason), reason
 
 
-def _tell_checks(report: Any) -> None:
+def _print_checks(report: Any) -> None:
     bad = [check for check in report.checks if not check["passed"]]
-    rows = [(c["asset"], c["check"], c["severity"], _spelt(c["facts"])) for c in bad]
+    rows = [(c["asset"], c["check"], c["severity"], _formatted(c["facts"])) for c in bad]
     if rows:
         show("Checks that did not pass", ("asset", "check", "severity", "facts"), rows)
     if report.checks:
         messages.print(f"{len(report.checks) - len(bad)} of {len(report.checks)} checks passed")
 
 
-def _spelt(facts: dict[str, Any]) -> str:
+def _formatted(facts: dict[str, Any]) -> str:
     return ", ".join(f"{name}: {value}" for name, value in facts.items() if name != "sql")
 
 

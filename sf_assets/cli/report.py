@@ -4,13 +4,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
-from sf_assets.declared_checks import spelt_score
+from sf_assets.declared_checks import format_score
 from sf_assets.errors import HeldError, SfAssetsError
-from sf_assets.failures import Work, alone
+from sf_assets.failures import Work, isolated
 from sf_assets.naming import ONLY, Layer, gold_name, ops_name, raw_name, silver_name
 from sf_assets.pipeline import events
 from sf_assets.pipeline.checks.declared import UNASKED, UNASKED_OF
-from sf_assets.pipeline.events import Because, Event
+from sf_assets.pipeline.events import Event, Reason
 from sf_assets.pipeline.org import Org
 
 _SCHEMAS = {Layer.RAW: raw_name, Layer.SILVER: silver_name, Layer.GOLD: gold_name}
@@ -47,7 +47,7 @@ class Report:
         for (schema, name), facts in self.materialized.items():
             if not schema.startswith("ops") or name != "quality" or "score" not in facts:
                 continue
-            told = f"{spelt_score(facts['score'])} of 100; to fix: {facts['to fix']}"
+            told = f"{format_score(facts['score'])} of 100; to fix: {facts['to fix']}"
             if UNASKED in facts:
                 told += f"; never asked: {facts[UNASKED]} checks of {facts[UNASKED_OF]}"
             raw = f"raw{schema.removeprefix('ops')}/"
@@ -73,12 +73,12 @@ class Report:
             case events.LeftOut(org, layer, name, why):
                 self.left_out[_SCHEMAS[layer](org), name] = why
             case events.Deferred(org, layer, name, because, error):
-                kept = self.left if because is Because.BUSY else self.waiting
-                kept[_spelt(org, layer, name)] = str(error)
+                kept = self.left if because is Reason.BUSY else self.waiting
+                kept[_formatted(org, layer, name)] = str(error)
             case events.Failed(org, layer, name, error):
-                self.errors[_spelt(org, layer, name, failed=not isinstance(error, HeldError))] = (
-                    str(error)
-                )
+                self.errors[
+                    _formatted(org, layer, name, failed=not isinstance(error, HeldError))
+                ] = str(error)
 
     def _add_check(self, event: events.Checked) -> None:
         found = event.finding
@@ -92,7 +92,7 @@ class Report:
         }
 
 
-def _spelt(org: str, layer: Layer, name: str, *, failed: bool = False) -> str:
+def _formatted(org: str, layer: Layer, name: str, *, failed: bool = False) -> str:
     """The name of an object or table, with its schema or org where that is not plain.
 
     A gold table whose build failed is called as the step is that builds it in Dagster; one that
@@ -147,6 +147,6 @@ def each(orgs: Iterable[Org], work: Callable[[Org], None]) -> dict[str, str]:
     failed: dict[str, SfAssetsError] = {}
     orgs = list(orgs)
     for org in orgs:
-        with alone(Work.COMMAND, org.name, failed, lambda _: len(orgs) == 1):
+        with isolated(Work.COMMAND, org.name, failed, lambda _: len(orgs) == 1):
             work(org)
     return {name: str(error) for name, error in failed.items()}

@@ -11,7 +11,7 @@ import click
 from sf_assets.cli.output import (
     emit,
     json_option,
-    limits_told,
+    limits_text,
     messages,
     object_option,
     show,
@@ -41,7 +41,7 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
         found = ask(org, org.catalog.select(objects))
         gold = gold_due(org, gold_tables(org.catalog), datetime.now(UTC))
         left = budget(org)
-        told = str(left) if isinstance(left, SfAssetsError) else limits_told(left)
+        told = str(left) if isinstance(left, SfAssetsError) else limits_text(left)
         minutes = tick_minutes(org)
         document["orgs"].append(
             {
@@ -66,7 +66,7 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
         if isinstance(left, SfAssetsError):
             click.echo(f"API budget: not known, {left}")
         else:
-            show_budget(limits_told(left))
+            show_budget(limits_text(left))
         click.echo(f"a tick every {minutes} minutes")
     if as_json:
         emit(document)
@@ -117,11 +117,11 @@ def reconcile(
         if days:
             columns = ("org", "object", "day", "records in the org", "in silver", "same digest")
             show("Days that differ", columns, days)
-        _tell_errors(errors)
+        _print_errors(errors)
     sys.exit(0 if ok else 1)
 
 
-def _tell_errors(errors: Mapping[str, str]) -> None:
+def _print_errors(errors: Mapping[str, str]) -> None:
     for name, reason in errors.items():
         messages.print(f"{name}: {reason}", style="red", markup=False, soft_wrap=True)
 
@@ -182,13 +182,13 @@ def _outcome(found: Any) -> str:
 @json_option
 def rebuild(objects: tuple[str, ...], as_json: bool) -> None:
     """Make silver anew from raw alone; the org is not asked."""
-    from sf_assets.pipeline.load import put_aside_if_damaged
+    from sf_assets.pipeline.load import quarantine_if_damaged
     from sf_assets.pipeline.load import rebuild as make_anew
     from sf_assets.pipeline.org import load_orgs
 
     rows, errors = [], {}
     for org in load_orgs():
-        if aside := put_aside_if_damaged(org):
+        if aside := quarantine_if_damaged(org):
             messages.print(
                 f"the warehouse was damaged; it is {aside} now, and a new one is made: run "
                 "`sf-assets refresh` afterwards for gold and objects not named here",
@@ -209,5 +209,5 @@ def rebuild(objects: tuple[str, ...], as_json: bool) -> None:
         emit({"ok": not errors, "objects": objects_made, "errors": errors})
     else:
         show("Rebuilt from raw", names, rows)
-        _tell_errors(errors)
+        _print_errors(errors)
     sys.exit(1 if errors else 0)

@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from sf_assets.columns.column import NUMBERS, Column, ColumnKind
-from sf_assets.comparison.aside import Aside, engine, spelt
 from sf_assets.comparison.keys import frame_of
+from sf_assets.comparison.silver_copy import SilverCopy, engine, spelt
 from sf_assets.sql import quoted
 
 _NAMED = 1_000
@@ -38,7 +38,7 @@ class Content:
 
 
 def compare_content(
-    held: Aside,
+    held: SilverCopy,
     rows: Callable[[], Iterable[pl.DataFrame]],
     derived: Collection[str],
     folder: Path,
@@ -83,7 +83,7 @@ def compare_content(
     return Content(records, unlike, changed, drifted)
 
 
-def _digest(held: Aside, names: Iterable[str]) -> str:
+def _digest(held: SilverCopy, names: Iterable[str]) -> str:
     """An expression that is the same for the same values, in whatever room numbers have."""
     values = [_canonical(held.columns[name]) for name in names]
     return f"hash({', '.join(values)})" if values else "0::UBIGINT"

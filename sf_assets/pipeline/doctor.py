@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sf_assets.addresses import shown
 from sf_assets.catalog import Catalog
 from sf_assets.errors import SalesforceError, SfAssetsError
-from sf_assets.failures import Work, alone
+from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.queryable import is_passing, refusals
 from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
@@ -56,7 +56,7 @@ def examine(org: Org, *, objects: bool = True) -> Iterator[Diagnosis]:
 
 def _ask(what: str, question: Callable[[], str]) -> Diagnosis:
     failed: dict[str, SfAssetsError] = {}
-    with alone(Work.EXAMINE, what, failed):
+    with isolated(Work.EXAMINE, what, failed):
         return Diagnosis(what, ok=True, detail=question())
     return Diagnosis(what, ok=False, detail=str(failed[what]))
 
@@ -102,7 +102,7 @@ def _objects(org: Org, catalog: Catalog) -> Iterator[Diagnosis]:
     refused = _refused(org, found)
     for spec in catalog.objects.values():
         failed: dict[str, SfAssetsError] = {}
-        with alone(Work.EXAMINE, spec.slug, failed):
+        with isolated(Work.EXAMINE, spec.slug, failed):
             yield _object(refused.get(spec.slug) or found[spec.slug])
         if spec.slug in failed:
             yield Diagnosis(spec.name, ok=False, detail=str(failed[spec.slug]))

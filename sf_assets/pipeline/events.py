@@ -24,7 +24,7 @@ _LEDGER = {n: "deduplicated" if n == "known" else n for n in Counts.model_fields
 """What the counts of a slice are called for people."""
 
 
-class Because(StrEnum):
+class Reason(StrEnum):
     """What keeps something waiting, which is no fault of its own."""
 
     BUDGET = "waits for the budget"
@@ -114,7 +114,7 @@ class Deferred:
     org: str
     layer: Layer
     object: str
-    because: Because
+    because: Reason
     error: SfAssetsError
 
 

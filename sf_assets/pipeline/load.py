@@ -13,7 +13,7 @@ from sf_assets.errors import (
     WarehouseDamagedError,
     WarehouseLockedError,
 )
-from sf_assets.failures import Work, named
+from sf_assets.failures import Work, attributed
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
 from sf_assets.pipeline.schema.schema_cache import as_described
@@ -60,7 +60,7 @@ def load(org: Org, raw: RawLayer, slug: str) -> Loaded:
         WarehouseError: The warehouse is locked or refuses; what was committed before stays.
         StorageError: A slice cannot be read, or raw has lost one whose rows silver has.
     """
-    with named(Work.LOAD, slug), org.writing(raw.org_id) as session:
+    with attributed(Work.LOAD, slug), org.writing(raw.org_id) as session:
         table = session.table(slug, history=slug in _with_history(org))
         refs = raw.refs(slug).get(slug, [])
         slices, taken_over = _pending(raw, slug, refs, session.slices)
@@ -95,7 +95,7 @@ def rebuild(org: Org, raw: RawLayer, slug: str) -> Loaded:
         WarehouseError: The warehouse is locked or refuses.
         StorageError: A slice cannot be read, or raw has nothing of what silver holds.
     """
-    with named(Work.REBUILD, slug), org.writing(raw.org_id) as session:
+    with attributed(Work.REBUILD, slug), org.writing(raw.org_id) as session:
         table = session.table(slug, history=slug in _with_history(org))
         if table.types() and not table.is_empty() and not raw.refs(slug).get(slug):
             raise StorageError(
@@ -259,7 +259,7 @@ def behind(org: Org, raw: RawLayer) -> set[str]:
     return lacking | (unkept | changed | lost | resized) & refs.keys()
 
 
-def put_aside_if_damaged(org: Org) -> Path | None:
+def quarantine_if_damaged(org: Org) -> Path | None:
     """Make room for a new warehouse, where the old one cannot be read.
 
     Returns:
@@ -273,5 +273,5 @@ def put_aside_if_damaged(org: Org) -> Path | None:
     try:
         org.warehouse.check()
     except WarehouseDamagedError:
-        return org.warehouse.put_aside()
+        return org.warehouse.quarantine()
     return None

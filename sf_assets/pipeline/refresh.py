@@ -13,16 +13,16 @@ from sf_assets.errors import (
     SfAssetsError,
     WarehouseLockedError,
 )
-from sf_assets.failures import Work, alone
+from sf_assets.failures import Work, isolated
 from sf_assets.naming import Layer
 from sf_assets.pipeline.checks.declared import score_facts
 from sf_assets.pipeline.events import (
-    Because,
     Checked,
     Deferred,
     Event,
     Failed,
     LeftOut,
+    Reason,
     Scored,
     TableBuilt,
 )
@@ -61,7 +61,7 @@ def _refresh_objects(
         found = due(org, specs.values(), anyway=anyway)
     except LimitExceededError as error:
         for slug in specs:
-            yield Deferred(org.name, Layer.RAW, slug, Because.BUDGET, error)
+            yield Deferred(org.name, Layer.RAW, slug, Reason.BUDGET, error)
         return
     for slug, why in found.aside.items():
         advice = f"{why}; `sf-assets refresh --object {specs[slug].name}` tries it now"
@@ -181,7 +181,7 @@ def _and_gold(org: Org, events: Iterable[Event]) -> Iterator[Event]:
         if asked:
             yield Scored(org.name, score_facts(org, org.stored_raw))
     except WarehouseLockedError as error:
-        yield Deferred(org.name, Layer.GOLD, org.gold, Because.LOCKED, error)
+        yield Deferred(org.name, Layer.GOLD, org.gold, Reason.LOCKED, error)
 
 
 def _answer_gates(org: Org) -> Iterator[Event]:
@@ -200,7 +200,7 @@ def _build_due(org: Org) -> Iterator[Event]:
     found: dict[str, GoldStatus] = {}
     for table in tables:
         failed: dict[str, SfAssetsError] = {}
-        with alone(Work.BUILD, table.name, failed, _is_locked):
+        with isolated(Work.BUILD, table.name, failed, _is_locked):
             found = found or {told.name: told for told in gold_due(org, tables, datetime.now(UTC))}
             status = found[table.name]
             if status.state is GoldState.HELD:

@@ -15,25 +15,25 @@ from sf_assets.errors import (
     SfAssetsError,
     WarehouseLockedError,
 )
-from sf_assets.failures import Work, alone
+from sf_assets.failures import Work, isolated
 from sf_assets.naming import Layer
 from sf_assets.pipeline.checks.builtin import Finding, check_raw, check_silver
 from sf_assets.pipeline.checks.declared import check_declared, record
-from sf_assets.pipeline.checks.of_the_org import check_org
+from sf_assets.pipeline.checks.org_checks import check_org
 from sf_assets.pipeline.events import (
-    Because,
     Checked,
     Deferred,
     Event,
     Failed,
     ObjectExtracted,
     ObjectLoaded,
+    Reason,
     extraction_facts,
 )
 from sf_assets.pipeline.extraction.execute import Extraction, execute
 from sf_assets.pipeline.load import load, record_failures
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.planning.backoff import ORG, What, note
+from sf_assets.pipeline.planning.backoff import ORG, FailedStep, note
 from sf_assets.pipeline.planning.estimate import Estimate
 from sf_assets.pipeline.planning.plan import Plan
 from sf_assets.storage.raw_layer import RawLayer
@@ -130,7 +130,7 @@ class _Run:
         except LimitExceededError as error:
             for slug in self._request.raw:
                 self._waits.add(slug)
-                yield self._deferred(Layer.RAW, slug, Because.BUDGET, error)
+                yield self._deferred(Layer.RAW, slug, Reason.BUDGET, error)
             return
         except SfAssetsError as error:
             if not self._tick:
@@ -152,7 +152,7 @@ class _Run:
                 yield from self._extracted(extraction, costs.get(slug))
                 if error and extraction.waits:
                     self._waits.add(slug)
-                    because = Because.BUSY if isinstance(error, BusyError) else Because.BUDGET
+                    because = Reason.BUSY if isinstance(error, BusyError) else Reason.BUDGET
                     yield self._deferred(Layer.RAW, slug, because, error)
                 elif error:
                     self._errors[slug] = error
@@ -161,7 +161,7 @@ class _Run:
                     yield from self._load(slug)
 
     def _extracted(self, extraction: Extraction, cost: Estimate | None) -> Iterator[Event]:
-        with alone(Work.REPORT, extraction.slug, self._errors):
+        with isolated(Work.REPORT, extraction.slug, self._errors):
             if extraction.slices:
                 folder = self._raw.store.public_uri(self._raw.raw_folder(extraction.slug))
                 facts = extraction_facts(extraction, self._org.client.budget, cost, folder)
@@ -175,22 +175,20 @@ class _Run:
 
     def _load(self, slug: str) -> Iterator[Event]:
         failed: dict[str, SfAssetsError] = {}
-        with alone(Work.LOAD, slug, failed):
+        with isolated(Work.LOAD, slug, failed):
             loaded = load(self._org, self._raw, slug)
             told = bool(loaded.slices) or self._request.reading is Reading.BACKFILL
             yield ObjectLoaded(self._org.name, slug, loaded, told)
         error = failed.get(slug)
         if isinstance(error, WarehouseLockedError):
             self._held.add(slug)
-            yield self._deferred(Layer.SILVER, slug, Because.LOCKED, error)
+            yield self._deferred(Layer.SILVER, slug, Reason.LOCKED, error)
         elif error:
             self._unmerged[slug] = self._errors.setdefault(slug, error)
         else:
             self._merged.add(slug)
 
-    def _deferred(
-        self, layer: Layer, slug: str, because: Because, error: SfAssetsError
-    ) -> Deferred:
+    def _deferred(self, layer: Layer, slug: str, because: Reason, error: SfAssetsError) -> Deferred:
         return Deferred(self._org.name, layer, slug, because, error)
 
     def _note_failures(self) -> None:
@@ -207,10 +205,12 @@ class _Run:
         if self._request.reading is Reading.DERIVED:  # which says nothing of the windows
             read = set()
         with suppress(SfAssetsError):  # there may be no storage to note it in
-            self._note(What.READING, unread, read)
-            self._note(What.MERGING, self._unmerged, self._merged)
+            self._note(FailedStep.EXTRACT, unread, read)
+            self._note(FailedStep.MERGE, self._unmerged, self._merged)
 
-    def _note(self, what: What, failed: Mapping[str, SfAssetsError], well: Collection[str]) -> None:
+    def _note(
+        self, what: FailedStep, failed: Mapping[str, SfAssetsError], well: Collection[str]
+    ) -> None:
         new = note(self._raw, what, failed if self._tick else {}, well, datetime.now(UTC))
         self._old |= failed.keys() - new if self._tick else set()
 
@@ -221,7 +221,7 @@ class _Run:
             return
         findings: list[Finding] = []
         asked_at = datetime.now(UTC)
-        with alone(Work.CHECK, CHECKS, self._errors):
+        with isolated(Work.CHECK, CHECKS, self._errors):
             for finding in self._findings(wanted):
                 if finding.name in wanted[finding.slug]:
                     findings.append(finding)  # noqa: PERF401 (an error keeps those before it)

@@ -10,7 +10,7 @@ from sf_assets.errors import BusyError, LimitExceededError, SfAssetsError
 from sf_assets.pipeline.events import Event
 from sf_assets.pipeline.extraction.formula_drift import plan_derived
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.planning.backoff import ORG, What, kept
+from sf_assets.pipeline.planning.backoff import ORG, FailedStep, lasting_failures
 from sf_assets.pipeline.planning.due import Due, due, left_out, resting
 from sf_assets.pipeline.planning.plan import Plan
 from sf_assets.pipeline.run import Reading, Request, run
@@ -118,7 +118,7 @@ def _not_reached(org: Org, error: SfAssetsError) -> Iterator[Event]:
 def _told(org: Org) -> bool:
     """Whether a run has told that the org cannot be reached."""
     try:
-        return ORG in kept(org.stored_raw, What.READING)
+        return ORG in lasting_failures(org.stored_raw, FailedStep.EXTRACT)
     except SfAssetsError:
         return False
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import SfAssetsError
-from sf_assets.failures import Work, alone
+from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.lost_files import lost_files
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.api_usage import keep_usage
-from sf_assets.pipeline.planning.backoff import ORG, What, kept
+from sf_assets.pipeline.planning.backoff import ORG, FailedStep, lasting_failures
 from sf_assets.pipeline.planning.tick_interval import present_interval, probed
 from sf_assets.salesforce.budget import Standing
 from sf_assets.storage.raw_layer import Inventory, RawLayer
@@ -61,7 +61,7 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
         if session:
             failing = _lacking(raw, inventory, session) | failing
         for spec in specs:
-            with alone(Work.STATUS, spec.slug, failed):
+            with isolated(Work.STATUS, spec.slug, failed):
                 one = _status(inventory, spec.slug, session)
                 found.append(replace(one, failing=failing.get(spec.slug) or failing.get(ORG)))
             if error := failed.get(spec.slug):
@@ -71,7 +71,9 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
 
 def _failing(raw: RawLayer) -> dict[str, str]:
     """What there is to say of objects that fail, and of the org, by lower-cased name."""
-    unread, unmerged, absent = (kept(raw, w) for w in (What.READING, What.MERGING, What.BEING))
+    unread, unmerged, absent = (
+        lasting_failures(raw, w) for w in (FailedStep.EXTRACT, FailedStep.MERGE, FailedStep.ABSENT)
+    )
     return (
         {slug: f"left out: {note.error}" for slug, note in absent.items()}
         | {slug: f"silver: {note}" for slug, note in unmerged.items()}

@@ -180,7 +180,7 @@ class Budget:
         """Take note of what became of a request.
 
         Args:
-            call: What `begin` gave.
+            call: FailedStep `begin` gave.
             response: The answer, with its Sforce-Limit-Info; None when none came.
         """
         if not call.cost:

@@ -65,7 +65,7 @@ class CoverageLog:
         """Record what was proven at a time of the org; nothing is written where nothing was."""
         if windows or deletions or settled:
             spelt = [
-                {slug: _spelt(some) for slug, some in proven.items()}
+                {slug: _formatted(some) for slug, some in proven.items()}
                 for proven in (windows, deletions, settled or {})
             ]
             proof = CoverageManifest(
@@ -128,7 +128,7 @@ class CoverageLog:
         return None
 
 
-def _spelt(windows: Iterable[Window]) -> tuple[tuple[datetime, datetime], ...]:
+def _formatted(windows: Iterable[Window]) -> tuple[tuple[datetime, datetime], ...]:
     return tuple((w.start, w.end) for w in Coverage(windows).windows)
 
 

@@ -48,7 +48,7 @@ def scan(
         origin = []
         columns = [*columns, *ORIGIN]
     with ThreadPoolExecutor(_AHEAD) as pool:
-        for heap in _heaped(_read_ahead(pool, store, piece.parts, columns)):
+        for heap in _batched(_read_ahead(pool, store, piece.parts, columns)):
             yield heap.with_columns(origin)
 
 
@@ -64,7 +64,7 @@ def _read_ahead(
         yield waiting.popleft().result()
 
 
-def _heaped(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+def _batched(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """Small frames put together: to work on a few rows costs as much as on many."""
     heap: list[pl.DataFrame] = []
     size = 0.0

@@ -37,7 +37,7 @@ _FILE = re.compile(r"[A-Za-z][A-Za-z0-9_]*|\d{8}T\d{6}Z-[0-9a-f]{8}")  # others'
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredDescribe:
     """A describe as it is kept.
 
     Attributes:
@@ -78,7 +78,7 @@ class Describes:
         once = {slug for path in files if _is_history(_name(path)) for slug in self._load(path)}
         return named | once | {slug for slug, _ in self._of_older_releases()}
 
-    def last(self, slugs: Iterable[str]) -> dict[str, Kept]:
+    def last(self, slugs: Iterable[str]) -> dict[str, StoredDescribe]:
         """The last describe of each object, as far as there is one."""
         slugs = list(slugs)
         found = dict(zip(slugs, _side_by_side(self._read, slugs), strict=True))
@@ -87,7 +87,11 @@ class Describes:
         return there | (self._elsewhere(lost) if lost else {})
 
     def keep(
-        self, asked_at: datetime, before: Mapping[str, Kept], slugs: Iterable[str], revise: Revise
+        self,
+        asked_at: datetime,
+        before: Mapping[str, StoredDescribe],
+        slugs: Iterable[str],
+        revise: Revise,
     ) -> dict[str, ObjectInfo]:
         """Keep what the org said of objects; what is new in it is kept for good.
 
@@ -107,7 +111,7 @@ class Describes:
 
         def write(slug: str) -> ObjectInfo:
             ours, tag = known[slug], _tag(before.get(slug))
-            while not self._put(slug, Kept(asked_at, ours, asked_at, tag)):
+            while not self._put(slug, StoredDescribe(asked_at, ours, asked_at, tag)):
                 theirs = self.last([slug])
                 if slug in theirs and theirs[slug].asked_at >= asked_at:
                     return theirs[slug].info
@@ -119,7 +123,7 @@ class Describes:
         return dict(zip(known, _side_by_side(write, list(known)), strict=True))
 
     def renew(
-        self, asked_at: datetime, before: Mapping[str, Kept], slugs: Iterable[str]
+        self, asked_at: datetime, before: Mapping[str, StoredDescribe], slugs: Iterable[str]
     ) -> dict[str, ObjectInfo]:
         """Keep that objects are as they are kept; when that was told stays.
 
@@ -163,7 +167,7 @@ class Describes:
     def _path(self, slug: str) -> str:
         return f"{self._folder}/{slug}.json"
 
-    def _read(self, slug: str) -> Kept | None:
+    def _read(self, slug: str) -> StoredDescribe | None:
         """The last describe by its own file; None where that is lost or damaged."""
         path = self._path(slug)
         try:
@@ -176,18 +180,18 @@ class Describes:
             log.warning("%s is damaged, and passed over", self._store.uri(path))
             return None
 
-    def _elsewhere(self, wanted: Collection[str] | None) -> dict[str, Kept]:
+    def _elsewhere(self, wanted: Collection[str] | None) -> dict[str, StoredDescribe]:
         """What is known without the objects' own files: by history, and by older releases."""
-        found: dict[str, Kept] = {}
+        found: dict[str, StoredDescribe] = {}
         for asked_at, infos in self.history(wanted):
-            found |= {slug: Kept(asked_at, info) for slug, info in infos.items()}
+            found |= {slug: StoredDescribe(asked_at, info) for slug, info in infos.items()}
         for slug, kept in self._of_older_releases():
             newer = slug not in found or found[slug].asked_at < kept.asked_at
             if newer and (wanted is None or slug in wanted):
                 found[slug] = kept
         return found
 
-    def _of_older_releases(self) -> Iterator[tuple[str, Kept]]:
+    def _of_older_releases(self) -> Iterator[tuple[str, StoredDescribe]]:
         try:
             documents = dict(json.loads(self._store.get(self._old)))
         except (FileNotFoundError, ValueError, TypeError):
@@ -197,7 +201,10 @@ class Describes:
                 yield slug, _kept(slug, document, None)
 
     def _remember(
-        self, asked_at: datetime, before: Mapping[str, Kept], known: Mapping[str, ObjectInfo]
+        self,
+        asked_at: datetime,
+        before: Mapping[str, StoredDescribe],
+        known: Mapping[str, ObjectInfo],
     ) -> None:
         """Add to the history what is new; usually nothing."""
         changed = {
@@ -207,7 +214,7 @@ class Describes:
             path = f"{self._folder}/{new_slice_id(asked_at)}.json"
             self._store.put(path, json.dumps(changed).encode())
 
-    def _put(self, slug: str, kept: Kept) -> bool:
+    def _put(self, slug: str, kept: StoredDescribe) -> bool:
         document = {
             "asked_at": kept.asked_at.isoformat(timespec="seconds"),
             "told_at": kept.told_at and kept.told_at.isoformat(timespec="seconds"),
@@ -239,11 +246,11 @@ def _is_history(name: str) -> bool:
     return name[:1].isdigit()  # objects' names begin with a letter
 
 
-def _info(kept: Kept | None) -> ObjectInfo | None:
+def _info(kept: StoredDescribe | None) -> ObjectInfo | None:
     return kept.info if kept else None
 
 
-def _tag(kept: Kept | None) -> str | None:
+def _tag(kept: StoredDescribe | None) -> str | None:
     return kept.tag if kept else None
 
 
@@ -251,7 +258,7 @@ def _document(info: ObjectInfo) -> dict[str, Any]:
     return info.model_dump(mode="json", exclude_defaults=True)
 
 
-def _kept(slug: str, document: Any, tag: str | None) -> Kept:
+def _kept(slug: str, document: Any, tag: str | None) -> StoredDescribe:
     """A describe from its file.
 
     Raises:
@@ -266,7 +273,7 @@ def _kept(slug: str, document: Any, tag: str | None) -> Kept:
         raise ValueError(str(error)) from None
     if info is None or any(at and at.tzinfo is None for at in (asked_at, told_at)):
         raise ValueError(slug)
-    return Kept(asked_at, info, told_at, tag)
+    return StoredDescribe(asked_at, info, told_at, tag)
 
 
 def _parsed(slug: str, document: Any) -> ObjectInfo | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from sf_assets.errors import BusyError, SfAssetsError
-from sf_assets.failures import Work, alone
+from sf_assets.failures import Work, isolated
 from sf_assets.storage.compaction import remove_replaced
 from sf_assets.storage.locks import locked
 from sf_assets.storage.raw_layer import RawLayer
@@ -56,7 +56,7 @@ def remove_leftovers(raw: RawLayer, now: datetime) -> Iterator[Removed]:
     for slug in sorted(slugs | raw.refs().keys()):
         failed: dict[str, SfAssetsError] = {}
         removed = Removed(slug)
-        with alone(Work.CLEAN, slug, failed), locked(raw.store, raw.lock_folder(slug), slug):
+        with isolated(Work.CLEAN, slug, failed), locked(raw.store, raw.lock_folder(slug), slug):
             replaced = remove_replaced(raw, slug, now)
             orphans = list(_orphans(raw, slug, now))
             raw.store.delete([entry.path for entry in orphans])

@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from sf_assets.columns.column import Column
-from sf_assets.comparison.aside import Aside
+from sf_assets.comparison.silver_copy import SilverCopy
 from sf_assets.declared_checks import Expectation
 from sf_assets.naming import Names
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
@@ -134,7 +134,7 @@ class Silver(Protocol):
         *,
         sample: int | None = None,
         only: pl.DataFrame | None = None,
-    ) -> Aside:
+    ) -> SilverCopy:
         """Copy columns of an object's table into a Parquet file.
 
         A column that the table has not, or has of another type, is null: every value differs from
@@ -440,7 +440,7 @@ class Warehouse(Protocol):
             WarehouseDamagedError: Something cannot be read.
         """
 
-    def put_aside(self) -> Path:
+    def quarantine(self) -> Path:
         """Give it another name, so that a new one can be made; the new name.
 
         Raises:

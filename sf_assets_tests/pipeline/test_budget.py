@@ -13,7 +13,7 @@ from sf_assets.errors import BudgetExhaustedError
 from sf_assets.pipeline.extraction.execute import execute
 from sf_assets.pipeline.planning import split as orders
 from sf_assets.pipeline.planning.api_usage import keep_usage
-from sf_assets.pipeline.planning.deferred_windows import still_waiting
+from sf_assets.pipeline.planning.deferred_windows import still_deferred
 from sf_assets.pipeline.planning.estimate import days_needed
 from sf_assets.pipeline.planning.plan import Plan, plan_backfill, plan_tick
 from sf_assets.pipeline.planning.tick_interval import present_interval, reason_to_wait
@@ -138,10 +138,10 @@ def test_a_backfill_of_what_raw_holds_is_finished_by_ticks_too(
     org.org.limits.requests.add(216 - org.org.limits.requests.used)
     days.backfill(FIVE_YEARS)
     raw = workspace.org().raw
-    assert still_waiting(raw, raw.refs()), "it stopped half-way"
+    assert still_deferred(raw, raw.refs()), "it stopped half-way"
     assert days.until_done() > timedelta(hours=12)
     raw = workspace.org().raw
-    assert still_waiting(raw, raw.refs()) == {}
+    assert still_deferred(raw, raw.refs()) == {}
     assert list(raw.store.list(f"{raw.org_id}/waiting")) == []
     for slug, refs in raw.refs().items():
         anew = Coverage(ref.window for ref in set(refs) - set(before[slug]))

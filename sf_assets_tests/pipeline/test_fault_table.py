@@ -80,7 +80,7 @@ class Case:
     """Something that goes wrong while changes are fetched.
 
     Attributes:
-        fault: What.
+        fault: FailedStep.
         error: What it ends in; None when it is got over within the run.
         taken_up: Whether the next run goes on with the Bulk job, in place of a new one.
         ways: How the pages are gone through.

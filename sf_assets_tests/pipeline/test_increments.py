@@ -12,7 +12,7 @@ from sf_assets.pipeline.extraction import extract
 from sf_assets.pipeline.extraction.extract import Extractor
 from sf_assets.pipeline.load import rebuild
 from sf_assets.pipeline.planning import dedupe
-from sf_assets.pipeline.planning.dedupe import known_rows
+from sf_assets.pipeline.planning.dedupe import stored_versions
 from sf_assets.pipeline.planning.plan import plan_backfill, plan_tick
 from sf_assets.windows import BEGIN, Window, utc_day
 from sf_assets_tests.conftest import Workspace
@@ -250,9 +250,9 @@ def test_many_versions_are_counted_in_portions_and_nothing_is_left_out(
     raw, window = here.raw, Window(BEGIN, org.clock.stamp())
     (piece,) = raw.slices("contact")
     asked = (raw, raw.refs()["contact"], window, "SystemModstamp", piece.columns)
-    few = known_rows(*asked)
+    few = stored_versions(*asked)
     monkeypatch.setattr(dedupe, "MANY", 7)
-    many = known_rows(*asked)
+    many = stored_versions(*asked)
     assert (many.records, many.newest) == (few.records, few.newest)
     assert (len(few.digests), len(many.digests)) == (few.records, 0)
     org.advance(60)

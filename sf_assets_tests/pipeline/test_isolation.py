@@ -272,7 +272,7 @@ def throw_in(
 
         return left
 
-    for boundary in (failures.named, failures.alone):
+    for boundary in (failures.attributed, failures.isolated):
         monkeypatch.setattr(boundary, "__exit__", wrapped(boundary.__exit__))
     return thrown
 
@@ -322,7 +322,7 @@ WHERE = [
 ]
 OF_AN_OBJECT = {"slug", "spec", "item", "extracted", "table", "gap"}
 HARMLESS = {
-    "cli/refresh.py:_tell_plan": "tells failures",
+    "cli/refresh.py:_print_plan": "tells failures",
     "cli/tables.py:_compared": "tells what is left out",
     "cli/tables.py:rebuild": "each rebuild has a boundary of its own",
     "pipeline/planning/backoff.py:note": "keeps failures",
@@ -352,7 +352,7 @@ HARMLESS = {
     "pipeline/run.py:_failures": "tells failures",
     "pipeline/run.py:_load_others": "each load has a boundary of its own",
     "pipeline/extraction/execute.py:_results": "tells failures",
-    "pipeline/planning/deferred_windows.py:still_waiting": "compares windows",
+    "pipeline/planning/deferred_windows.py:still_deferred": "compares windows",
 }
 """Loops over objects in which nothing is done that could go wrong for one of them."""
 
@@ -376,7 +376,8 @@ def _names(node: ast.AST) -> set[str]:
 def _is_bounded(loop: ast.For) -> bool:
     opened = [i.context_expr for n in ast.walk(loop) if isinstance(n, ast.With) for i in n.items]
     return any(
-        isinstance(call, ast.Call) and _names(call.func) & {"alone", "named"} for call in opened
+        isinstance(call, ast.Call) and _names(call.func) & {"isolated", "attributed"}
+        for call in opened
     )
 
 

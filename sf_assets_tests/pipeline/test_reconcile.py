@@ -8,7 +8,7 @@ import pytest
 
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import SuspiciousDeletionsError
-from sf_assets.pipeline.checks.of_the_org import check_org
+from sf_assets.pipeline.checks.org_checks import check_org
 from sf_assets.pipeline.extraction import repair as repair_module
 from sf_assets.pipeline.extraction.repair import Repair
 from sf_assets.pipeline.load import load, rebuild

@@ -9,7 +9,7 @@ import pytest
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import StorageError, WarehouseDamagedError
 from sf_assets.pipeline.extraction.execute import execute
-from sf_assets.pipeline.load import behind, put_aside_if_damaged, rebuild
+from sf_assets.pipeline.load import behind, quarantine_if_damaged, rebuild
 from sf_assets.pipeline.planning.plan import plan_tick
 from sf_assets.storage import compaction
 from sf_assets_tests.conftest import Workspace
@@ -74,13 +74,13 @@ def test_a_column_that_others_added_stays(loaded: Workspace) -> None:
 def test_a_rebuild_puts_a_damaged_warehouse_aside(company: Emulator, loaded: Workspace) -> None:
     file = loaded.folder / "warehouse.duckdb"
     org = loaded.org()
-    assert put_aside_if_damaged(org) is None
+    assert quarantine_if_damaged(org) is None
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
     with pytest.raises(WarehouseDamagedError, match="sf-assets rebuild"):
         org.warehouse.check()
 
-    aside = put_aside_if_damaged(org)
+    aside = quarantine_if_damaged(org)
 
     assert aside
     assert aside.parent == Path(file.parent)

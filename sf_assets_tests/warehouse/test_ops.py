@@ -171,7 +171,7 @@ def test_a_damaged_file_is_told_and_can_be_put_aside(
     with pytest.raises(WarehouseDamagedError, match="sf-assets rebuild"):
         warehouse.check()
 
-    aside = warehouse.put_aside()
+    aside = warehouse.quarantine()
     assert aside.name.startswith("sf.duckdb.broken-")
     with warehouse.connect() as connection:
         assert ops.is_current(connection)

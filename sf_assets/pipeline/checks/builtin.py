@@ -16,11 +16,11 @@ from sf_assets.builtin_checks import RAW_CHECKS, SILVER_CHECKS
 from sf_assets.catalog import ObjectSpec
 from sf_assets.describe import ObjectInfo
 from sf_assets.errors import SfAssetsError
-from sf_assets.failures import Work, alone
+from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning import backoff
-from sf_assets.pipeline.planning.backoff import LastingFailure, What
-from sf_assets.pipeline.schema.schema_cache import KeptDescribes
+from sf_assets.pipeline.planning.backoff import FailedStep, LastingFailure
+from sf_assets.pipeline.schema.schema_cache import StoredDescribes
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
 from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.timetable import SHORTEST
@@ -86,10 +86,10 @@ def check_raw(
         names: Which checks.
     """
     found = raw.inventory()
-    failing = backoff.kept(raw, What.READING)
+    failing = backoff.lasting_failures(raw, FailedStep.EXTRACT)
     for spec in specs:
         slug = spec.slug
-        with alone(Work.CHECK_RAW, slug, failures):
+        with isolated(Work.CHECK_RAW, slug, failures):
             refs, covered = found.refs.get(slug, []), found.coverage.get(slug, Coverage())
             mine = sorted(refs, key=lambda ref: ref.id)
             if "ledger" in names:
@@ -111,9 +111,9 @@ def _freshness(
     minutes = round((now - watermark).total_seconds() / 60) if watermark > BEGIN else -1
     allowed = (SNAPSHOT_FRESH if whole else FRESH) + spec.refresh.pause - SHORTEST
     fresh = watermark > BEGIN and now - watermark <= allowed
-    facts: Facts = {"watermark": _spelt(watermark), "minutes behind": minutes}
+    facts: Facts = {"watermark": _formatted(watermark), "minutes behind": minutes}
     if fault:
-        facts |= {"failing since": _spelt(fault.since), "next try": _spelt(fault.next_try)}
+        facts |= {"failing since": _formatted(fault.since), "next try": _formatted(fault.next_try)}
         facts["error"] = fault.error
     return Finding(spec.slug, "freshness", fresh and not fault, severe=False, facts=facts)
 
@@ -136,7 +136,7 @@ def _coverage(slug: str, covered: Coverage) -> Iterator[Finding]:
     gaps = covered.gaps(covered.windows[-1].end) if covered.windows else []
     facts: Facts = {
         "gaps": len(gaps),
-        "watermark": _spelt(covered.watermark),
+        "watermark": _formatted(covered.watermark),
     }
     if gaps:
         facts["newest gap"] = str(gaps[0])
@@ -163,11 +163,11 @@ def check_silver(
     if not org.warehouse.exists():
         yield from (finding for slug in slugs for finding in _no_table(slug))
         return
-    kept = KeptDescribes(raw)
+    kept = StoredDescribes(raw)
     with org.reading(raw.org_id) as session:
         silver = session.silver
         for slug in slugs:
-            with alone(Work.CHECK_SILVER, slug, failures), session.explained():
+            with isolated(Work.CHECK_SILVER, slug, failures), session.explained():
                 if slug in silver:
                     info = kept.info(slug)
                     yield from (_ANSWERS[name](silver, slug, info) for name in SILVER_CHECKS)
@@ -230,5 +230,5 @@ _ANSWERS: Mapping[str, Callable[[Silver, str, ObjectInfo | None], Finding]] = {
 """What answers each of the checks that every table of silver has."""
 
 
-def _spelt(moment: datetime) -> str:
+def _formatted(moment: datetime) -> str:
     return "none" if moment == BEGIN else f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from sf_assets.builtin_checks import ORG_CHECKS, REMEDIES, SILVER_CHECKS
 from sf_assets.catalog import Catalog
 from sf_assets.declared_checks import Expectation, Severity
-from sf_assets.failures import Work, alone
+from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.checks.builtin import Facts, Failures, Finding
 from sf_assets.pipeline.checks.gates import gates
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.schema.schema_cache import KeptDescribes
+from sf_assets.pipeline.schema.schema_cache import StoredDescribes
 from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.warehouse.check_results import CheckResult, Score
 from sf_assets.warehouse.questions import Answer, Subject
@@ -38,14 +38,14 @@ def check_declared(
     if not org.warehouse.exists():
         yield from (_no_table(slug, check) for slug in wanted for check in wanted[slug])
         return
-    kept = KeptDescribes(raw)
+    kept = StoredDescribes(raw)
     prefixes = {slug: i.key_prefix for slug in kept.names if (i := kept.info(slug))}
     known = {slug: prefix for slug, prefix in prefixes.items() if prefix}
     with org.reading(raw.org_id) as session:
         silver, now = session.silver, org.now()
         earlier = session.checks.readings(wanted)
         for slug, checks in wanted.items():
-            with alone(Work.CHECK_DECLARED, slug, failures), session.explained():
+            with isolated(Work.CHECK_DECLARED, slug, failures), session.explained():
                 if slug not in silver:
                     yield from (_no_table(slug, check) for check in checks)
                     continue
@@ -110,7 +110,7 @@ def record(
         silver = session.silver
         rows: dict[str, int] = {}
         for slug in {found.slug for found in findings if found.slug in silver}:
-            with alone(Work.KEEP, slug, failures), session.explained():
+            with isolated(Work.KEEP, slug, failures), session.explained():
                 rows[slug] = silver.rows(slug)
         kept = [
             CheckResult(

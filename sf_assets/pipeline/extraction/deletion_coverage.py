@@ -30,7 +30,7 @@ def known_until(slug: str, inventory: Inventory) -> datetime | None:
     return known if known > BEGIN else _first_reading(slug, inventory)
 
 
-def may_be_told(item: Described) -> bool:
+def may_be_listed(item: Described) -> bool:
     """Whether `getDeleted` serves for an object."""
     return item.info.replicateable and not item.query.where
 
@@ -50,7 +50,7 @@ def not_asked_yet(org: Org, item: Described, inventory: Inventory, gone: pl.Data
     since, now = known_until(item.spec.slug, inventory), org.client.now()
     if since is None or since >= now:
         return 0
-    if may_be_told(item) and now - since <= REACH:
+    if may_be_listed(item) and now - since <= REACH:
         for _, answer in org.client.rest.deleted({item.info.name: Window(since - OVERLAP, now)}):
             if not isinstance(answer, SfAssetsError):
                 told = pl.DataFrame({"Id": answer.ids}, {"Id": pl.String})

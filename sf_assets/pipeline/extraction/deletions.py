@@ -13,22 +13,22 @@ import polars as pl
 
 from sf_assets.comparison.keys import RAW
 from sf_assets.errors import SfAssetsError
-from sf_assets.failures import Work, alone
+from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.extraction.deletion_coverage import (
     ASKED_EVERY,
     OVERLAP,
     REACH,
     SWEPT_EVERY,
     known_until,
-    may_be_told,
+    may_be_listed,
 )
 from sf_assets.pipeline.extraction.id_scan import ask_again
 from sf_assets.pipeline.extraction.repair import (
     Repair,
     commit_deletions,
+    deletion_windows,
     present_at,
     read_by_id,
-    told_windows,
 )
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.reconciliation.reconcile import ASKED_SINGLY, compared, cut
@@ -78,7 +78,7 @@ def look_for_deletions(
     asked: dict[str, Window] = {}
     overdue: set[str] = set()
     for slug, item in items.items():
-        with alone(Work.ASK_DELETED, slug, found.failed):
+        with isolated(Work.ASK_DELETED, slug, found.failed):
             since = known_until(slug, inventory)
             if item.cursor is None or since is None:
                 continue
@@ -86,7 +86,7 @@ def look_for_deletions(
             ahead = age < -ASKED_EVERY  # told by a clock that was ahead, so not known at all
             if age >= SWEPT_EVERY or ahead:
                 overdue.add(slug)
-            if may_be_told(item) and age <= REACH and not ahead:
+            if may_be_listed(item) and age <= REACH and not ahead:
                 if age >= ASKED_EVERY:
                     asked[slug] = Window(since - OVERLAP, end)
             else:
@@ -95,7 +95,7 @@ def look_for_deletions(
     windows = {name: asked[slug] for name, slug in names.items()}
     for name, answer in org.client.rest.deleted(windows):
         slug = names[name]
-        with alone(Work.ASK_DELETED, slug, found.failed):
+        with isolated(Work.ASK_DELETED, slug, found.failed):
             if isinstance(answer, SfAssetsError):
                 log.info("%s: deletions are not told: %s", name, answer)
                 found.sweeps |= {slug} & overdue  # the others may be told yet
@@ -108,7 +108,7 @@ def look_for_deletions(
     return found
 
 
-def record_told(
+def record_listed(
     org: Org, item: Described, window: Window, answer: Sequence[str]
 ) -> Iterator[Slice]:
     """Find out which of the records that the org lists as deleted are gone for good.
@@ -179,7 +179,7 @@ def _note_known(org: Org, item: Described, window: Window) -> None:
     Of the time that slices speak for nothing is noted: one that is lost is to be found again.
     """
     slug = item.spec.slug
-    if unknown := told_windows(org.raw, slug).lacks(window):
+    if unknown := deletion_windows(org.raw, slug).lacks(window):
         org.raw.coverage_log.add({}, {slug: unknown}, org.client.now())
 
 

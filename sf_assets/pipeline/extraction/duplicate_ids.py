@@ -45,9 +45,9 @@ class Seen:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def page(self) -> "PageSeen":
+    def page(self) -> "PageIds":
         """What one page brings; of a page that is read again, begun anew."""
-        return PageSeen(self, self._seed)
+        return PageIds(self, self._seed)
 
     def add(self, hashes: _Hashes) -> None:
         """Add the hashes of a page, in order."""
@@ -86,7 +86,7 @@ class Seen:
         return np.frombuffer(self._file.read((end - start) * 8), np.uint64)
 
 
-class PageSeen:
+class PageIds:
     """The Ids of one page, as it is read."""
 
     def __init__(self, seen: Seen, seed: int) -> None:

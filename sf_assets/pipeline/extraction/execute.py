@@ -8,12 +8,12 @@ from datetime import timedelta
 from time import monotonic
 
 from sf_assets.errors import BusyError, LimitExceededError, SalesforceError, SfAssetsError
-from sf_assets.failures import Work, alone, named
-from sf_assets.pipeline.extraction.deletions import Deletions, record_told, sweep
+from sf_assets.failures import Work, attributed, isolated
+from sf_assets.pipeline.extraction.deletions import Deletions, record_listed, sweep
 from sf_assets.pipeline.extraction.extract import CancelledError, Extractor, ExtractTask
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.api_usage import keep_usage
-from sf_assets.pipeline.planning.deferred_windows import note_waiting
+from sf_assets.pipeline.planning.deferred_windows import note_deferred
 from sf_assets.pipeline.planning.estimate import fitting
 from sf_assets.pipeline.planning.plan import Plan
 from sf_assets.pipeline.progress import report
@@ -70,10 +70,10 @@ def execute(org: Org, plan: Plan) -> Generator[Extraction]:
     try:
         for result in _results(org, plan):
             failed: dict[str, SfAssetsError] = {}
-            with alone(Work.NOTE_WAITING, result.slug, failed):
+            with isolated(Work.NOTE_WAITING, result.slug, failed):
                 if result.waits and (asked := plan.asked.get(result.slug)):
                     read = Coverage(piece.window for piece in result.slices)
-                    note_waiting(org.raw, org.client.now(), {result.slug: read.lacks(asked)})
+                    note_deferred(org.raw, org.client.now(), {result.slug: read.lacks(asked)})
             result.error = failed.get(result.slug, result.error)
             yield result
     finally:
@@ -127,7 +127,7 @@ def _extract_object(
     result, started = Extraction(slug), monotonic()
     try:
         item = plan.described[slug]
-        with named(Work.EXTRACT, slug), org.raw.working(slug, item.info.name, plan.patience):
+        with attributed(Work.EXTRACT, slug), org.raw.working(slug, item.info.name, plan.patience):
             for piece in _pieces(org, extractor, item, orders):
                 result.slices.append(piece)
             for piece in _deletions(org, item, plan.deletions):
@@ -195,7 +195,7 @@ def _deletions(org: Org, item: Described, deletions: Deletions) -> Iterator[Slic
     if slug in deletions.sweeps:
         yield from sweep(org, item)
     elif slug in deletions.told:
-        yield from record_told(org, item, *deletions.told[slug])
+        yield from record_listed(org, item, *deletions.told[slug])
 
 
 def _rest(

@@ -18,9 +18,9 @@ from urllib.parse import quote
 import polars as pl
 
 from sf_assets.catalog import ObjectSpec
-from sf_assets.comparison.aside import Aside
+from sf_assets.comparison.silver_copy import SilverCopy
 from sf_assets.errors import SfAssetsError, StorageError
-from sf_assets.failures import Work, alone
+from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.checks.builtin import Facts, Failures, Finding
 from sf_assets.pipeline.extraction.extract import ExtractTask
 from sf_assets.pipeline.org import Org
@@ -65,7 +65,7 @@ class Drift:
 def plan_derived(org: Org, specs: Iterable[ObjectSpec], *, everything: bool) -> Iterator[Plan]:
     """Plan to read the derived fields of all rows again, and to keep what differs from silver.
 
-    What silver says is set aside in files for as long as the block runs.
+    What silver says is copied to files for as long as the block runs.
 
     Args:
         org: The org.
@@ -133,30 +133,30 @@ def measure(org: Org, items: Iterable[Described]) -> Iterator[tuple[str, Drift |
     """
     with _folder() as folder:
         failed: dict[str, SfAssetsError] = {}
-        asides = _set_aside(org, items, Path(folder), failed, SAMPLE)
+        copies = _copy_silver(org, items, Path(folder), failed, SAMPLE)
         questions: dict[str, str] = {}
-        for slug, (item, aside) in asides.items():
-            with alone(Work.SAMPLE, slug, failed):
-                for n, ids in enumerate(_portions(item, aside.ids())):
+        for slug, (item, copy) in copies.items():
+            with isolated(Work.SAMPLE, slug, failed):
+                for n, ids in enumerate(_portions(item, copy.ids())):
                     questions[f"{slug} {n}"] = item.query.of_records(ids)
         told: dict[str, list[pl.DataFrame]] = defaultdict(list)
         for key, answer in org.client.rest.query_each(questions):
             slug = key.partition(" ")[0]
-            item, _ = asides[slug]
-            with alone(Work.SAMPLE, slug, failed):
+            item, _ = copies[slug]
+            with isolated(Work.SAMPLE, slug, failed):
                 if answer.error:
                     raise answer.error
                 records = answer.body["records"]
                 batch = to_batch(records, item.query.fields, item.columns, item.stamps)
                 told[slug].append(pl.DataFrame(batch))
-        for slug, (_, aside) in asides.items():
-            with alone(Work.SAMPLE, slug, failed):
+        for slug, (_, copy) in copies.items():
+            with isolated(Work.SAMPLE, slug, failed):
                 if slug in failed:
                     continue
                 if told[slug]:
-                    yield slug, Drift(*aside.drift(pl.concat(told[slug])))
+                    yield slug, Drift(*copy.drift(pl.concat(told[slug])))
                 else:
-                    yield slug, Drift(0, dict.fromkeys(aside.compared, 0))
+                    yield slug, Drift(0, dict.fromkeys(copy.compared, 0))
         yield from failed.items()
 
 
@@ -181,11 +181,11 @@ def _plan(org: Org, specs: Iterable[ObjectSpec], folder: Path, *, everything: bo
         items = {slug: item for slug, item in items.items() if slug not in plan.failed}
     plan.described = items
     held = _taken_up(org, items)
-    for slug, (item, aside) in _set_aside(org, items.values(), folder, plan.failed).items():
-        log.info("%s: %d derived fields are read again", item.info.name, len(aside.compared))
+    for slug, (item, copy) in _copy_silver(org, items.values(), folder, plan.failed).items():
+        log.info("%s: %d derived fields are read again", item.info.name, len(copy.compared))
         window = Window(BEGIN, plan.end)
-        unlike, kind = aside.unlike, SliceKind.FIELDS
-        order = ExtractTask(item, window, aside.rows, unlike, held=held[slug], kind=kind)
+        unlike, kind = copy.unlike, SliceKind.FIELDS
+        order = ExtractTask(item, window, copy.rows, unlike, held=held[slug], kind=kind)
         plan.orders[slug] = [order]
     return plan
 
@@ -224,13 +224,13 @@ def _derived(
     return items, others
 
 
-def _set_aside(
+def _copy_silver(
     org: Org,
     items: Iterable[Described],
     folder: Path,
     failures: Failures,
     sample: int | None = None,
-) -> dict[str, tuple[Described, Aside]]:
+) -> dict[str, tuple[Described, SilverCopy]]:
     """Copies of what silver has, for objects of which it has a table.
 
     Args:
@@ -250,12 +250,12 @@ def _set_aside(
         silver = session.silver
         for item in items:
             slug = item.spec.slug
-            with alone(Work.SAMPLE, slug, failures), session.explained():
+            with isolated(Work.SAMPLE, slug, failures), session.explained():
                 if slug not in silver:
                     continue
                 query = item.query.only(("Id", item.cursor or "", *item.derived))
                 columns = columns_of(org.raw, slug, query.fields)
                 path, cursor = folder / f"{slug}.parquet", item.cursor or ""
-                aside = silver.copy_columns(slug, columns, cursor, path, sample=sample)
-                found[slug] = replace(item, query=query), aside
+                copy = silver.copy_columns(slug, columns, cursor, path, sample=sample)
+                found[slug] = replace(item, query=query), copy
     return found

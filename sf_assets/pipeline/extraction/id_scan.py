@@ -43,7 +43,7 @@ class IdScan:
             yield _typed(frame, self.piece.cursor)
 
 
-def take_census(org: Org, item: Described, folder: Path) -> IdScan:
+def scan_ids(org: Org, item: Described, folder: Path) -> IdScan:
     """Ask the org for the Ids and cursors of all records that the object's query selects.
 
     Args:

@@ -85,7 +85,7 @@ class Repair:
             slug, raw = item.spec.slug, self.org.raw
             # Each slice speaks for time that no other does: if it is lost, that is noticed.
             known = Window(BEGIN, present_at(self.org, began))
-            last, *before = told_windows(raw, slug).lacks(known) or [known]
+            last, *before = deletion_windows(raw, slug).lacks(known) or [known]
             yield commit_deletions(self.org, item, judged.ids((GONE, PURGED)), last, began)
             raw.coverage_log.add({}, {slug: before} if before else {}, began)
 
@@ -108,7 +108,7 @@ def read_by_id(org: Org, item: Described, frames: Iterable[pl.DataFrame]) -> Ite
         item: The object.
         frames: Ids of records, and their `org_cursor`.
     """
-    yield from extracted(org, orders_by_id(item, frames))
+    yield from extracted(org, tasks_by_id(item, frames))
 
 
 def extracted(
@@ -135,7 +135,7 @@ def present_at(org: Org, began: datetime) -> datetime:
     return min(began, org.client.now())
 
 
-def told_windows(raw: RawLayer, slug: str) -> Coverage:
+def deletion_windows(raw: RawLayer, slug: str) -> Coverage:
     """Windows of time in which all deletions of an object are known by slices."""
     refs = raw.refs(slug).get(slug, [])
     return Coverage(ref.window for ref in refs if ref.kind is SliceKind.DELETIONS)
@@ -183,7 +183,7 @@ def commit_deletions(
     return piece
 
 
-def orders_by_id(item: Described, frames: Iterable[pl.DataFrame]) -> Iterator[ExtractTask]:
+def tasks_by_id(item: Described, frames: Iterable[pl.DataFrame]) -> Iterator[ExtractTask]:
     """Orders for records one by one; the window says where their cursors lie."""
     at_once = _ids_at_once(item)
     for frame in frames:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 
 from sf_assets.errors import HeldError, LeftOutError, SfAssetsError, WarehouseLockedError
-from sf_assets.failures import Work, named
+from sf_assets.failures import Work, attributed
 from sf_assets.naming import folded
 from sf_assets.pipeline.gold.due import next_build, refuse_held
 from sf_assets.pipeline.org import Org
@@ -29,7 +29,7 @@ def build_gold(org: Org, raw: RawLayer, table: GoldTable, days: Sequence[date] =
         WarehouseError: The warehouse is locked or refuses the query.
     """
     try:
-        with named(Work.BUILD, table.name), org.writing(raw.org_id) as session:
+        with attributed(Work.BUILD, table.name), org.writing(raw.org_id) as session:
             return _build(session, org, raw, table, days)
     except (HeldError, LeftOutError, WarehouseLockedError):
         raise

@@ -24,12 +24,12 @@ SHORTEST = timedelta(minutes=5)
 LONGEST = timedelta(hours=6)
 
 
-class What(StrEnum):
+class FailedStep(StrEnum):
     """What of an object fails."""
 
-    READING = "raw"
-    MERGING = "silver"
-    BEING = "absent"
+    EXTRACT = "raw"
+    MERGE = "silver"
+    ABSENT = "absent"
     """The packaged catalogue names it, and the org does not have it: nothing is wrong."""
 
 
@@ -66,7 +66,7 @@ class LastingFailure(BaseModel):
         return f"set aside until {self.next_try:%Y-%m-%d %H:%M} UTC, {since}: {self.error}"
 
 
-def kept(raw: RawLayer, what: What) -> dict[str, LastingFailure]:
+def lasting_failures(raw: RawLayer, what: FailedStep) -> dict[str, LastingFailure]:
     """Objects of which this fails, by lower-cased name; a note that cannot be read is none."""
     found = {}
     for entry in raw.store.list(_folder(raw, what)):
@@ -80,7 +80,7 @@ def kept(raw: RawLayer, what: What) -> dict[str, LastingFailure]:
 
 def note(
     raw: RawLayer,
-    what: What,
+    what: FailedStep,
     failed: Mapping[str, SfAssetsError],
     well: Iterable[str],
     now: datetime,
@@ -97,7 +97,7 @@ def note(
     Returns:
         What fails for the first time since it was well.
     """
-    before = kept(raw, what)
+    before = lasting_failures(raw, what)
     _forget(raw, what, before.keys() & set(well) - failed.keys())
     for slug, error in failed.items():
         since = before[slug].since if slug in before else now
@@ -106,16 +106,16 @@ def note(
     return failed.keys() - before.keys()
 
 
-def forget(raw: RawLayer, what: What, well: Iterable[str]) -> set[str]:
+def forget(raw: RawLayer, what: FailedStep, well: Iterable[str]) -> set[str]:
     """Forget of what is well that it ever failed; what that was noted of."""
-    healed = kept(raw, what).keys() & set(well)
+    healed = lasting_failures(raw, what).keys() & set(well)
     _forget(raw, what, healed)
     return healed
 
 
-def _forget(raw: RawLayer, what: What, slugs: Iterable[str]) -> None:
+def _forget(raw: RawLayer, what: FailedStep, slugs: Iterable[str]) -> None:
     raw.store.delete(f"{_folder(raw, what)}/{slug}.json" for slug in slugs)
 
 
-def _folder(raw: RawLayer, what: What) -> str:
+def _folder(raw: RawLayer, what: FailedStep) -> str:
     return f"{raw.org_id}/aside/{what}"

@@ -25,7 +25,7 @@ _SECONDS = len("2026-01-31T10:00:00")
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class StoredVersions:
     """The rows of a window that raw holds.
 
     Attributes:
@@ -41,7 +41,7 @@ class Known:
     newest: str | None
     digests: pl.DataFrame
 
-    def unknown(self, rows: pa.Table) -> pa.Table:
+    def new_rows(self, rows: pa.Table) -> pa.Table:
         """The rows that raw does not hold, to the letter."""
         frame = pl.DataFrame(rows)
         fresh = _digest(frame).with_row_index().join(self.digests, on=_DIGEST, how="anti")
@@ -50,9 +50,9 @@ class Known:
         return rows.take(fresh["index"].sort().to_arrow())
 
 
-def known_rows(
+def stored_versions(
     raw: RawLayer, refs: Sequence[SliceRef], window: Window, cursor: str, columns: Sequence[str]
-) -> Known:
+) -> StoredVersions:
     """Read what raw holds of a window, in bounded memory.
 
     Only slices with the same columns can hold the same rows; versions of others are counted alone.
@@ -87,7 +87,7 @@ def known_rows(
         if portions == 1:
             alike = look.without(last.drop_nulls(_DIGEST), set(patches) - set(gone), mine)
             digests = alike.select(_DIGEST)
-    return Known(records, newest or None, digests)
+    return StoredVersions(records, newest or None, digests)
 
 
 @dataclass(frozen=True, slots=True)

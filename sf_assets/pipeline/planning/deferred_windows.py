@@ -18,7 +18,7 @@ from sf_assets.windows import Coverage, Window
 log = logging.getLogger(__name__)
 
 
-def note_waiting(
+def note_deferred(
     raw: RawLayer, asked_at: datetime, windows: Mapping[str, Collection[Window]]
 ) -> None:
     """Write down that windows are still to be read anew.
@@ -32,7 +32,9 @@ def note_waiting(
         raw.store.put(f"{_folder(raw)}/{new_slice_id(asked_at)}.json", _note(raw, edges))
 
 
-def still_waiting(raw: RawLayer, refs: Mapping[str, Sequence[SliceRef]]) -> dict[str, list[Window]]:
+def still_deferred(
+    raw: RawLayer, refs: Mapping[str, Sequence[SliceRef]]
+) -> dict[str, list[Window]]:
     """Windows noted and not read since, by object, the newest first; notes done with are removed.
 
     Args:

@@ -11,7 +11,7 @@ from sf_assets.pipeline.load import behind
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning import backoff, tick_interval
 from sf_assets.pipeline.planning.api_usage import keep_usage
-from sf_assets.pipeline.planning.backoff import LastingFailure, What
+from sf_assets.pipeline.planning.backoff import FailedStep, LastingFailure
 from sf_assets.pipeline.planning.estimate import fitting
 from sf_assets.pipeline.planning.plan import Plan, plan_tick
 from sf_assets.pipeline.planning.tick_interval import probed, reason_to_wait
@@ -65,10 +65,10 @@ def due(
     """
     now = datetime.now(UTC)
     slugs = {spec.slug: spec for spec in specs}
-    left = {what: {} if anyway else _left(org.raw, what, slugs, now) for what in What}
-    unread = set(left[What.READING])
+    left = {what: {} if anyway else _left(org.raw, what, slugs, now) for what in FailedStep}
+    unread = set(left[FailedStep.EXTRACT])
     if org.catalog.is_packaged:
-        unread |= left[What.BEING].keys()
+        unread |= left[FailedStep.ABSENT].keys()
     asked_of = {s: spec for s, spec in slugs.items() if s not in unread and s not in rest}
     try:
         plan = plan_tick(org, asked_of.values())
@@ -81,21 +81,21 @@ def due(
     reads = (plan.failed.keys() | ready | plan.deletions.slugs | plan.lacking) - absent.keys()
     try:
         lagging = behind(org, org.raw)
-        backoff.forget(org.raw, What.MERGING, slugs.keys() - lagging)
+        backoff.forget(org.raw, FailedStep.MERGE, slugs.keys() - lagging)
         idle = asked_of.keys() - reads - waiting - absent.keys()
     except WarehouseError as error:  # the warehouse is busy; the next tick will ask again
         log.debug("silver was not looked at: %s", error)
         lagging, idle = set(), set()
-    healed = backoff.forget(org.raw, What.READING, idle | {backoff.ORG})
-    backoff.note(org.raw, What.BEING, absent, asked_of, now)
-    silver = (reads | lagging) - left[What.MERGING].keys()
+    healed = backoff.forget(org.raw, FailedStep.EXTRACT, idle | {backoff.ORG})
+    backoff.note(org.raw, FailedStep.ABSENT, absent, asked_of, now)
+    silver = (reads | lagging) - left[FailedStep.MERGE].keys()
     if waiting and not reads | silver & slugs.keys():
         raise org.client.budget.refusal(f"the query for {', '.join(sorted(waiting))}")
-    told = {slug: f"silver: {note}" for slug, note in left[What.MERGING].items()}
+    told = {slug: f"silver: {note}" for slug, note in left[FailedStep.MERGE].items()}
     return Due(
         raw=[slug for slug in slugs if slug in reads],
         silver=[slug for slug in slugs if slug in silver],
-        aside=told | {slug: str(note) for slug, note in left[What.READING].items()},
+        aside=told | {slug: str(note) for slug, note in left[FailedStep.EXTRACT].items()},
         absent=left_out(org, slugs),
         recovered=idle if backoff.ORG in healed else healed,
         plan=plan.only(reads),
@@ -146,17 +146,17 @@ def left_out(org: Org, slugs: Container[str]) -> dict[str, str]:
     if not org.catalog.is_packaged:
         return {}
     try:
-        kept = backoff.kept(org.stored_raw, What.BEING).items()
+        kept = backoff.lasting_failures(org.stored_raw, FailedStep.ABSENT).items()
     except ConfigError:  # nothing was ever read
         return {}
     return {slug: note.error for slug, note in kept if slug in slugs}
 
 
 def _left(
-    raw: RawLayer, what: What, slugs: Container[str], now: datetime
+    raw: RawLayer, what: FailedStep, slugs: Container[str], now: datetime
 ) -> dict[str, LastingFailure]:
     """Those of the objects whose next try is not due yet."""
-    kept = backoff.kept(raw, what).items()
+    kept = backoff.lasting_failures(raw, what).items()
     return {slug: note for slug, note in kept if slug in slugs and note.next_try > now}
 
 

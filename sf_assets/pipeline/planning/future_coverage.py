@@ -10,7 +10,7 @@ from collections.abc import Iterator, MutableMapping
 from datetime import datetime, timedelta
 
 from sf_assets.errors import BusyError, SfAssetsError
-from sf_assets.failures import Work, alone
+from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.org import Org
 from sf_assets.salesforce.clock import TOLERANCE
 from sf_assets.storage.locks import locked
@@ -46,7 +46,7 @@ def present_inventory(org: Org, failures: MutableMapping[str, SfAssetsError]) ->
         f"{now:%Y-%m-%d %H:%M:%S}",
     )
     for slug in slugs:
-        with alone(Work.TAKE_BACK, slug, failures):
+        with isolated(Work.TAKE_BACK, slug, failures):
             _take_back(org, inventory, slug, limit)
     org.raw.coverage_log.forget_after(limit, now)
     return org.raw.inventory(now)

@@ -7,17 +7,24 @@ from datetime import datetime, timedelta
 
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import LimitExceededError, SalesforceError, SfAssetsError
-from sf_assets.failures import Work, alone
+from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.extraction.deletions import Deletions, look_for_deletions
 from sf_assets.pipeline.extraction.download import Filter
 from sf_assets.pipeline.extraction.extract import ExtractTask
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.planning.dedupe import Known, known_rows
-from sf_assets.pipeline.planning.deferred_windows import still_waiting
+from sf_assets.pipeline.planning.dedupe import StoredVersions, stored_versions
+from sf_assets.pipeline.planning.deferred_windows import still_deferred
 from sf_assets.pipeline.planning.estimate import Estimate, estimate
 from sf_assets.pipeline.planning.future_coverage import present_inventory
-from sf_assets.pipeline.planning.probe import Gap, Told, ask, fits_a_call, gap_of, says_otherwise
-from sf_assets.pipeline.planning.split import cut, orders_anew
+from sf_assets.pipeline.planning.probe import (
+    Gap,
+    ProbeAnswer,
+    ask,
+    fits_a_call,
+    gap_of,
+    says_otherwise,
+)
+from sf_assets.pipeline.planning.split import cut, tasks_again
 from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
 from sf_assets.pipeline.schema.schema_drift import back_fill, is_drift, lacking_fields
 from sf_assets.salesforce.rest import ROWS_A_PAGE
@@ -112,7 +119,7 @@ class Plan:
         refs = raw.refs()
         costs: dict[str, Estimate] = {}
         for slug, orders in self.orders.items():
-            with alone(Work.ESTIMATE, slug, failures):
+            with isolated(Work.ESTIMATE, slug, failures):
                 costs[slug] = estimate(raw, refs.get(slug, []), orders)
         return costs
 
@@ -130,7 +137,7 @@ def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
     described = _described(org, specs, plan)
     untaken: dict[str, SfAssetsError] = {}
     inventory = present_inventory(org, untaken)
-    waiting = still_waiting(org.raw, inventory.refs)
+    waiting = still_deferred(org.raw, inventory.refs)
     _place_all(org, plan, described, inventory, waiting)
     if drifted := [
         slug for slug, error in plan.failed.items() if slug in described and is_drift(error)
@@ -144,7 +151,7 @@ def plan_tick(org: Org, specs: Iterable[ObjectSpec]) -> Plan:
         if item.cursor
         for window in waiting.get(slug, ())
     ]
-    for slug, orders in orders_anew(org, windows):
+    for slug, orders in tasks_again(org, windows):
         plan.add(slug, orders)
     plan.deletions = look_for_deletions(org, plan.described, inventory, plan.end)
     plan.failed |= plan.deletions.failed
@@ -177,7 +184,7 @@ def _place_all(
     refs, covered = inventory.refs, inventory.coverage
     gaps: list[Gap] = []
     for slug, item in described.items():
-        with alone(Work.PLAN, slug, plan.failed, org.ends_all):
+        with isolated(Work.PLAN, slug, plan.failed, org.ends_all):
             if item.cursor is None:
                 mine = refs.get(slug, [])
                 last = _last_snapshot(org, mine)
@@ -192,7 +199,7 @@ def _place_all(
             gaps += _gaps(org, item, inventory, Coverage(waiting.get(slug, ())), plan.end)
     for gap, told in ask(org, gaps):
         slug = gap.described.spec.slug
-        with alone(Work.PROBE, slug, plan.failed, org.ends_all):
+        with isolated(Work.PROBE, slug, plan.failed, org.ends_all):
             _place(org, plan, gap, told, refs.get(slug, []))
 
 
@@ -216,7 +223,7 @@ def plan_backfill(org: Org, specs: Iterable[ObjectSpec], window: Window) -> Plan
     try:
         items = _described(org, specs, plan).values()
         asked = [(item, plan.asked[item.spec.slug] if item.cursor else None) for item in items]
-        for slug, orders in orders_anew(org, asked):
+        for slug, orders in tasks_again(org, asked):
             plan.add(slug, orders)
     except LimitExceededError as error:
         plan.failed |= {slug: error for slug in plan.asked if slug not in plan.orders}
@@ -266,7 +273,7 @@ def _holds_full_hour(window: Window) -> bool:
 
 
 def _place(
-    org: Org, plan: Plan, gap: Gap, told: Told | SalesforceError, refs: list[SliceRef]
+    org: Org, plan: Plan, gap: Gap, told: ProbeAnswer | SalesforceError, refs: list[SliceRef]
 ) -> None:
     """Order the window of a gap, or find that nothing in it is new.
 
@@ -315,14 +322,14 @@ def _comparable(org: Org, gap: Gap, order: ExtractTask, refs: list[SliceRef]) ->
     return part if fits_a_call(part) else None
 
 
-def _known(org: Org, item: Described, window: Window, refs: list[SliceRef]) -> Known:
+def _known(org: Org, item: Described, window: Window, refs: list[SliceRef]) -> StoredVersions:
     near = [ref for ref in refs if window.start > BEGIN and ref.window.end > window.start]
-    return known_rows(org.raw, near, window, item.cursor or "", item.columns)
+    return stored_versions(org.raw, near, window, item.cursor or "", item.columns)
 
 
-def _filter(known: Known) -> Filter | None:
+def _filter(known: StoredVersions) -> Filter | None:
     """Leaves out the rows that raw has; None where it has none that could be compared."""
-    return known.unknown if len(known.digests) else None
+    return known.new_rows if len(known.digests) else None
 
 
 def _last_snapshot(org: Org, refs: list[SliceRef]) -> Slice | None:

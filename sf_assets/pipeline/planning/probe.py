@@ -13,7 +13,7 @@ import pyarrow as pa
 from sf_assets.errors import SalesforceError
 from sf_assets.pipeline.extraction.extract import ExtractTask
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.planning.dedupe import Known
+from sf_assets.pipeline.planning.dedupe import StoredVersions
 from sf_assets.pipeline.schema.schema_cache import Described
 from sf_assets.pipeline.schema.schema_drift import is_drift
 from sf_assets.salesforce.responses import is_too_large
@@ -49,7 +49,7 @@ def gap_of(item: Described, window: Window, unsettled: datetime) -> Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ProbeAnswer:
     """What the org tells of a window.
 
     Attributes:
@@ -62,14 +62,14 @@ class Told:
     newest: str | None = None
     stamped: bool = True
 
-    def agrees_with(self, known: Known) -> bool:
+    def agrees_with(self, known: StoredVersions) -> bool:
         """Whether raw has as many rows, with the same newest stamp; which proves little."""
         if self.rows != known.records:
             return False
         return not self.stamped or _same_moment(self.newest, known.newest)
 
 
-def ask(org: Org, gaps: Sequence[Gap]) -> Iterator[tuple[Gap, Told | SalesforceError]]:
+def ask(org: Org, gaps: Sequence[Gap]) -> Iterator[tuple[Gap, ProbeAnswer | SalesforceError]]:
     """Ask what windows hold: by an aggregate, else by a query of Ids and stamps.
 
     Yields:
@@ -82,7 +82,7 @@ def ask(org: Org, gaps: Sequence[Gap]) -> Iterator[tuple[Gap, Told | SalesforceE
         if error and (is_drift(error) or org.ends_all(error)):
             yield gap, error
         elif error and is_too_large(error):  # the other question would be no smaller
-            yield gap, Told()
+            yield gap, ProbeAnswer()
         elif told := _by_aggregate(answer):
             yield gap, told
         else:
@@ -120,27 +120,27 @@ def says_otherwise(org: Org, order: ExtractTask) -> bool:
         return True
 
 
-def _by_aggregate(answer: Answer) -> Told | None:
+def _by_aggregate(answer: Answer) -> ProbeAnswer | None:
     if answer.error:
         return None
     try:
         for result in answer.body["records"]:
-            return Told(int(result["n"] or 0), _moment(result["m"] or ""))
-        return Told(0)
+            return ProbeAnswer(int(result["n"] or 0), _moment(result["m"] or ""))
+        return ProbeAnswer(0)
     except (LookupError, TypeError, ValueError, AttributeError):
         return None
 
 
-def _by_rows(answer: Answer, cursor: str) -> Told:
+def _by_rows(answer: Answer, cursor: str) -> ProbeAnswer:
     if answer.error:
-        return Told()
+        return ProbeAnswer()
     try:
         rows, whole = int(answer.body["totalSize"]), bool(answer.body["done"])
         stamps = [_moment(row[cursor]) for row in answer.body["records"]] if whole else []
         newest = max(filter(None, stamps), key=datetime.fromisoformat, default=None)
     except (LookupError, TypeError, ValueError, AttributeError):
-        return Told()
-    return Told(rows, newest, stamped=whole)
+        return ProbeAnswer()
+    return ProbeAnswer(rows, newest, stamped=whole)
 
 
 def _moment(told: str) -> str | None:

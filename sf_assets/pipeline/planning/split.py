@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from sf_assets.errors import LimitExceededError, ObjectUnavailableError, SfAssetsError
-from sf_assets.failures import Work, alone
+from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.extraction.extract import ExtractTask
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.schema_cache import Described
@@ -20,7 +20,7 @@ an object may turn out to need; by Bulk a piece is a few calls more than it woul
 _MOST_GROUPS = timedelta(days=1900)  # an aggregate query answers with at most 2,000 groups
 
 
-def orders_anew(
+def tasks_again(
     org: Org, asked: Sequence[tuple[Described, Window | None]]
 ) -> Iterator[tuple[str, list[ExtractTask] | SfAssetsError]]:
     """Order windows to be read whatever raw holds of them, their rows counted five to a call.
@@ -31,7 +31,7 @@ def orders_anew(
     counts: dict[str, str] = {}
     failed: dict[str, SfAssetsError] = {}
     for number, (item, window) in enumerate(asked):
-        with alone(Work.COUNT, item.spec.slug, failed):
+        with isolated(Work.COUNT, item.spec.slug, failed):
             counts[str(number)] = item.query.count(item.cursor, window)
     for key, answer in org.client.rest.query_each(counts):
         item, window = asked[int(key)]
@@ -39,7 +39,7 @@ def orders_anew(
         if isinstance(answer.error, (*NOT_OF_THE_QUESTION, ObjectUnavailableError)):
             yield slug, answer.error
             continue
-        with alone(Work.COUNT, slug, failed, org.ends_all):
+        with isolated(Work.COUNT, slug, failed, org.ends_all):
             yield slug, cut(org, ExtractTask(item, window, _counted(answer)))
     yield from failed.items()
 

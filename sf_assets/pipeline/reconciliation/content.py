@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from sf_assets.comparison.aside import Aside
 from sf_assets.comparison.content import Content, compare_content
 from sf_assets.comparison.keys import Comparison
+from sf_assets.comparison.silver_copy import SilverCopy
 from sf_assets.describe import OF_WHOEVER_ASKS
 from sf_assets.pipeline.extraction.extract import ExtractTask
-from sf_assets.pipeline.extraction.repair import extracted, orders_by_id
+from sf_assets.pipeline.extraction.repair import extracted, tasks_by_id
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.schema_cache import Described, columns_of
 from sf_assets.storage.manifest import Slice, column_name
@@ -66,15 +66,13 @@ def _compare(org: Org, item: Described, root: Path, ids: pl.DataFrame | None) ->
     with TemporaryDirectory(dir=root) as own:
         held = _silver(org, item, Path(own), ids)
         raw = RawLayer(Store(f"file://{own}/told"), org.client.org_id)
-        orders = (
-            [ExtractTask(item, ALWAYS, held.rows)] if ids is None else orders_by_id(item, [ids])
-        )
+        orders = [ExtractTask(item, ALWAYS, held.rows)] if ids is None else tasks_by_id(item, [ids])
         pieces = list(extracted(org, orders, raw))
         derived = {column_name(field) for field in item.derived}
         return compare_content(held, lambda: _rows(raw, pieces), derived, Path(own))
 
 
-def _silver(org: Org, item: Described, folder: Path, ids: pl.DataFrame | None) -> Aside:
+def _silver(org: Org, item: Described, folder: Path, ids: pl.DataFrame | None) -> SilverCopy:
     columns = columns_of(org.raw, item.spec.slug, item.query.fields)
     with org.reading(org.raw.org_id) as session:
         path, cursor = folder / "silver.parquet", item.cursor or ""

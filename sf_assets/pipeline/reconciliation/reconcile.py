@@ -18,10 +18,10 @@ import polars as pl
 from sf_assets.catalog import ObjectSpec
 from sf_assets.comparison.keys import DIFFERENT, GONE, SILVER, SUSPECT, Comparison, Day, comparison
 from sf_assets.errors import ConfigError, SfAssetsError
-from sf_assets.failures import Work, alone
+from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.extraction.deletion_coverage import not_asked_yet
 from sf_assets.pipeline.extraction.extract import Extractor
-from sf_assets.pipeline.extraction.id_scan import IDS_A_QUERY, ask_again, take_census
+from sf_assets.pipeline.extraction.id_scan import IDS_A_QUERY, ask_again, scan_ids
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.tick_interval import present_interval, probed
 from sf_assets.pipeline.reconciliation.content import comparable, compare_contents
@@ -147,7 +147,7 @@ def reconcile(
         item = found[spec.slug]
         result = Reconciled(spec.slug)
         failed: dict[str, SfAssetsError] = {}
-        with alone(Work.RECONCILE, spec.slug, failed):
+        with isolated(Work.RECONCILE, spec.slug, failed):
             if isinstance(item, SfAssetsError):
                 raise item
             watermark = inventory.coverage.get(spec.slug, Coverage()).watermark
@@ -252,7 +252,7 @@ def compared(
     with tempfile.TemporaryDirectory(prefix="sf-assets-") as folder:
         root = Path(folder)
         began = org.raw.reading(item.spec.slug, org.client.now())
-        census = take_census(org, item, root / "first")
+        census = scan_ids(org, item, root / "first")
         copy = _copy_silver if side == SILVER else _copy_newest
         with comparison(root / side, began, horizon) as judged:
             copy(org, item, root)
@@ -269,7 +269,7 @@ def _ask_again(
 ) -> Iterator[pl.DataFrame]:
     """What the org says now of the records that differ, or of all if there are many."""
     if suspects > ASKED_SINGLY:
-        return take_census(org, item, root / "second").frames()
+        return scan_ids(org, item, root / "second").frames()
     ids = [i for frame in judged.ids(SUSPECT) for i in frame["Id"]]
     return ask_again(org, item, cut(ids))
 

@@ -15,16 +15,16 @@ from sf_assets.errors import (
     SfAssetsError,
     StorageError,
 )
-from sf_assets.failures import Work, alone
+from sf_assets.failures import Work, isolated
 from sf_assets.naming import Names, folded, same_name
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning import backoff
-from sf_assets.pipeline.planning.backoff import What
+from sf_assets.pipeline.planning.backoff import FailedStep
 from sf_assets.salesforce.rest import PARTS_A_CALL
 from sf_assets.salesforce.soql import Query, generate, misnamed, read_soql
 from sf_assets.storage.manifest import Slice, column_name
 from sf_assets.storage.raw_layer import RawLayer, owner_of
-from sf_assets.storage.schema_cache import Describes, Kept
+from sf_assets.storage.schema_cache import Describes, StoredDescribe
 
 MAX_AGE = timedelta(hours=1)
 """A describe older than this is asked for anew."""
@@ -103,7 +103,7 @@ def describe_objects(
     failed: dict[str, SfAssetsError] = {}
     refused = _ask_parents(org, described, failing, failed, anew=anew)
     for item in described:
-        with alone(Work.DESCRIBE, item.spec.slug, failed):
+        with isolated(Work.DESCRIBE, item.spec.slug, failed):
             found[item.spec.slug] = _settled(org, item, refused)
     return found | failed
 
@@ -111,7 +111,9 @@ def describe_objects(
 def _failing(org: Org) -> dict[str, datetime]:
     """By object that fails, since when its describe has to have been told to be believed."""
     now = datetime.now(UTC)
-    notes = [backoff.kept(org.raw, what) for what in (What.READING, What.MERGING)]
+    notes = [
+        backoff.lasting_failures(org.raw, what) for what in (FailedStep.EXTRACT, FailedStep.MERGE)
+    ]
     return {slug: note.last_chance(now) for kept in notes for slug, note in kept.items()}
 
 
@@ -122,7 +124,7 @@ def _described(
     found: dict[str, Described] = {}
     failed: dict[str, SfAssetsError] = {}
     for spec in specs:
-        with alone(Work.DESCRIBE, spec.slug, failed):
+        with isolated(Work.DESCRIBE, spec.slug, failed):
             answer = answers[spec.slug]
             if isinstance(answer, SfAssetsError):
                 raise answer
@@ -141,7 +143,7 @@ def columns_of(raw: RawLayer, slug: str, fields: Iterable[str]) -> dict[str, Col
 
 def number_room(raw: RawLayer, slug: str, fields: Iterable[str]) -> dict[str, tuple[int, int]]:
     """Digits before and after the point that describe gives the number columns among fields."""
-    kept = KeptDescribes(raw)
+    kept = StoredDescribes(raw)
     described = ((column_name(path), kept.walk(slug, path).field) for path in fields)
     columns = (column_of(field, name) for name, field in described if field)
     return {c.name: (c.integers, c.scale) for c in columns if c.kind in NUMBERS}
@@ -168,12 +170,12 @@ def as_described(
     return [piece.respelt(spelling) for piece in slices], columns
 
 
-def _columns(steps: Iterable["Walked"]) -> dict[str, Column]:
+def _columns(steps: Iterable["ResolvedPath"]) -> dict[str, Column]:
     return {step.column: column_of(step.field, step.column) for step in steps if step.field}
 
 
-def _steps(raw: RawLayer, slug: str, fields: Iterable[str]) -> "Names[Walked]":
-    kept = KeptDescribes(raw)
+def _steps(raw: RawLayer, slug: str, fields: Iterable[str]) -> "Names[ResolvedPath]":
+    kept = StoredDescribes(raw)
     found = Names((path, kept.walk(slug, path)) for path in fields)
     if unknown := [path for path, step in found.items() if step.field is None]:
         raise StorageError(
@@ -185,7 +187,7 @@ def _steps(raw: RawLayer, slug: str, fields: Iterable[str]) -> "Names[Walked]":
 
 
 @dataclass(frozen=True, slots=True)
-class Walked:
+class ResolvedPath:
     """Where a path such as `Account.Owner.Name` leads.
 
     Attributes:
@@ -204,7 +206,7 @@ class Walked:
         return column_name(self.path)
 
 
-class KeptDescribes:
+class StoredDescribes:
     """The describes kept in raw, read as they are needed."""
 
     def __init__(self, raw: RawLayer) -> None:
@@ -225,7 +227,7 @@ class KeptDescribes:
             self._read[slug] = kept.info if kept else _OF_NO_ORG.get(slug)
         return self._read[slug]
 
-    def walk(self, slug: str, path: str) -> Walked:
+    def walk(self, slug: str, path: str) -> ResolvedPath:
         """Follow a path from an object, in any case."""
         *parents, last = path.split(".")
         here, over, spelt = [slug], list[str](), list[str]()
@@ -237,7 +239,7 @@ class KeptDescribes:
             here = [*targets, *([_NAME.name] if len(targets) > 1 else [])]
         field = next(self._fields(here, partial(_is_called, name=last)), None)
         spelt.append(field.name if field else last)
-        return Walked(".".join(spelt), tuple(over), field)
+        return ResolvedPath(".".join(spelt), tuple(over), field)
 
     def _fields(
         self, names: Iterable[str], fits: Callable[[FieldInfo], bool]
@@ -285,10 +287,10 @@ def _ask_parents(
     refused: dict[str, str] = {}
     doubted = dict(failing)
     while paths:
-        kept = KeptDescribes(org.raw)
+        kept = StoredDescribes(org.raw)
         names: dict[str, str] = {}
         for slug, path in paths:
-            with alone(Work.DESCRIBE, slug, failed):
+            with isolated(Work.DESCRIBE, slug, failed):
                 over = {folded(name): name for name in kept.walk(slug, path).over}
                 names |= over
                 if slug in failing:
@@ -310,13 +312,13 @@ def _settled(org: Org, item: Described, refused: Mapping[str, str]) -> Described
     """
     if not any("." in name for name in item.query.fields):
         return item
-    kept = KeptDescribes(org.raw)
+    kept = StoredDescribes(org.raw)
     columns: Names[str] = Names()
     paths = []
     for name in item.query.fields:
-        step = kept.walk(item.spec.slug, name) if "." in name else Walked(name, (), None)
+        step = kept.walk(item.spec.slug, name) if "." in name else ResolvedPath(name, (), None)
         if "." in name and (step.field is None or not step.field.of_rows):
-            raise ConfigError(f"{item.spec.soql}: {_untold(item, step, refused)}")
+            raise ConfigError(f"{item.spec.soql}: {_undescribed(item, step, refused)}")
         if step.column in columns:
             raise ConfigError(
                 f"{item.spec.soql}: {columns[step.column]} and {step.path} would both be the "
@@ -328,7 +330,7 @@ def _settled(org: Org, item: Described, refused: Mapping[str, str]) -> Described
     return replace(item, query=item.query.only(paths))
 
 
-def _untold(item: Described, step: Walked, refused: Mapping[str, str]) -> str:
+def _undescribed(item: Described, step: ResolvedPath, refused: Mapping[str, str]) -> str:
     if step.field:
         return (
             f"{step.path} is a field of type {step.field.type}, which is no column; select what it "
@@ -382,7 +384,7 @@ def _ask(
     believed = {
         slug: item
         for slug, item in kept.items()
-        if not anew and item.info.gone is None and _was_told(item, failing.get(slug), now)
+        if not anew and item.info.gone is None and _was_described(item, failing.get(slug), now)
     }
     answers: dict[str, ObjectInfo | SfAssetsError] = {
         slug: item.info for slug, item in believed.items() if _is_fresh(item, now)
@@ -398,13 +400,13 @@ def _ask(
     failed: dict[str, SfAssetsError] = {}
 
     def revise(slug: str, before: ObjectInfo | None) -> ObjectInfo | None:
-        with alone(Work.DESCRIBE, slug, failed):
+        with isolated(Work.DESCRIBE, slug, failed):
             return _remembered(org, told[slug], before, now)
         return None
 
     known = org.raw.describes.keep(now, kept, told, revise)
     for slug, answer in told.items():
-        with alone(Work.DESCRIBE, slug, failed):
+        with isolated(Work.DESCRIBE, slug, failed):
             if isinstance(answer, ObjectInfo):
                 answers[slug] = known.get(slug, answer)
             else:
@@ -432,18 +434,18 @@ def _whole(name: str, answer: ObjectInfo | SalesforceError) -> ObjectInfo | Sale
     return answer
 
 
-def _was_told(kept: Kept, since: datetime | None, now: datetime) -> bool:
+def _was_described(kept: StoredDescribe, since: datetime | None, now: datetime) -> bool:
     """Whether the org itself told it in the last day, and after its object failed if it does."""
     told = kept.told_at
     return told is not None and now - told < MAX_UNTOLD and (since is None or told > since)
 
 
-def _is_fresh(kept: Kept, now: datetime) -> bool:
+def _is_fresh(kept: StoredDescribe, now: datetime) -> bool:
     """Whether it was asked for lately; what is dated ahead was asked by a wrong clock."""
     return timedelta(0) <= now - kept.asked_at < MAX_AGE
 
 
-def _unchanged(org: Org, kept: Sequence[Kept], now: datetime) -> bool:
+def _unchanged(org: Org, kept: Sequence[StoredDescribe], now: datetime) -> bool:
     """Whether no object of the org has changed since these describes were asked for.
 
     That is one call, so it is worth it only where describing takes more. Of what is dated ahead it

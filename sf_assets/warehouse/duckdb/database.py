@@ -134,7 +134,7 @@ class Database:
             ).fetchall():
                 connection.execute(f"SELECT sum(hash(t)) FROM {quoted(schema, table)} t").fetchall()
 
-    def put_aside(self) -> Path:
+    def quarantine(self) -> Path:
         """Give the file another name, so that a new one can be made.
 
         Returns:

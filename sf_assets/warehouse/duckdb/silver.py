@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 
 from sf_assets.columns.column import Column
-from sf_assets.comparison.aside import Aside
+from sf_assets.comparison.silver_copy import SilverCopy
 from sf_assets.naming import Names
 from sf_assets.sql import quoted, text_literal
 from sf_assets.warehouse.duckdb.conditions import dangling, unlisted
@@ -136,7 +136,7 @@ class Silver:
         *,
         sample: int | None = None,
         only: pl.DataFrame | None = None,
-    ) -> Aside:
+    ) -> SilverCopy:
         """Copy columns of an object's table into a Parquet file; see `port.Silver`."""
         table = Table(self._connection, self._schema, slug)
         types, conflicts = table.types(), table.conflicts(columns.values())
@@ -157,4 +157,4 @@ class Silver:
             f"COPY ({query}) TO {text_literal(str(path))} (FORMAT parquet)"
         ).fetchall()
         stored = {n: as_stored(c, types[n]) if n in there else c for n, c in columns.items()}
-        return Aside(path, stored, cursor, rows)
+        return SilverCopy(path, stored, cursor, rows)

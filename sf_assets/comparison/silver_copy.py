@@ -1,7 +1,6 @@
-"""What silver says in some columns, set aside, so that the org's answers can be held against it.
+"""A copy of some columns of silver, so that the org's answers can be held against it.
 
-A copy, because the warehouse is not to be held while the org is asked; a file, because it may be of
-any size.
+The warehouse is not to be held while the org is asked; and it is a file, as it may be of any size.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ _MEMORY_LIMIT = "512MB"
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
+class SilverCopy:
     """Columns of the rows of one silver table.
 
     Attributes:

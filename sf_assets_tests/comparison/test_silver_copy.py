@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from sf_assets.columns.column import Column, ColumnKind
-from sf_assets.comparison.aside import Aside
+from sf_assets.comparison.silver_copy import SilverCopy
 from sf_assets.warehouse.duckdb import ops
 from sf_assets.warehouse.duckdb.silver import Silver
 from sf_assets.warehouse.duckdb.tables import Table
@@ -27,7 +27,7 @@ STAMP = "2026-11-20T10:00:00.000Z"
 
 
 @pytest.fixture
-def aside(tmp_path: Path) -> Aside:
+def aside(tmp_path: Path) -> SilverCopy:
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     ops.bring_up(connection)
@@ -58,7 +58,7 @@ def ids(rows: pa.Table) -> list[str]:
     return [str(i) for i in rows["Id"].to_pylist()]
 
 
-def test_values_are_compared_as_what_they_mean(aside: Aside) -> None:
+def test_values_are_compared_as_what_they_mean(aside: SilverCopy) -> None:
     assert aside.rows == 2
     same = told(
         ("a", STAMP, "12.5", "2026-01-31", None, "x;y"), ("b", STAMP, None, None, None, None)
@@ -96,7 +96,7 @@ def test_numbers_of_any_room_are_compared(tmp_path: Path) -> None:
         assert held.drift(row) == (1, dict.fromkeys(held.compared, 0) | {"Total__c": differs})
 
 
-def test_other_versions_and_other_records_are_left_alone(aside: Aside) -> None:
+def test_other_versions_and_other_records_are_left_alone(aside: SilverCopy) -> None:
     later = "2026-11-20T10:00:01.000Z"
     rows = told(
         ("new", STAMP, "1", None, None, None),
@@ -113,7 +113,7 @@ import resource, sys
 from pathlib import Path
 import duckdb, pyarrow as pa
 from sf_assets.columns.column import Column, ColumnKind
-from sf_assets.comparison.aside import Aside
+from sf_assets.comparison.silver_copy import SilverCopy
 path, rows = Path(sys.argv[1]), int(sys.argv[2])
 duckdb.connect(config={"memory_limit": "200MB", "preserve_insertion_order": False}).execute(
     "COPY (SELECT lpad(i::VARCHAR, 18, '0') AS Id, TIMESTAMPTZ '2026-11-20 10:00:00+00' AS _cursor,"
@@ -121,7 +121,7 @@ duckdb.connect(config={"memory_limit": "200MB", "preserve_insertion_order": Fals
 )
 kinds = {"Id": ColumnKind.TEXT, "C": ColumnKind.TIMESTAMP, "T": ColumnKind.TEXT}
 columns = {name: Column(name, kind) for name, kind in kinds.items()}
-aside = Aside(path, columns, "C", rows)
+aside = SilverCopy(path, columns, "C", rows)
 for start in range(0, rows, rows // 4):
     ids = [f"{i:018d}" for i in range(start, start + 50_000)]
     chunk = pa.table({"Id": ids, "C": ["2026-11-20T10:00:00.000Z"] * 50_000, "T": ["x"] * 50_000})

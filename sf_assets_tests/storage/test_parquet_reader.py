@@ -9,7 +9,7 @@ from sf_assets.errors import StorageError
 from sf_assets.storage.parquet_reader import scan
 from sf_assets.storage.parquet_writer import Written, write_page
 from sf_assets.storage.store import Store
-from sf_assets_tests.storage.test_parts import (
+from sf_assets_tests.storage.test_parquet_writer import (
     READ_AT,
     batches,
     layout,

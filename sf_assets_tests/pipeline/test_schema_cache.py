@@ -11,7 +11,7 @@ from sf_assets.emulator.server import Emulator
 from sf_assets.errors import SfAssetsError, StorageError
 from sf_assets.pipeline.load import rebuild
 from sf_assets.pipeline.planning import backoff
-from sf_assets.pipeline.planning.backoff import What
+from sf_assets.pipeline.planning.backoff import FailedStep
 from sf_assets.pipeline.schema.schema_cache import describe_objects
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
@@ -150,9 +150,9 @@ def test_a_damaged_history_is_passed_over(workspace: Workspace, org: Emulator) -
     assert types(workspace) == before
 
 
-@pytest.mark.parametrize("what", [What.READING, What.MERGING])
+@pytest.mark.parametrize("what", [FailedStep.EXTRACT, FailedStep.MERGE])
 def test_by_the_describe_that_it_failed_with_an_object_is_not_tried_again(
-    workspace: Workspace, what: What
+    workspace: Workspace, what: FailedStep
 ) -> None:
     here = workspace.org()
     account = [spec for spec in here.catalog.select([]) if spec.slug == "account"]
@@ -167,7 +167,7 @@ def test_by_the_describe_that_it_failed_with_an_object_is_not_tried_again(
     backoff.note(here.raw, what, {"account": SfAssetsError("odd")}, [], soon)
     assert asks() == 0, "it was told after that"
     soon = here.client.now() + timedelta(seconds=1)
-    backoff.note(here.raw, What.READING, {"case": SfAssetsError("odd")}, [], soon)
+    backoff.note(here.raw, FailedStep.EXTRACT, {"case": SfAssetsError("odd")}, [], soon)
     assert asks() == 0, "another failed"
     backoff.note(here.raw, what, {}, ["account"], soon)
     backoff.note(here.raw, what, {"account": SfAssetsError("odd")}, [], soon)

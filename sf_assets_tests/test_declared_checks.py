@@ -16,7 +16,7 @@ from sf_assets.declared_checks import (
     Matches,
     RowCount,
     Severity,
-    spelt_score,
+    format_score,
 )
 from sf_assets.errors import ConfigError
 
@@ -144,4 +144,4 @@ def test_there_is_something_to_do_about_each_built_in_check() -> None:
     [(100.0, "100.00"), (99.9999, "99.99"), (99.995, "99.99"), (92.5, "92.50"), (0.0, "0.00")],
 )
 def test_a_score_is_never_rounded_up_to_100(score: float, spelt: str) -> None:
-    assert spelt_score(score) == spelt
+    assert format_score(score) == spelt

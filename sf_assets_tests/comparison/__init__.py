@@ -1,0 +1,1 @@
+"""Two sides of the same records, held against each other."""
