@@ -320,6 +320,11 @@ def _parse(path: Path) -> list[tuple[yaml.Node, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
         return list(_documents(_Loader(text)))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no catalogue {path}; write one with `sf-assets catalog --from-org`, or "
+            "correct the path, as in SF_ASSETS_CATALOG"
+        ) from None
     except OSError as error:
         raise ConfigError(
             f"the catalogue {path} cannot be read ({error.strerror}); set SF_ASSETS_CATALOG"

@@ -137,11 +137,8 @@ class Integration:
         salesforce: SalesforceResource = getattr(resources, self.salesforce_key(name))
         storage: StorageResource = getattr(resources, self.storage_key)
         warehouse: WarehouseResource = getattr(resources, self.warehouse_key)
-        settings = ReadingSettings(
-            lag_seconds=salesforce.lag_seconds,
-            overlap_seconds=salesforce.overlap_seconds,
-            api_reserve_percent=salesforce.api_reserve_percent,
-        )
+        values = {name: getattr(salesforce, name) for name in ReadingSettings.model_fields}
+        settings = ReadingSettings.model_validate(values)
         connections = Connections(
             lambda: salesforce.client, lambda: storage.store, lambda: warehouse.warehouse
         )

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from sf_assets.warehouse.port import Warehouse
 
 _DEFAULT = ReadingSettings.model_validate({})
-_NUMBERS = ("lag_seconds", "overlap_seconds", "api_reserve_percent")
 
 
 class SalesforceResource(dg.ConfigurableResource[Any]):
@@ -64,7 +63,7 @@ class SalesforceResource(dg.ConfigurableResource[Any]):
         """
         env, prefix = environment(), credentials_prefix(org)
         texts = {name: prefix + name.upper() for name in Credentials.model_fields}
-        numbers = {name: f"SF_ASSETS_{name.upper()}" for name in _NUMBERS}
+        numbers = {name: f"SF_ASSETS_{name.upper()}" for name in ReadingSettings.model_fields}
         values: dict[str, Any] = {n: dg.EnvVar(v) for n, v in texts.items() if v in env}
         values |= {n: dg.EnvVar.int(v) for n, v in numbers.items() if v in env}
         return cls(**values)

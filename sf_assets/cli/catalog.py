@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sf_assets.cli.output import emit, json_option, messages
+from sf_assets.cli.output import Day, emit, json_option, messages
 from sf_assets.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Not these; repeatable.")
 @click.option(
     "--start",
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=Day(),
     help="First partition of all objects; default: where the records of each begin.",
 )
 @click.option("--force", is_flag=True, help="Write over the catalogue that is there.")

@@ -9,6 +9,7 @@ from sf_assets.cli.output import emit, json_option, show
 from sf_assets.errors import ConfigError, SfAssetsError
 
 if TYPE_CHECKING:
+    from sf_assets.catalog import Catalog
     from sf_assets.pipeline.doctor import Diagnosis
     from sf_assets.pipeline.org import Org
 
@@ -39,7 +40,6 @@ def _catalogue() -> tuple[list["Diagnosis"], list["Org"], bool]:
     from sf_assets.catalog import load_catalog
     from sf_assets.naming import ONLY
     from sf_assets.pipeline.doctor import Diagnosis
-    from sf_assets.pipeline.gold.files import gold_tables
     from sf_assets.pipeline.org import load_orgs, org_of_environment
     from sf_assets.settings import environment, load_settings
 
@@ -48,16 +48,26 @@ def _catalogue() -> tuple[list["Diagnosis"], list["Org"], bool]:
         orgs = load_orgs()
         catalog = orgs[0].catalog
     except ConfigError as error:
-        missing = settings.catalog is not None and not settings.catalog.exists()
-        advice = "; write one with `sf-assets catalog --from-org`" if missing else ""
         org = org_of_environment(ONLY, load_catalog(), settings, environment())
-        return [Diagnosis("catalogue", ok=False, detail=f"{error}{advice}")], [org], False
+        return [Diagnosis("catalogue", ok=False, detail=str(error))], [org], False
     diagnoses = [
         Diagnosis("catalogue", ok=True, detail=f"{catalog.path}, {len(catalog.objects)} objects")
     ]
     try:
-        detail = f"{len(gold_tables(catalog))} tables in {catalog.gold}"
-        diagnoses.append(Diagnosis("gold", ok=True, detail=detail))
+        diagnoses.append(Diagnosis("gold", ok=True, detail=_gold(catalog)))
     except SfAssetsError as error:
         diagnoses.append(Diagnosis("gold", ok=False, detail=str(error)))
     return diagnoses, orgs, True
+
+
+def _gold(catalog: "Catalog") -> str:
+    """How many gold tables there are, and which packaged ones are left out."""
+    from sf_assets.pipeline.gold.files import gold_tables, tables_left_out
+
+    count, left_out = len(gold_tables(catalog)), tables_left_out(catalog)
+    if not left_out:
+        return f"{count} tables in {catalog.gold}"
+    return (
+        f"{count} of {count + len(left_out)} tables in {catalog.gold}; left out, as the catalogue "
+        f"lacks objects that they read: {', '.join(left_out)}"
+    )

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from rich.table import Table
 from sf_assets.pipeline import progress
 
 Command = Callable[..., Any]
+_DAY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 
 messages = Console(stderr=True, highlight=False)
 """Where progress and errors go, so that the standard output holds results alone."""
@@ -31,6 +33,26 @@ def object_option(command: Command) -> Command:
     return click.option(
         "objects", "--object", multiple=True, metavar="NAME", help="Only this object; repeatable."
     )(command)
+
+
+class Day(click.DateTime):
+    """A day, written as 2026-11-30."""
+
+    name = "day"
+
+    def __init__(self) -> None:
+        super().__init__(["%Y-%m-%d"])
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """The day; one that is written well and that no calendar has is told to be that."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            if _DAY.fullmatch(value):
+                self.fail(f"there is no day {value}", param, ctx)
+            raise
 
 
 def fail(message: str, *, as_json: bool) -> NoReturn:

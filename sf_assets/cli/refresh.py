@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from sf_assets.cli.output import (
+    Day,
     emit,
     json_option,
     limits_text,
@@ -19,8 +20,6 @@ from sf_assets.cli.output import (
     show_budget,
     watching,
 )
-
-_DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.command()
@@ -44,8 +43,8 @@ def refresh(derived: bool, objects: tuple[str, ...], as_json: bool) -> None:
 
 
 @click.command()
-@click.option("first", "--from", type=_DAY, required=True, help="First UTC day.")
-@click.option("last", "--to", type=_DAY, required=True, help="Last UTC day, included.")
+@click.option("first", "--from", type=Day(), required=True, help="First UTC day.")
+@click.option("last", "--to", type=Day(), required=True, help="Last UTC day, included.")
 @click.option("--plan", "only_plan", is_flag=True, help="Only say what it would cost.")
 @object_option
 @json_option

@@ -14,6 +14,7 @@ from sf_assets.cli.commands import run
 from sf_assets.cli.output import watching
 from sf_assets.demo.home import ROOT, org, prepare
 from sf_assets.errors import SfAssetsError
+from sf_assets.stopping import Stopped
 
 _LIVE = 0.2
 """Changes a second in the org while the UI is open."""
@@ -67,12 +68,14 @@ def _ui() -> int:
             env=os.environ | running.env,
         )
         try:
-            while process.poll() is None:
-                if running.process.poll() is not None:
-                    click.echo(f"The org has ended; {running.log} says why", err=True)
-                    return 1
-                time.sleep(_LOOK)
-            return process.returncode
+            with suppress(Stopped):  # which is how it is meant to end
+                while process.poll() is None:
+                    if running.process.poll() is not None:
+                        click.echo(f"The org has ended; {running.log} says why", err=True)
+                        return 1
+                    time.sleep(_LOOK)
+                return process.returncode
+            return 0
         finally:
             process.terminate()
             process.wait()

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -22,6 +22,13 @@ _SECRETS = ("password", "security_token", "client_secret")
 _LOGIN = "SALESFORCE_LOGIN_URL="
 _OURS = "# made by=sf-assets emulator, which writes this file anew at every start\n"
 """The first line of a file of ours. The `=` keeps readers content that split every line at it."""
+
+
+class _RefusedError(click.ClickException):
+    """Ends the command with one line, which begins like those of all other commands."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"error: {self.message}", file, err=True)
 
 
 def _rows(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Any:
@@ -138,7 +145,7 @@ def emulator_command(env_file: Path | None, clock_skew: float, **options: Any) -
         emulator = Emulator(clock=Clock(skew=clock_skew), settings=_settings(options), **options)
         emulator.start()
     except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from None
+        raise _RefusedError(str(error)) from None
     try:
         lines = "".join(f"{name}={value}\n" for name, value in emulator.environment.items())
         click.echo(lines, nl=False)
@@ -146,7 +153,7 @@ def emulator_command(env_file: Path | None, clock_skew: float, **options: Any) -
             _write(env_file, lines)
         stopped.wait()
     except OSError as error:
-        raise click.ClickException(f"cannot write {env_file}: {error.strerror}") from None
+        raise _RefusedError(f"cannot write {env_file}: {error.strerror}") from None
     finally:
         emulator.stop()
     click.echo("stopped", err=True)
@@ -158,7 +165,7 @@ def _refuse_anothers(path: Path) -> None:
     with contextlib.suppress(OSError):
         text = path.read_text(encoding="utf-8", errors="replace")
         if text and not (text.startswith(_OURS) and f"\n{_LOGIN}http://" in text):
-            raise click.ClickException(
+            raise _RefusedError(
                 f"{path} was not written by the emulator, and is left as it is; name another file, "
                 "or remove it"
             )

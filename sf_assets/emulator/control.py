@@ -38,6 +38,7 @@ where only logins go on), and what other clients use of the org's limits:
     {"action": "spend", "requests": 90000, "query_jobs": 9000, "query_kb": 900000000}
 """
 
+import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -84,12 +85,16 @@ class Control:
     def order(self, request: Request) -> Reply:
         """`POST /_control`: carry out an order."""
         order = request.json_object()
-        action = self._actions.get(str(order.pop("action", None)))
+        name = str(order.pop("action", None))
+        action = self._actions.get(name)
         if action is None:
             raise malformed_json(f"`action` must be one of {', '.join(self._actions)}")
+        _check_keys(name, action, order)
         try:
             return json_reply(action(**order) or {})
-        except (TypeError, KeyError, ValueError) as error:
+        except KeyError as error:
+            raise malformed_json(f"not an order: {error} is missing") from None
+        except (TypeError, ValueError) as error:
             raise malformed_json(f"not an order: {error}") from None
 
     def state(self, _request: Request) -> Reply:
@@ -145,6 +150,20 @@ class Control:
 
     def _advance(self, seconds: float) -> None:
         self._org.advance(seconds)
+
+
+def _check_keys(name: str, action: Callable[..., Any], order: Mapping[str, Any]) -> None:
+    """Refuse an order that lacks a key, or has one that the action does not take."""
+    signature = inspect.signature(action)
+    try:
+        signature.bind(**order)
+    except TypeError:
+        keys = [
+            key if parameter.default is parameter.empty else f"{key} (may be left out)"
+            for key, parameter in signature.parameters.items()
+        ]
+        takes = ", ".join(keys) or "nothing besides"
+        raise malformed_json(f"not an order: `{name}` takes {takes}") from None
 
 
 def _performed(held: Held, statements: Sequence[Mapping[str, Any]]) -> Answer:

@@ -85,6 +85,7 @@ from sf_assets.emulator.fault import Fault
 from sf_assets.emulator.messages import Reply, Request, empty, json_reply, to_json
 
 PATH = "/_faults"
+_KEYS = {field.name: field for field in dataclasses.fields(Fault)}.keys()
 
 
 class _Order:
@@ -187,6 +188,8 @@ def reply_of(fault: Fault) -> Reply | None:
 
 
 def _parsed(item: Any) -> Fault:
+    if not isinstance(item, dict) or not item.keys() <= _KEYS:
+        raise malformed_json(f"not a fault: an object with keys out of {', '.join(_KEYS)}")
     try:
         fault = Fault(**item)
         re.compile(fault.path)

@@ -24,6 +24,7 @@ from sf_assets.assets.integration import Integration
 from sf_assets.catalog import load_catalog
 from sf_assets.errors import ConfigError
 from sf_assets.naming import ONLY
+from sf_assets.settings import ReadingSettings
 from sf_assets.warehouse.open import open_warehouse
 from sf_assets.warehouse.port import Warehouse
 from sf_assets_tests.conftest import Workspace
@@ -202,6 +203,18 @@ def test_schedules_and_sensors_take_everything_from_resources(
     ):
         seen = repository.get_sensor_def("schema_of_raw").evaluate_tick(looked)
     assert len(seen.run_requests or ()) == 1, "the tick has described Account"
+
+
+def test_all_that_a_resource_says_of_reading_is_gone_by(catalog: Path) -> None:
+    said: dict[str, Any] = {
+        name: number for number, name in enumerate(ReadingSettings.model_fields, start=1)
+    }
+    resources = SimpleNamespace(
+        salesforce=SalesforceResource(**said),
+        storage=StorageResource(url="file:///x"),
+        warehouse=WarehouseResource(url="duckdb:////x"),
+    )
+    assert Integration(load_catalog(catalog)).org(resources, ONLY).settings.model_dump() == said
 
 
 def test_variables_are_read_where_a_run_is(

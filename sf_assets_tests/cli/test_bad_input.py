@@ -258,6 +258,33 @@ def test_a_disk_that_fills_while_silver_is_merged(shell: Shell, workspace: Works
     assert workspace.rows("SELECT count(*) > 0 FROM silver.contact") == [(True,)]
 
 
+def test_a_gold_file_without_the_schema_of_what_it_reads(
+    shell: Shell, workspace: Workspace
+) -> None:
+    (workspace.folder / "gold").mkdir()
+    (workspace.folder / "gold" / "wrong.sql").write_text("SELECT Name FROM product2")
+    workspace.catalogue({"Product2": None}, gold="gold")
+    outcome = shell("refresh", env=workspace.env)
+    refused(outcome, "wrong.sql", "; write `silver.product2`")
+    assert "load what it reads" not in outcome.out + outcome.err
+
+
+def test_a_day_that_no_calendar_has(shell: Shell, workspace: Workspace) -> None:
+    done = shell("backfill", "--from", "2026-11-31", "--to", "2026-12-01", env=workspace.env)
+    assert done.code == 2
+    assert "there is no day 2026-11-31" in done.err
+
+
+def test_the_doctor_says_which_gold_tables_are_left_out(shell: Shell, workspace: Workspace) -> None:
+    workspace.catalogue({"Product2": None})
+    done = shell("doctor", "--json", env=workspace.env)
+    (gold,) = (one for one in done.document["diagnoses"] if one["what"] == "gold")
+    assert gold["ok"]
+    assert gold["detail"].startswith("0 of 6 tables in ")
+    assert "left out, " in gold["detail"]
+    assert "account_activity, case_resolution" in gold["detail"]
+
+
 def test_the_doctor_examines_the_rest_where_there_is_no_catalogue_yet(
     shell: Shell, workspace: Workspace
 ) -> None:
@@ -265,7 +292,8 @@ def test_the_doctor_examines_the_rest_where_there_is_no_catalogue_yet(
     done = shell("doctor", "--json", env=workspace.env)
     said = {one["what"]: one for one in done.document["diagnoses"]}
     assert done.code == 1
-    assert "sf-assets catalog --from-org" in said["catalogue"]["detail"]
+    assert said["catalogue"]["detail"].startswith("there is no catalogue ")
+    assert said["catalogue"]["detail"].count("sf-assets catalog --from-org") == 1
     assert {what: one["ok"] for what, one in said.items()} == {
         "catalogue": False,
         "login": True,

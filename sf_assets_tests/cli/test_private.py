@@ -49,6 +49,7 @@ def test_the_emulator_never_writes_over_credentials_of_others(tmp_path: Path, te
     theirs.write_text(text)
     result = CliRunner().invoke(emulator_command, ["--env-file", str(theirs)])
     assert result.exit_code == 1
+    assert result.output.startswith("error: ")
     assert "was not written by the emulator" in result.output
     assert theirs.read_text() == text
 

@@ -39,6 +39,27 @@ def test_there_is_no_such_resource_without_the_option(schema: Schema) -> None:
         assert answer.status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"action": "advance"}, "`advance` takes seconds"),
+        ({"action": "advance", "days": 1}, "`advance` takes seconds"),
+        ({"action": "move", "to": 1}, "`move` takes nothing besides"),
+        (
+            {"action": "hide_rows"},
+            "`hide_rows` takes object_name, share (may be left out), where (may be left out)",
+        ),
+        ({"action": "write", "statements": [{"do": "insert"}]}, "'object' is missing"),
+    ],
+)
+def test_a_wrong_order_is_told_the_keys_that_there_are(
+    api: Api, given: dict[str, Any], said: str
+) -> None:
+    answer = order(api, **given)
+    assert answer.status_code == 400
+    assert answer.json()[0]["message"] == f"not an order: {said}"
+
+
 def test_a_late_commit_shows_an_old_stamp(api: Api) -> None:
     answer = order(api, "hold", statements=insert("Old"), stamp="2026-01-31T10:00:00Z").json()
     assert answer["ids"][0].startswith("001")

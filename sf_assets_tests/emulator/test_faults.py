@@ -69,6 +69,14 @@ def test_there_is_no_such_resource_without_the_option(schema: Schema) -> None:
         assert plain.faults is None
 
 
+@pytest.mark.parametrize("wrong", [{"pathh": "/query"}, "/query", 3])
+def test_a_wrong_fault_is_told_the_keys_that_there_are(emulator: Emulator, wrong: Any) -> None:
+    answer = requests.post(f"{emulator.url}/_faults", json=[wrong], timeout=10)
+    assert answer.status_code == 400
+    said = answer.json()[0]["message"]
+    assert said.startswith("not a fault: an object with keys out of method, path, request_body, ")
+
+
 def test_an_error_for_the_nth_call(order: Any, api: Api) -> None:
     busy = {"status": 503, "code": "SERVER_UNAVAILABLE", "message": "Server is too busy."}
     order({"method": "GET", "path": "/limits$", "nth": 2, "times": 2, **busy})

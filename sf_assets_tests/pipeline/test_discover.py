@@ -72,6 +72,11 @@ def test_an_object_that_refuses_to_be_read_is_left_out_with_the_reason(
     assert not found.unknown
 
 
+def test_what_a_few_partitions_cost_is_told_as_people_would(workspace: Workspace) -> None:
+    text = discovered(workspace)[0].text
+    assert "takes it less than a minute." in text
+
+
 def test_an_object_whose_describe_failed_is_told(org: Emulator, workspace: Workspace) -> None:
     hit(org, "sobjects/Lead/describe", status=400, code="UNKNOWN_EXCEPTION", message="ErrorId 1")
     found, listed = discovered(workspace)

@@ -70,3 +70,14 @@ def test_freshness_is_judged_by_the_times_of_an_object(own_workspace: Workspace)
         now, failures = org.client.now() + timedelta(hours=hours), dict[str, SfAssetsError]()
         found = check_raw(org.stored_raw, org.catalog.select(()), now, failures, {"freshness"})
         assert {f.slug for f in found if f.name == "freshness" and f.passed} == fresh
+
+
+def test_an_object_that_was_never_read_is_told_to_be_that(own_workspace: Workspace) -> None:
+    own_workspace.catalogue({"Account": None})
+    org = own_workspace.org()
+    findings = check_raw(org.raw, org.catalog.select(()), org.client.now(), {})
+    found = {finding.name: finding for finding in findings}
+    for name in ("coverage", "freshness"):
+        assert not found[name].passed
+        assert found[name].facts["watermark"] == "never read"
+    assert "minutes behind" not in found["freshness"].facts

@@ -283,10 +283,14 @@ def test_fresh_is_by_the_newest_live_row(world: World) -> None:
         ({"references": "Far__c"}, "Far__c leads to Group, which silver has not"),
         ({"matches": {"Whole__c": "1"}}, "Whole__c is no text but BIGINT"),
         ({"matches": {"Text__c": "a{1,2000}"}}, "the warehouse refused (InvalidInputException)"),
-        ({"between": {"Text__c": [0, 1]}}, "Text__c is VARCHAR, and the range is one of numbers"),
-        ({"between": {"Flag__c": [0, 1]}}, "Flag__c is BOOLEAN"),
-        ({"between": {"Whole__c": [None, NOW.date()]}}, "Whole__c is BIGINT, and the range is"),
-        ({"between": {"Day__c": [NOW, None]}}, "Day__c holds days"),
+        ({"between": {"Text__c": [0, 1]}}, "Text__c is VARCHAR; `between` is for numbers, "),
+        ({"between": {"Flag__c": [0, 1]}}, "Flag__c is BOOLEAN; `between` is for numbers, "),
+        (
+            {"between": {"Whole__c": [None, NOW.date()]}},
+            "Whole__c holds numbers; give",
+        ),
+        ({"between": {"Day__c": [NOW, None]}}, "Day__c holds days; give the range in days"),
+        ({"between": {"Day__c": [0, 1]}}, "Day__c holds days; give the range in days"),
     ],
 )
 def test_a_check_that_cannot_be_asked_has_not_passed_and_says_why(

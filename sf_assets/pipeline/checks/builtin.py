@@ -108,10 +108,11 @@ def _freshness(
 ) -> Finding:
     """Whether the coverage is as recent as its times allow, and nothing keeps it from going on."""
     whole = bool(refs) and refs[-1].kind is SliceKind.SNAPSHOT
-    minutes = round((now - watermark).total_seconds() / 60) if watermark > BEGIN else -1
     allowed = (SNAPSHOT_FRESH if whole else FRESH) + spec.refresh.pause - SHORTEST
     fresh = watermark > BEGIN and now - watermark <= allowed
-    facts: Facts = {"watermark": _formatted(watermark), "minutes behind": minutes}
+    facts: Facts = {"watermark": _formatted(watermark)}
+    if watermark > BEGIN:
+        facts["minutes behind"] = round((now - watermark).total_seconds() / 60)
     if fault:
         facts |= {"failing since": _formatted(fault.since), "next try": _formatted(fault.next_try)}
         facts["error"] = fault.error
@@ -231,4 +232,4 @@ _ANSWERS: Mapping[str, Callable[[Silver, str, ObjectInfo | None], Finding]] = {
 
 
 def _formatted(moment: datetime) -> str:
-    return "none" if moment == BEGIN else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return "never read" if moment == BEGIN else f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -24,12 +24,13 @@ MARK = "#:"
 
 _HEADER = """\
 #: Written by `sf-assets catalog --from-org` for {whose} on {today},
-#: as are all comments with a colon. docs/catalogue.md says what can be declared for each object.
+#: as are all comments that begin with `#:`. docs/catalogue.md says what can be declared for each
+#: object.
 #:
 #: Rows are cut into partitions by when they last changed: by day where {busy} records or more
 #: change in a month, else by month. Partitions begin where most of the records do; the first one
 #: holds what is older, too. They are {partitions:,}; a first fill has Dagster note each on raw and
-#: on silver, which takes it about {minutes:.1f} minutes.
+#: on silver, which takes it {duration}.
 
 start: {start}
 grain: {grain}
@@ -108,7 +109,7 @@ class Discovery:
         whose = f"org{'s' if len(self.orgs) > 1 else ''} {self.org_id}"
         header = _HEADER.format(
             whose=whose, today=self.today, busy=BUSY, start=start, grain=grain,
-            partitions=self.partitions, minutes=2 * self.partitions * SECONDS / 60,
+            partitions=self.partitions, duration=_lasting(2 * self.partitions * SECONDS),
             orgs=f"orgs: [{', '.join(self.orgs)}]\n" if self.orgs else "",
         )  # fmt: skip
         lines = ["  {}\n"] if not self.objects else []
@@ -215,6 +216,11 @@ def _commonest(values: Sequence[_Value], otherwise: _Value) -> _Value:
 
 def _counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _lasting(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"about {_counted(minutes, 'minute')}" if minutes else "less than a minute"
 
 
 def _line(text: str) -> str:

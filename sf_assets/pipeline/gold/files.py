@@ -35,3 +35,14 @@ def gold_tables(catalog: Catalog) -> list[GoldTable]:
                 f"{table.path.parent}; write it, or change what reads it"
             )
     return kept
+
+
+def tables_left_out(catalog: Catalog) -> list[str]:
+    """Names of the packaged tables that read objects which the catalogue does not have.
+
+    Raises:
+        ConfigError: A file is no query, or reads what is not there.
+    """
+    slugs = {spec.slug for spec in catalog.objects.values()}
+    kept = {table.name for table in gold_tables(catalog)}
+    return sorted(table.name for table in read_gold(catalog.gold, slugs) if table.name not in kept)

@@ -56,9 +56,11 @@ def outside(name: str, column: str, kind: str, low: Bound, high: Bound) -> str:
         if kind == _STAMP and not isinstance(given, datetime):
             name = f"{name}::DATE"  # a day as an upper bound holds all of it
         bounds = [_moment(low), _moment(high)]
+    elif numeric or kind in {"DATE", _STAMP}:
+        what = "numbers" if numeric else "days" if kind == "DATE" else "times"
+        raise UnaskableError(f"{column} holds {what}; give the range in {what}, too")
     else:
-        what = "numbers" if isinstance(given, Decimal) else "dates"
-        raise UnaskableError(f"{column} is {kind}, and the range is one of {what}")
+        raise UnaskableError(f"{column} is {kind}; `between` is for numbers, days and times")
     conditions = [f"{name} {sign} {b}" for sign, b in zip("<>", bounds, strict=True) if b]
     return f"({' OR '.join(conditions)})" if conditions else "false"
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -282,6 +283,8 @@ class Gold:
         return True
 
 
+_MISSING = re.compile(r"Table with name \"?(\w+)\"? does not exist")
+_MEANT = re.compile(r'Did you mean "(silver|gold)(?:_[a-z0-9]+)?\.(\w+)')  # of an org with a name
 _LATE = """
 WITH noted AS (
     SELECT unnest($tables) AS name, unnest($layers) AS layer, unnest($objects) AS object,
@@ -327,7 +330,15 @@ def _refused(table: GoldTable, error: duckdb.Error, names: Collection[str]) -> S
             f"gold.{table.name} is left out: this org, or its user, lacks what it reads ({said})"
         )
     if isinstance(error, duckdb.CatalogException):
-        return ConfigError(f"{table.path}: {said}; load what it reads first")
+        return ConfigError(f"{table.path}: {said}{_remedy(said, table.sql)}")
     if isinstance(error, duckdb.BinderException | duckdb.ParserException):
         return ConfigError(f"{table.path}: {said}")
     return WarehouseError(f"{table.path}: {said}; the table is as it was")
+
+
+def _remedy(said: str, query: str) -> str:
+    """What to do about a name that the engine does not know: a table without its schema, mostly."""
+    missing, meant = _MISSING.search(said), _MEANT.search(said)
+    if missing and f".{missing[1].removesuffix('_live')}".lower() in query.lower():
+        return "; load what it reads first"
+    return f"; write `{meant[1]}.{meant[2].removesuffix('_live')}`" if meant else ""
