@@ -220,7 +220,7 @@ class _Run:
         if not wanted:
             return
         findings: list[Finding] = []
-        asked_at = datetime.now(UTC)
+        asked_at, before = datetime.now(UTC), set(self._errors)
         with isolated(Work.CHECK, CHECKS, self._errors):
             for finding in self._findings(wanted):
                 if finding.name in wanted[finding.slug]:
@@ -228,11 +228,20 @@ class _Run:
             # Before anybody hears of them: what follows from checks reads what is kept of them.
             kept = [found for found in findings if found.name not in RAW_CHECKS]
             record(self._org, self._raw, kept, asked_at, self._errors)
+        self._note_checks(wanted, before)
         held = self._held and isinstance(self._errors.get(CHECKS), WarehouseLockedError)
         if held or self._away:  # it has been said; away, perhaps there is nothing to check yet
             self._errors.pop(CHECKS, None)
         for finding in findings:
             yield Checked(self._org.name, finding)
+
+    def _note_checks(self, wanted: Collection[str], before: Collection[str]) -> None:
+        """Keep of which objects checks of silver fail to be run, for the ticks to come."""
+        failed = {
+            slug: e for slug, e in self._errors.items() if slug in wanted and slug not in before
+        }
+        with suppress(SfAssetsError):
+            self._note(FailedStep.CHECK, failed, wanted)
 
     def _findings(self, wanted: Mapping[str, Collection[str]]) -> Iterator[Finding]:
         def asked(names: Container[str]) -> list[str]:

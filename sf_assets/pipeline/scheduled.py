@@ -58,6 +58,8 @@ def _tick(org: Org) -> Iterator[Event]:
 def tick_request(specs: Mapping[str, ObjectSpec], found: Due) -> Request:
     """What a run is to do for a tick that found work for some objects."""
     checks = loading_checks(specs, [*found.raw, *found.recovered], found.silver)
+    for slug, due_ones in found.checks.items():
+        checks[slug] = checks.get(slug, set()) | set(due_ones)
     plan = found.plan
     return Request(Reading.TICK, lambda: nullcontext(plan), specs, found.raw, found.silver, checks)
 

@@ -71,13 +71,12 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
 
 def _failing(raw: RawLayer) -> dict[str, str]:
     """What there is to say of objects that fail, and of the org, by lower-cased name."""
-    unread, unmerged, absent = (
-        lasting_failures(raw, w) for w in (FailedStep.EXTRACT, FailedStep.MERGE, FailedStep.ABSENT)
-    )
+    failing = {step: lasting_failures(raw, step) for step in FailedStep}
     return (
-        {slug: f"left out: {note.error}" for slug, note in absent.items()}
-        | {slug: f"silver: {note}" for slug, note in unmerged.items()}
-        | {slug: str(note) for slug, note in unread.items()}
+        {slug: f"left out: {note.error}" for slug, note in failing[FailedStep.ABSENT].items()}
+        | {slug: f"checks: {note}" for slug, note in failing[FailedStep.CHECK].items()}
+        | {slug: f"silver: {note}" for slug, note in failing[FailedStep.MERGE].items()}
+        | {slug: str(note) for slug, note in failing[FailedStep.EXTRACT].items()}
     )
 
 

@@ -35,6 +35,7 @@ def org() -> Iterator[Emulator]:
 def workspace(tmp_path: Path, org: Emulator) -> Workspace:
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(tmp_path, filter="data")
+    (tmp_path / "lake").rename(tmp_path / "raw")
     workspace = Workspace(tmp_path, org.environment)
     contacts = workspace.rows("SELECT Id FROM silver.contact_live ORDER BY Id LIMIT 1")
     org.records.update("Contact", contacts[0][0], {"LastName": "Changed"})

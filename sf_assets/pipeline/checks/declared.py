@@ -1,12 +1,12 @@
 """The declared checks of silver, and what its checks come to: scores, and what to fix."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from sf_assets.builtin_checks import ORG_CHECKS, REMEDIES, SILVER_CHECKS
-from sf_assets.catalog import Catalog
+from sf_assets.catalog import Catalog, ObjectSpec
 from sf_assets.declared_checks import Expectation, Severity
 from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.checks.builtin import Facts, Failures, Finding
@@ -16,6 +16,7 @@ from sf_assets.pipeline.schema.schema_cache import StoredDescribes
 from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.warehouse.check_results import CheckResult, Score
 from sf_assets.warehouse.questions import Answer, Subject
+from sf_assets.windows import BEGIN
 
 UNASKED, UNASKED_OF = "never asked", "never asked of"
 """Facts: how many checks no score counts, because they could never be asked, and of what."""
@@ -173,8 +174,40 @@ def unasked(org: Org, raw: RawLayer) -> Counter[str]:
     wanted = {check for check in _remedies(org.catalog) if check[1] not in ORG_CHECKS}
     if org.warehouse.exists():
         with org.reading(raw.org_id) as session:
-            wanted -= session.checks.asked()
+            wanted -= session.checks.last_run().keys()
     return Counter(slug for slug, _ in wanted)
+
+
+def due_checks(org: Org, specs: Iterable[ObjectSpec]) -> dict[str, set[str]]:
+    """Checks of silver that were not run since something was last merged into their object.
+
+    So a check that is new, and those that a killed run left out, are run by the next tick.
+
+    Args:
+        org: The org; it is not asked anything.
+        specs: Of which objects; nothing is said of those that have no table yet.
+
+    Returns:
+        Names of checks by lower-cased object.
+
+    Raises:
+        ConfigError: Nothing was ever read.
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    if not org.warehouse.exists():
+        return {}
+    with org.reading(org.stored_raw.org_id) as session:
+        tables, run_at = session.silver.tables(), session.checks.last_run()
+        there = [spec for spec in specs if spec.slug in tables]
+        merged_at = session.gold.merged_at([spec.slug for spec in there])
+    found: dict[str, set[str]] = {}
+    for spec in there:
+        merged = merged_at.get(spec.slug, BEGIN)
+        names = {*SILVER_CHECKS, *(check.name for check in spec.expectations)}
+        done = {n for n in names if (at := run_at.get((spec.slug, n))) and at >= merged}
+        if late := names - done:
+            found[spec.slug] = late
+    return found
 
 
 def _remedies(catalog: Catalog) -> dict[tuple[str, str], str]:

@@ -29,6 +29,7 @@ class FailedStep(StrEnum):
 
     EXTRACT = "raw"
     MERGE = "silver"
+    CHECK = "checks"
     ABSENT = "absent"
     """The packaged catalogue names it, and the org does not have it: nothing is wrong."""
 

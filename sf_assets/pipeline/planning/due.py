@@ -1,12 +1,13 @@
 """Which objects a tick has work for; the others are recorded as covered."""
 
 import logging
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import ConfigError, ObjectUnavailableError, SfAssetsError, WarehouseError
+from sf_assets.pipeline.checks.declared import due_checks
 from sf_assets.pipeline.load import behind
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning import backoff, tick_interval
@@ -28,6 +29,7 @@ class Due:
         raw: Objects to read: those that changed, and those that fail. Not those of which the budget
             carries nothing now.
         silver: Objects to merge: the same, and those whose silver lags behind raw.
+        checks: Checks of silver that were not run since the last merge, by object.
         aside: Why objects are not read, or not merged, before the time of their next try.
         absent: Objects that the packaged catalogue names and the org does not have, and what it
             says of them.
@@ -38,6 +40,7 @@ class Due:
 
     raw: list[str]
     silver: list[str]
+    checks: Mapping[str, Collection[str]]
     aside: dict[str, str]
     absent: dict[str, str]
     recovered: set[str]
@@ -83,9 +86,12 @@ def due(
         lagging = behind(org, org.raw)
         backoff.forget(org.raw, FailedStep.MERGE, slugs.keys() - lagging)
         idle = asked_of.keys() - reads - waiting - absent.keys()
+        checks = due_checks(
+            org, (s for slug, s in slugs.items() if slug not in left[FailedStep.CHECK])
+        )
     except WarehouseError as error:  # the warehouse is busy; the next tick will ask again
         log.debug("silver was not looked at: %s", error)
-        lagging, idle = set(), set()
+        lagging, idle, checks = set(), set(), {}
     healed = backoff.forget(org.raw, FailedStep.EXTRACT, idle | {backoff.ORG})
     backoff.note(org.raw, FailedStep.ABSENT, absent, asked_of, now)
     silver = (reads | lagging) - left[FailedStep.MERGE].keys()
@@ -95,6 +101,7 @@ def due(
     return Due(
         raw=[slug for slug in slugs if slug in reads],
         silver=[slug for slug in slugs if slug in silver],
+        checks=checks,
         aside=told | {slug: str(note) for slug, note in left[FailedStep.EXTRACT].items()},
         absent=left_out(org, slugs),
         recovered=idle if backoff.ORG in healed else healed,

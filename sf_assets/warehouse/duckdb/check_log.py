@@ -57,10 +57,12 @@ class CheckLog:
         found = {(slug, name): Latest(*answer) for slug, name, *answer in rows}
         return {check: found[check] for check in checks if check in found}
 
-    def asked(self) -> set[tuple[str, str]]:
-        """All checks that were ever asked."""
-        query = 'SELECT DISTINCT object, "check" FROM ops.quality WHERE org_id = ?'
-        return set(self._run(query, [self._org_id]).fetchall())
+    def last_run(self) -> dict[tuple[str, str], datetime]:
+        """When each check was run last, of all that ever were."""
+        query = (
+            'SELECT object, "check", max(checked_at) FROM ops.quality WHERE org_id = ? GROUP BY ALL'
+        )
+        return {(slug, name): at for slug, name, at in self._run(query, [self._org_id]).fetchall()}
 
     def score(self, now: datetime, remedies: Mapping[tuple[str, str], str]) -> list[Score]:
         """Score the org's objects by the latest outcome of each check, and list what to fix."""

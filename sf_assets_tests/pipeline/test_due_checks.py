@@ -1,0 +1,75 @@
+"""Checks are due by what was merged and what was run, not by what a run has just done."""
+
+from typing import Any
+
+import duckdb
+import pytest
+
+from sf_assets.builtin_checks import RAW_CHECKS, SILVER_CHECKS
+from sf_assets.cli.report import Report, carry_out
+from sf_assets.pipeline.planning import backoff
+from sf_assets.pipeline.planning.backoff import FailedStep
+from sf_assets.pipeline.refresh import refresh
+from sf_assets.warehouse.duckdb.silver import Silver
+from sf_assets_tests.conftest import Workspace
+
+OBJECTS: dict[str, Any] = {"Account": {}, "Contact": {}}
+NEW = {"checks": [{"not_null": "Name"}, {"matches": {"Name": "."}}]}
+
+
+def run_checks(report: Report) -> set[tuple[str, str]]:
+    return {
+        (check["asset"], check["check"])
+        for check in report.checks
+        if check["check"] not in RAW_CHECKS
+    }
+
+
+@pytest.fixture
+def loaded(workspace: Workspace) -> Workspace:
+    workspace.catalogue(OBJECTS)
+    refreshed(workspace)
+    assert run_checks(refreshed(workspace)) == set(), "all were run by the first"
+    return workspace
+
+
+def refreshed(workspace: Workspace) -> Report:
+    return carry_out([workspace.org()], refresh)
+
+
+def test_a_check_that_is_new_is_run_by_the_next_refresh(loaded: Workspace) -> None:
+    loaded.catalogue(OBJECTS | {"Account": NEW})
+    assert run_checks(refreshed(loaded)) == {
+        ("silver/account", "not_null_Name"),
+        ("silver/account", "matches_Name"),
+    }
+    assert run_checks(refreshed(loaded)) == set()
+
+
+def test_checks_that_a_killed_run_left_out_are_run_by_the_next_refresh(loaded: Workspace) -> None:
+    with duckdb.connect(str(loaded.folder / "warehouse.duckdb")) as connection:
+        connection.execute("DELETE FROM ops.quality WHERE object = 'contact'")
+    assert run_checks(refreshed(loaded)) == {("silver/contact", name) for name in SILVER_CHECKS}
+    assert run_checks(refreshed(loaded)) == set()
+
+
+def test_a_check_that_cannot_be_run_is_set_aside_and_keeps_no_other(
+    loaded: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with duckdb.connect(str(loaded.folder / "warehouse.duckdb")) as connection:
+        connection.execute("DELETE FROM ops.quality")
+    with monkeypatch.context() as broken:
+
+        def rejects(_: Silver, slug: str) -> dict[str, int]:
+            if slug == "account":
+                raise RuntimeError(slug)
+            return {}
+
+        broken.setattr(Silver, "rejects", rejects)
+        report = refreshed(loaded)
+    assert list(report.errors) == ["account"]
+    assert ("silver/contact", "rejects") in run_checks(report)
+    failing = backoff.lasting_failures(loaded.org().stored_raw, FailedStep.CHECK)
+    assert list(failing) == ["account"]
+    assert ("silver/account", "rejects") in run_checks(refreshed(loaded)), "it is tried again"
+    assert not backoff.lasting_failures(loaded.org().stored_raw, FailedStep.CHECK)
