@@ -222,5 +222,5 @@ def _is_worked_out(field: FieldInfo) -> bool:
 
 
 def parse_describe(document: Mapping[str, Any]) -> ObjectInfo:
-    """Read a full describe document, as recorded in api.md §2.4."""
+    """Read a full describe document."""
     return ObjectInfo.model_validate(document)

@@ -31,7 +31,7 @@ def utc_day(day: date) -> datetime:
 def compact(moment: datetime) -> str:
     """A moment as a sortable piece of a file name, `20261121T100000Z`; minus infinity is `begin`.
 
-    Stamps have second precision in Salesforce (api.md §6), so nothing is lost.
+    Stamps have second precision in Salesforce, so nothing is lost.
     """
     # strftime does not pad years before 1000.
     return "begin" if moment == BEGIN else moment.astimezone(UTC).strftime(_COMPACT).zfill(_LENGTH)

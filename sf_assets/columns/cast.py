@@ -72,7 +72,7 @@ def _boolean(text: pl.Expr) -> pl.Expr:
 
 
 def _timestamp(text: pl.Expr) -> pl.Expr:
-    # Salesforce stamps are of whole seconds (api.md §6); this form is read several times as fast.
+    # Salesforce stamps are of whole seconds; this form is read several times as fast.
     usual = pl.when(text.str.len_bytes() == _STAMP_LENGTH).then(text)
     stamp = usual.str.to_datetime(_WHOLE_SECONDS, time_unit="us", strict=False, cache=False)
     return stamp.dt.replace_time_zone("UTC")

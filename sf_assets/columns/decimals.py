@@ -1,6 +1,6 @@
 """Numbers keep every digit they arrive with: how many digits texts have, and text to decimal.
 
-Salesforce writes doubles as Java does: `100.0`, `9.12260031E8` (api.md §3.7).
+Salesforce writes doubles as Java does: `100.0`, `9.12260031E8`.
 """
 
 import polars as pl

@@ -1,4 +1,4 @@
-"""Login flows: which one is used follows from which credentials are set (api.md §1.1, §1.3)."""
+"""Login flows: which one is used follows from which credentials are set."""
 
 import re
 import time
@@ -21,11 +21,11 @@ TIMEOUT = (10, 60)
 
 BUSY = frozenset({406, 420, 429, 500, 502, 503, 504})
 """Statuses by which an org, or what stands before it, says: not now. 406 comes in bursts of
-describes (api.md §2.1)."""
+describes."""
 
 _BRIEF = 200
 _JWT_SECONDS = 180
-_SOAP_VERSION = "59.0"  # SOAP login() is not offered from 65.0 on (api.md §1.3)
+_SOAP_VERSION = "59.0"  # SOAP login() is not offered from 65.0 on
 _ORG_ID = re.compile(r"00D\w{12}(\w{3})?")
 
 

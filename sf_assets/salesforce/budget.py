@@ -308,7 +308,7 @@ class Budget:
 def _cost(path: str, body: Any) -> int:
     """Calls that a request counts as; logins, userinfo and the list of versions are free.
 
-    A composite/batch costs one call for each of its parts (api.md §2.7).
+    A composite/batch costs one call for each of its parts.
     """
     resource = _RESOURCE.fullmatch(path)
     if resource is None:

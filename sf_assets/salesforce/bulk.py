@@ -1,4 +1,4 @@
-"""Bulk API 2.0 query jobs: create, wait, read the result pages, clean up (api.md §3)."""
+"""Bulk API 2.0 query jobs: create, wait, read the result pages, clean up."""
 
 import re
 import time
@@ -16,7 +16,7 @@ from sf_assets.salesforce.responses import NOT_OF_THE_QUESTION, understood
 from sf_assets.salesforce.session import OrgSession
 
 PAGES_SINCE = 58.0
-"""API version from which on result pages can be listed ahead (api.md §3.6)."""
+"""API version from which on result pages can be listed ahead."""
 
 _FEW_ROWS = 50_000  # such a result is likely one page: listing its pages would cost a call
 _PAGES_LISTED = 5
@@ -203,7 +203,7 @@ class BulkApi:
             params = {"locator": following} if following else None
             url = f"{self._url}/{job_id}/resultPages"
             answer = self._session.get(url, params=params).json()
-            # Three shapes are in the wild (api.md §3.6); of the links only the locator counts.
+            # Three shapes are in the wild; of the links only the locator counts.
             for item in answer.get("resultPages") or answer.get("resultChunks") or []:
                 yield _locator(item.get("resultUrl") or item.get("resultLink"))
             link = answer.get("nextRecordsUrl") or answer.get("nextRecordUrl")
@@ -278,6 +278,6 @@ def _job(answer: Mapping[str, Any]) -> Job:
 
 
 def _locator(link: str | None) -> str | None:
-    """The `locator` value of a link; the event sample writes a colon for `=` (api.md §3.8)."""
+    """The `locator` value of a link; the event sample writes a colon for `=`."""
     query = urlsplit(link or "").query.replace("locator:", "locator=")
     return next(iter(parse_qs(query).get("locator", [])), None)

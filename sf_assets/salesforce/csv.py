@@ -26,7 +26,7 @@ def read_csv(
     """Parse one result page as it arrives.
 
     Args:
-        body: The page. It may be wholly empty, which is no rows (api.md §3.5).
+        body: The page. It may be wholly empty, which is no rows.
         fields: The fields selected, which the header must name, in any case and order.
         columns: What to call them, in the same order.
         block_size: Bytes parsed at once.

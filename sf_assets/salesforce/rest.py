@@ -30,14 +30,14 @@ from sf_assets.salesforce.soql import literal
 from sf_assets.windows import Window
 
 QUERIES_A_CALL, PARTS_A_CALL = 5, 25
-"""What one /composite call may hold: queries among its parts, and parts (api.md §2.7)."""
+"""What one /composite call may hold: queries among its parts, and parts."""
 
 ROWS_A_PAGE = 2_000
 """Most rows that a page of a query holds."""
 
 SOQL_BYTES = 14_336
 """Longest query, as it is encoded, that surely fits into an address: an org accepts 16,384 bytes of
-address and headers together (api.md §2.1), and the session's token and cookies are among them."""
+address and headers together, and the session's token and cookies are among them."""
 
 
 _QUERY_ALL = "queryAll?q="
@@ -150,7 +150,7 @@ class RestApi:
     ) -> Iterator[tuple[str, "Deleted | SalesforceError"]]:
         """Deletions of many objects, 25 to a call, each within a window of time.
 
-        Times are cut to the minute by the org (api.md §2.5).
+        Times are cut to the minute by the org.
         """
         paths = {
             name: f"sobjects/{name}/deleted?start={quote(literal(window.start))}"

@@ -21,7 +21,7 @@ def to_batch(
     """Turn records of a query answer into text columns.
 
     Numbers must have been parsed as text. Stamps are written as Bulk writes them, with `Z`, so that
-    one version reads the same whichever way it came (api.md §3.7).
+    one version reads the same whichever way it came.
 
     Args:
         records: As the answer holds them.

@@ -235,7 +235,7 @@ class OrgSession(requests.Session):
 
 def _expired(response: requests.Response) -> bool:
     if response.status_code == requests.codes.forbidden:
-        # That is what userinfo says to a bad token (api.md §1.2), and to nothing else.
+        # That is what userinfo says to a bad token, and to nothing else.
         return path_of(response.url) == "/services/oauth2/userinfo"
     return bool(response.status_code == requests.codes.unauthorized)
 

@@ -125,7 +125,7 @@ class Query:
 
 
 def literal(moment: datetime) -> str:
-    """A moment as SOQL writes it; filters have second precision (api.md §6)."""
+    """A moment as SOQL writes it; filters have second precision."""
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}".zfill(_LITERAL_LENGTH)
 
 

@@ -42,7 +42,7 @@ def assert_no_secret(text: str, *more: str) -> None:
 
 
 def soap_answer(**changes: str) -> Reply:
-    """What SOAP login answers (api.md §1.3)."""
+    """What SOAP login answers."""
     values = {
         "metadataServerUrl": "https://example.my.salesforce.com/services/Soap/m/59.0/00D",
         "passwordExpired": "false",

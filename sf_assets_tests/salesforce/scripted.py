@@ -115,7 +115,7 @@ def as_json(document: Any, status: int = 200, **more: Any) -> Reply:
 
 
 def failure(status: int, code: str, message: str = "told to fail", **more: Any) -> Reply:
-    """A REST error (api.md §2.1)."""
+    """A REST error."""
     return as_json([{"message": message, "errorCode": code}], status, **more)
 
 

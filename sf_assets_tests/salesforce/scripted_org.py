@@ -1,4 +1,4 @@
-"""A scripted server that answers as an org does (api.md), until a test tells it otherwise."""
+"""A scripted server that answers as an org does, until a test tells it otherwise."""
 
 import csv
 import io
@@ -53,7 +53,7 @@ class ScriptedOrg(ScriptedServer):
         )
 
     def grant(self, _: Heard) -> Reply:
-        """The answer to a login (api.md §1.1)."""
+        """The answer to a login."""
         token = f"{ORG_ID[:15]}!AQ{len(self.tokens):06d}"
         self.tokens.append(token)
         self.valid.add(token)
@@ -136,7 +136,7 @@ class ScriptedJob:
             self.org.on("GET", f"{JOBS}/{JOB_ID}/resultPages", *listed)
 
     def info(self, state: str) -> dict[str, Any]:
-        """The job as the org tells of it (api.md §3.2)."""
+        """The job as the org tells of it."""
         rows = sum(map(len, self.pages)) if self.rows is None else self.rows
         return {
             "id": JOB_ID,
@@ -172,7 +172,7 @@ class ScriptedJob:
 
 
 def links(numbers: Sequence[int], following: str | None = None) -> dict[str, Any]:
-    """A resultPages answer in the guide's shape (api.md §3.6)."""
+    """A resultPages answer in the guide's shape."""
     path = f"{JOBS}/{JOB_ID}"
     pages = [{"resultUrl": f"{path}/results?locator=page{n}"} for n in numbers]
     link = following and f"{path}/resultpages?locator={following}"

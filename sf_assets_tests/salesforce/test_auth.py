@@ -258,7 +258,7 @@ XML = {"Content-Type": "text/xml"}
 
 
 def soap_fault(code: str, message: str) -> bytes:
-    """How SOAP login refuses (api.md §1.3)."""
+    """How SOAP login refuses."""
     return (
         '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" '
         'xmlns:sf="urn:fault.partner.soap.sforce.com"><soapenv:Body><soapenv:Fault>'

@@ -362,7 +362,7 @@ def test_a_result_of_many_pages_arrives_whole(emulated: Client) -> None:
 
 
 def test_the_longest_query_that_goes_by_rest_is_accepted(emulated: Client) -> None:
-    """Salesforce measures the address together with the headers (api.md §2.1)."""
+    """Salesforce measures the address together with the headers."""
     head, tail = "SELECT Id FROM Account WHERE Name IN ('", "')"
     soql = head + "x" * (SOQL_BYTES - len(quote(head + tail))) + tail
     assert len(quote(soql)) == SOQL_BYTES > 10_000

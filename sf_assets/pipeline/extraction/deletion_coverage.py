@@ -16,7 +16,7 @@ SWEPT_EVERY = timedelta(days=1)
 """Of an object for which `getDeleted` does not serve: it is not replicateable, say."""
 
 REACH = timedelta(days=14)
-"""`getDeleted` forgets after 15 to 30 days (api.md §2.5, §6)."""
+"""`getDeleted` forgets after 15 to 30 days."""
 
 OVERLAP = timedelta(minutes=10)
 
