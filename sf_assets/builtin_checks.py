@@ -16,14 +16,15 @@ SILVER_CHECKS = {
     "rejects": "Every value could be typed by the org's describe.",
     "references": "Every reference leads to a record, where its object is in silver.",
     "picklists": "Every picklist value is one that describe lists.",
-    "schema": "Every column's field is still there, and this user may read it.",
+    "schema": "Every column's field is still there, and is read.",
 }
 REMEDIES = {
     "ids": "make the table anew from raw: sf-assets rebuild",
     "rejects": "see silver.<object>_rejects, and correct these values in Salesforce",
     "references": "point the fields at records that are there, or undelete those",
     "picklists": "correct the values that describe does not list, or add them to their picklists",
-    "schema": "let the user read these fields again, or leave them out in the catalogue",
+    "schema": "let the user read these fields again, or leave them out in the catalogue; of those "
+    "left out, sf-assets rebuild removes the column",
     "derived": "read these fields again: sf-assets refresh --derived",
     "reconciled": "see which records differ, and repair them: sf-assets reconcile --repair",
 }

@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Iterator
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 ASKED = "asked"
 """Name of the fact that tells when a carried result was found."""
+
+_DONE = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 
 
 def carried(
@@ -21,7 +24,13 @@ def carried(
         checks: Checks that are not answered anew.
     """
     storage = instance.event_log_storage
-    for record in storage.get_latest_asset_check_execution_by_key(list(checks)).values():
+    for key, record in storage.get_latest_asset_check_execution_by_key(list(checks)).items():
+        if record.status not in _DONE:
+            # Planned by a run that is at work, or was ended before it came to it.
+            earlier = storage.get_asset_check_execution_history(key, limit=1, status=_DONE)
+            if not earlier:
+                continue
+            record = earlier[0]  # noqa: PLW2901
         if found := record.evaluation:
             asked = found.metadata.get(ASKED, dg.MetadataValue.timestamp(record.create_timestamp))
             yield dg.AssetCheckEvaluation(

@@ -16,7 +16,7 @@ from sf_assets.errors import (
 from sf_assets.failures import Work, attributed
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
-from sf_assets.pipeline.schema.schema_cache import as_described
+from sf_assets.pipeline.schema.schema_cache import StoredDescribes, as_described, newest_columns
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
 from sf_assets.storage.parquet_reader import scan
 from sf_assets.storage.raw_layer import RawLayer
@@ -74,6 +74,9 @@ def load(org: Org, raw: RawLayer, slug: str) -> Loaded:
         slices, columns = as_described(raw, slug, slices)
         if table.must_rebuild(slices):
             log.info("%s: the history is built from raw", slug)
+            return _rebuild(session, raw, slug, table)
+        if back := _read_again(raw, slug, slices, table):
+            log.info("%s: %s is read again; typed anew from raw", slug, ", ".join(back))
             return _rebuild(session, raw, slug, table)
         if changed := table.conflicts(columns.values()):
             log.warning("%s: %s changed type; typed anew from raw", slug, ", ".join(changed))
@@ -199,10 +202,38 @@ def _reread(raw: RawLayer, slug: str, refs: Sequence[SliceRef], noted: SliceLog)
 def _rebuild(session: Session, raw: RawLayer, slug: str, table: SilverTable) -> Loaded:
     refs = raw.refs(slug).get(slug, [])
     slices, columns = as_described(raw, slug, raw.slices(slug))
+    columns = _still_read(raw, slug, slices, columns)
     report(slug, "merging", 0, sum(piece.counts.written for piece in slices))
     outcome = table.rebuild(slices, columns, lambda piece: scan(raw.store, piece))
     session.slices.note_sizes(slug, refs)
     return _loaded(session, slug, table, slices, columns, outcome)
+
+
+def _still_read(
+    raw: RawLayer, slug: str, slices: Sequence[Slice], columns: Mapping[str, Column]
+) -> dict[str, Column]:
+    """The columns without those that the catalogue leaves out by now, though they could be read.
+
+    Their values would be of the last reading that had them. Of fields that are gone, that is the
+    best there is.
+    """
+    newest = newest_columns(raw, [piece.ref for piece in slices])
+    if newest is None:
+        return dict(columns)
+    info = StoredDescribes(raw).info(slug)
+    there = {f.name.lower() for f in info.fields if not f.gone} if info else set()
+    return {n: c for n, c in columns.items() if n.lower() in newest or n.lower() not in there}
+
+
+def _read_again(raw: RawLayer, slug: str, fresh: Sequence[Slice], table: SilverTable) -> list[str]:
+    """Columns that are new to the table, and of which slices merged before have values."""
+    types = table.types()
+    new = {name for piece in fresh for name in piece.columns if name not in types}
+    if not new or not types:
+        return []
+    ids = {piece.id for piece in fresh}
+    before = (piece for piece in raw.slices(slug) if piece.id not in ids)
+    return sorted(new & {name for piece in before for name in piece.columns})
 
 
 def _loaded(  # noqa: PLR0917 (all of it is what is told)

@@ -25,6 +25,8 @@ class CheckResult:
     rows: int
     ids: tuple[str, ...]
     reason: str
+    definition: str
+    """What was asked, by digest; empty for built-in checks, whose names say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Latest:
         offenders: Rows that offend; None when it is asked of the table, or could not be asked.
         reason: Why it could not be asked; empty when it could, or nothing of that was kept.
         since: When it first did not pass since it last did; None where it passes.
+        definition: What was asked, by digest; None where an earlier release asked.
     """
 
     passed: bool
@@ -44,6 +47,7 @@ class Latest:
     offenders: int | None
     reason: str | None
     since: datetime | None
+    definition: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -321,8 +321,8 @@ class CheckLog(Protocol):
     def latest(self, checks: Checks) -> dict[tuple[str, str], Latest]:
         """The latest answer to each of the checks; nothing of those that were never asked."""
 
-    def last_run(self) -> dict[tuple[str, str], datetime]:
-        """When each check was run last, of all that ever were."""
+    def last_run(self) -> dict[tuple[str, str], tuple[datetime, str | None]]:
+        """When each check was run last, and what it asked, of all that ever were."""
 
     def score(self, now: datetime, remedies: Mapping[tuple[str, str], str]) -> list[Score]:
         """Score the org's objects by the latest outcome of each check, and list what to fix.

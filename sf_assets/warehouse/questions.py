@@ -1,6 +1,6 @@
 """What a declared check is asked of, and what it found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sf_assets.describe import ObjectInfo
@@ -15,12 +15,19 @@ class Subject:
         info: Its describe, if there is one.
         prefixes: How Ids of the objects that have a describe begin, by lower-cased name.
         readings: Its live rows at earlier runs of checks, latest first.
+        read: Lower-cased names of the objects that are read: tables of others stand still. None
+            for all that have a table.
     """
 
     slug: str
     info: ObjectInfo | None = None
     prefixes: Mapping[str, str] = field(default_factory=dict)
     readings: Sequence[int] = ()
+    read: Collection[str] | None = None
+
+    def reads(self, name: str) -> bool:
+        """Whether an object of that name is read."""
+        return self.read is None or name.lower() in self.read
 
 
 @dataclass(frozen=True, slots=True)

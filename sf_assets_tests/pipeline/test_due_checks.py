@@ -73,3 +73,31 @@ def test_a_check_that_cannot_be_run_is_set_aside_and_keeps_no_other(
     assert list(failing) == ["account"]
     assert ("silver/account", "rejects") in run_checks(refreshed(loaded)), "it is tried again"
     assert not backoff.lasting_failures(loaded.org().stored_raw, FailedStep.CHECK)
+
+
+def test_a_check_that_asks_something_else_under_its_name_is_run_again(loaded: Workspace) -> None:
+    def between(*ends: int) -> dict[str, Any]:
+        check = {"between": {"NumberOfEmployees": ends}, "severity": "error", "blocking": True}
+        return OBJECTS | {"Account": {"checks": [check]}}
+
+    outcomes = []
+    for most in (99_999_999, 1, 99_999_999):
+        loaded.catalogue(between(0, most))
+        report = refreshed(loaded)
+        outcomes += [check["passed"] for check in report.checks]
+        assert run_checks(report) == {("silver/account", "between_NumberOfEmployees")}
+    assert outcomes == [True, False, True]
+    assert run_checks(refreshed(loaded)) == set()
+
+
+def test_references_to_an_object_that_is_no_longer_read_are_not_judged(
+    loaded: Workspace,
+) -> None:
+    check = {"checks": [{"references": "AccountId"}]}
+    loaded.catalogue({"Contact": check})
+    with duckdb.connect(str(loaded.folder / "warehouse.duckdb")) as connection:
+        connection.execute("DELETE FROM silver.account")
+        connection.execute("DELETE FROM ops.quality")
+    found = {check["check"]: check for check in refreshed(loaded).checks}
+    assert found["references"]["passed"]
+    assert "silver has not" in found["references_AccountId"]["facts"]["reason"]

@@ -38,7 +38,7 @@ def kept(  # noqa: PLR0917 (read like a row)
     return CheckResult(
         NOW + timedelta(hours=hours), org, name, check, severity, blocking=False,
         passed=not offenders if passed is None else passed, offenders=offenders, rows=rows,
-        ids=("001",) if offenders else (), reason="",
+        ids=("001",) if offenders else (), reason="", definition="",
     )  # fmt: skip
 
 

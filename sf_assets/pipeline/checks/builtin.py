@@ -14,13 +14,13 @@ from datetime import datetime, timedelta
 
 from sf_assets.builtin_checks import RAW_CHECKS, SILVER_CHECKS
 from sf_assets.catalog import ObjectSpec
-from sf_assets.describe import ObjectInfo
+from sf_assets.describe import FieldInfo, ObjectInfo
 from sf_assets.errors import SfAssetsError
 from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning import backoff
 from sf_assets.pipeline.planning.backoff import FailedStep, LastingFailure
-from sf_assets.pipeline.schema.schema_cache import StoredDescribes
+from sf_assets.pipeline.schema.schema_cache import StoredDescribes, newest_columns
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
 from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.timetable import SHORTEST
@@ -31,6 +31,9 @@ FRESH = timedelta(hours=1)
 """How old coverage may be, beyond what the catalogue's times make it."""
 SNAPSHOT_FRESH = timedelta(days=1, hours=1)
 """Objects without a cursor are read whole, large ones once a day."""
+
+LEFT_OUT = "not read any more; it keeps what was read last, until `sf-assets rebuild` removes it"
+"""Of a column whose field the catalogue, or its query, leaves out by now."""
 
 _LATEST = 20
 _PICKLISTS = frozenset({"picklist", "multipicklist"})  # a combobox takes any text
@@ -53,6 +56,7 @@ class Finding:
         offenders: Rows or values that offend; None when the table is judged as a whole.
         ids: Ids of some of the rows.
         reason: Why it could not be asked; empty when it could.
+        definition: Digest of what a declared check asks.
     """
 
     slug: str
@@ -63,6 +67,7 @@ class Finding:
     offenders: int | None = None
     ids: tuple[str, ...] = ()
     reason: str = ""
+    definition: str = ""
 
 
 Failures = MutableMapping[str, SfAssetsError]
@@ -164,14 +169,16 @@ def check_silver(
     if not org.warehouse.exists():
         yield from (finding for slug in slugs for finding in _no_table(slug))
         return
-    kept = StoredDescribes(raw)
+    kept, refs = StoredDescribes(raw), raw.refs()
+    read = {spec.slug for spec in org.catalog.objects.values()}
     with org.reading(raw.org_id) as session:
         silver = session.silver
         for slug in slugs:
             with isolated(Work.CHECK_SILVER, slug, failures), session.explained():
                 if slug in silver:
-                    info = kept.info(slug)
-                    yield from (_ANSWERS[name](silver, slug, info) for name in SILVER_CHECKS)
+                    newest = newest_columns(raw, refs.get(slug, []))
+                    table = _Table(silver, slug, kept.info(slug), read, newest)
+                    yield from (_ANSWERS[name](table) for name in SILVER_CHECKS)
                 else:
                     yield from _no_table(slug)
 
@@ -183,26 +190,51 @@ def _no_table(slug: str) -> Iterator[Finding]:
         yield Finding(slug, name, passed=False, severe=False, facts=facts)
 
 
-def _ids(silver: Silver, slug: str, _: ObjectInfo | None) -> Finding:
-    bad = silver.bad_ids(slug)
-    facts: Facts = {"offenders": bad, "live rows": silver.rows(slug)}
-    return Finding(slug, "ids", bad == 0, severe=True, facts=facts, offenders=bad)
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table of silver that is checked.
+
+    Attributes:
+        silver: All tables.
+        slug: Its object.
+        info: Its describe, if there is one.
+        read: Lower-cased names of the objects that are read; tables of others stand still.
+        columns: Names of the columns that the newest slice has, lower-cased; None if none has any.
+    """
+
+    silver: Silver
+    slug: str
+    info: ObjectInfo | None
+    read: Container[str]
+    columns: Container[str] | None
+
+    @property
+    def fields(self) -> Sequence[FieldInfo]:
+        return self.info.exportable if self.info else ()
 
 
-def _rejects(silver: Silver, slug: str, _: ObjectInfo | None) -> Finding:
-    return _by_column(slug, "rejects", silver.rejects(slug))
+def _ids(table: _Table) -> Finding:
+    bad, rows = table.silver.bad_ids(table.slug), table.silver.rows(table.slug)
+    facts: Facts = {"offenders": bad, "live rows": rows}
+    return Finding(table.slug, "ids", bad == 0, severe=True, facts=facts, offenders=bad)
 
 
-def _references(silver: Silver, slug: str, info: ObjectInfo | None) -> Finding:
-    fields = info.exportable if info else ()
-    leading = {f.name: f.reference_to for f in fields if f.reference_to}
-    return _by_column(slug, "references", silver.dangling(slug, leading))
+def _rejects(table: _Table) -> Finding:
+    return _by_column(table.slug, "rejects", table.silver.rejects(table.slug))
 
 
-def _picklists(silver: Silver, slug: str, info: ObjectInfo | None) -> Finding:
-    fields = info.exportable if info else ()
-    listed = {f.name: f.picklist for f in fields if f.picklist and f.type in _PICKLISTS}
-    return _by_column(slug, "picklists", silver.unlisted(slug, listed))
+def _references(table: _Table) -> Finding:
+    leading = {
+        field.name: field.reference_to
+        for field in table.fields
+        if field.reference_to and all(name.lower() in table.read for name in field.reference_to)
+    }
+    return _by_column(table.slug, "references", table.silver.dangling(table.slug, leading))
+
+
+def _picklists(table: _Table) -> Finding:
+    listed = {f.name: f.picklist for f in table.fields if f.picklist and f.type in _PICKLISTS}
+    return _by_column(table.slug, "picklists", table.silver.unlisted(table.slug, listed))
 
 
 def _by_column(slug: str, name: str, offenders: Mapping[str, int]) -> Finding:
@@ -211,17 +243,23 @@ def _by_column(slug: str, name: str, offenders: Mapping[str, int]) -> Finding:
     return Finding(slug, name, not count, severe=False, facts={**offenders}, offenders=count)
 
 
-def _schema(silver: Silver, slug: str, info: ObjectInfo | None) -> Finding:
-    """Columns that keep what was last known, because their fields cannot be read any more."""
+def _schema(table: _Table) -> Finding:
+    """Columns that keep what was last known, because their fields are not read any more."""
+    info, columns = table.info, table.silver.columns(table.slug)
     fields = info.fields if info else ()
-    columns = silver.columns(slug)
     facts: Facts = {f.name: str(f.gone) for f in fields if f.gone and f.name in columns}
+    if table.columns is not None:
+        facts = facts | {
+            name: LEFT_OUT
+            for name in columns
+            if not name.startswith("_") and name not in facts and name.lower() not in table.columns
+        }
     if info and info.gone:
         facts = {info.name: str(info.gone)}
-    return Finding(slug, "schema", not facts, severe=False, facts=facts)
+    return Finding(table.slug, "schema", not facts, severe=False, facts=facts)
 
 
-_ANSWERS: Mapping[str, Callable[[Silver, str, ObjectInfo | None], Finding]] = {
+_ANSWERS: Mapping[str, Callable[[_Table], Finding]] = {
     "ids": _ids,
     "rejects": _rejects,
     "references": _references,

@@ -42,6 +42,7 @@ def check_declared(
     kept = StoredDescribes(raw)
     prefixes = {slug: i.key_prefix for slug in kept.names if (i := kept.info(slug))}
     known = {slug: prefix for slug, prefix in prefixes.items() if prefix}
+    read = {spec.slug for spec in org.catalog.objects.values()}
     with org.reading(raw.org_id) as session:
         silver, now = session.silver, org.now()
         earlier = session.checks.readings(wanted)
@@ -51,7 +52,7 @@ def check_declared(
                     yield from (_no_table(slug, check) for check in checks)
                     continue
                 rows = silver.rows(slug)
-                subject = Subject(slug, kept.info(slug), known, earlier.get(slug, ()))
+                subject = Subject(slug, kept.info(slug), known, earlier.get(slug, ()), read)
                 for check in checks:
                     yield _finding(slug, check, session.ask(check, subject, now), rows)
 
@@ -81,6 +82,7 @@ def _finding(slug: str, check: Expectation, answer: Answer, rows: int) -> Findin
         offenders=answer.offenders,
         ids=answer.ids,
         reason=answer.reason,
+        definition=check.definition,
     )
 
 
@@ -126,6 +128,7 @@ def record(
                 rows=rows[found.slug],
                 ids=found.ids,
                 reason=found.reason,
+                definition=found.definition,
             )
             for found in findings
             if found.slug in rows
@@ -179,9 +182,9 @@ def unasked(org: Org, raw: RawLayer) -> Counter[str]:
 
 
 def due_checks(org: Org, specs: Iterable[ObjectSpec]) -> dict[str, set[str]]:
-    """Checks of silver that were not run since something was last merged into their object.
+    """Checks of silver that were not run, as they are now, since the last merge of their object.
 
-    So a check that is new, and those that a killed run left out, are run by the next tick.
+    So one that is new or changed, and those that a killed run left out, are run by the next tick.
 
     Args:
         org: The org; it is not asked anything.
@@ -197,16 +200,17 @@ def due_checks(org: Org, specs: Iterable[ObjectSpec]) -> dict[str, set[str]]:
     if not org.warehouse.exists():
         return {}
     with org.reading(org.stored_raw.org_id) as session:
-        tables, run_at = session.silver.tables(), session.checks.last_run()
+        tables, last_run = session.silver.tables(), session.checks.last_run()
         there = [spec for spec in specs if spec.slug in tables]
         merged_at = session.gold.merged_at([spec.slug for spec in there])
     found: dict[str, set[str]] = {}
     for spec in there:
         merged = merged_at.get(spec.slug, BEGIN)
-        names = {*SILVER_CHECKS, *(check.name for check in spec.expectations)}
-        done = {n for n in names if (at := run_at.get((spec.slug, n))) and at >= merged}
-        if late := names - done:
-            found[spec.slug] = late
+        declared = {check.name: check.definition for check in spec.expectations}
+        for name, definition in (dict.fromkeys(SILVER_CHECKS, "") | declared).items():
+            at, asked = last_run.get((spec.slug, name), (None, None))
+            if at is None or at < merged or (asked or "") != definition:
+                found.setdefault(spec.slug, set()).add(name)
     return found
 
 

@@ -58,7 +58,7 @@ def closed_gates(
 ) -> list[ClosedGate]:
     """Gates that keep gold from being built.
 
-    An answer counts if it is not older than what it was given on: the object's newest merge. A
+    An answer counts if it is to what the check asks now, and not older than the newest merge. A
     reference that did not lead anywhere may do so by now wherever any other object was merged.
 
     Args:
@@ -77,7 +77,10 @@ def closed_gates(
         answer = answers.get((slug, name))
         loose = isinstance(check, References) and answer and not answer.passed
         moments = every.values() if loose else [every[slug]] if slug in every else []
-        if answer and any(moment > answer.checked_at for moment in moments):
+        if answer and (
+            answer.definition != check.definition
+            or any(moment > answer.checked_at for moment in moments)
+        ):
             answer = None
         if not answer or not answer.passed:
             merge = newest.get(f"silver.{slug}", "")

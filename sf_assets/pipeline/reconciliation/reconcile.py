@@ -7,7 +7,7 @@ moves between two questions.
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +27,7 @@ from sf_assets.pipeline.planning.tick_interval import present_interval, probed
 from sf_assets.pipeline.reconciliation.content import comparable, compare_contents
 from sf_assets.pipeline.reconciliation.replay import copy_raw, replay
 from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
+from sf_assets.storage.manifest import column_name
 from sf_assets.windows import BEGIN, Coverage
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,8 @@ class Compared:
         records: Records of which all fields were compared.
         of: Records there are; of the others Id, cursor and deletion were.
         fields: Fields compared.
-        omitted: Those that were not: they say something of the user who asks.
+        omitted: Those that were not: they say something of the user who asks, or are columns of
+            fields that are not read any more.
         changed: How many records say something else, by field, under the same stamp.
         derived: The same of fields that change without a stamp; that is no difference here.
     """
@@ -211,13 +213,22 @@ def _reconcile_object(
                 records=content.records,
                 of=result.org,
                 fields=len(fields),
-                omitted=tuple(f for f in item.query.fields if f not in fields),
+                omitted=_omitted(org, item, fields),
                 changed=content.changed,
                 derived=content.derived,
             )
         result.replayed = replay(org, org.raw, item, folder)
         if remedy and result.kinds:
             remedy(item, judged, began)
+
+
+def _omitted(org: Org, item: Described, compared: Collection[str]) -> tuple[str, ...]:
+    """Fields that were not compared, and columns that silver still has of fields not read now."""
+    read = {column_name(field).lower() for field in item.query.fields}
+    with org.reading(org.raw.org_id) as session:
+        columns = session.silver.columns(item.spec.slug)
+    old = [name for name in columns if not name.startswith("_") and name.lower() not in read]
+    return (*(field for field in item.query.fields if field not in compared), *old)
 
 
 @contextmanager

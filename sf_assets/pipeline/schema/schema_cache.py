@@ -22,7 +22,7 @@ from sf_assets.pipeline.planning import backoff
 from sf_assets.pipeline.planning.backoff import FailedStep
 from sf_assets.salesforce.rest import PARTS_A_CALL
 from sf_assets.salesforce.soql import Query, generate, misnamed, read_soql
-from sf_assets.storage.manifest import Slice, column_name
+from sf_assets.storage.manifest import Slice, SliceKind, SliceRef, column_name
 from sf_assets.storage.raw_layer import RawLayer, owner_of
 from sf_assets.storage.schema_cache import Describes, StoredDescribe
 
@@ -168,6 +168,25 @@ def as_described(
     spelling = Names((name, steps[name].path) for name in newest.values())
     columns = _columns(steps[name] for name in spelling)
     return [piece.respelt(spelling) for piece in slices], columns
+
+
+def newest_columns(raw: RawLayer, refs: Sequence[SliceRef]) -> set[str] | None:
+    """Columns, lower-cased, that are read now: of the newest whole slice, and of patches after it.
+
+    Args:
+        raw: The raw layer.
+        refs: Slices of one object.
+
+    Returns:
+        The columns; None where nothing was ever read whole.
+    """
+    # A compacted slice is younger than what it holds.
+    refs = [ref for ref in refs if ref.kind is not SliceKind.COMPACTED] or refs
+    since = max((ref.made_at for ref in refs if not ref.kind.patches), default=None)
+    if since is None:
+        return None
+    latest = raw.read(ref for ref in refs if ref.made_at >= since)
+    return {name.lower() for piece in latest for name in piece.columns}
 
 
 def _columns(steps: Iterable["ResolvedPath"]) -> dict[str, Column]:

@@ -57,12 +57,14 @@ class CheckLog:
         found = {(slug, name): Latest(*answer) for slug, name, *answer in rows}
         return {check: found[check] for check in checks if check in found}
 
-    def last_run(self) -> dict[tuple[str, str], datetime]:
-        """When each check was run last, of all that ever were."""
+    def last_run(self) -> dict[tuple[str, str], tuple[datetime, str | None]]:
+        """When each check was run last, and what it asked, of all that ever were."""
         query = (
-            'SELECT object, "check", max(checked_at) FROM ops.quality WHERE org_id = ? GROUP BY ALL'
+            'SELECT object, "check", max(checked_at), arg_max(definition, checked_at) '
+            "FROM ops.quality WHERE org_id = ? GROUP BY ALL"
         )
-        return {(slug, name): at for slug, name, at in self._run(query, [self._org_id]).fetchall()}
+        rows = self._run(query, [self._org_id]).fetchall()
+        return {(slug, name): (at, definition) for slug, name, at, definition in rows}
 
     def score(self, now: datetime, remedies: Mapping[tuple[str, str], str]) -> list[Score]:
         """Score the org's objects by the latest outcome of each check, and list what to fix."""
@@ -91,7 +93,8 @@ _ANSWERS = """
 WITH asked AS (
     SELECT object, "check", arg_max(passed, checked_at) AS passed,
         max(checked_at) AS checked_at, max(checked_at) FILTER (passed) AS passed_at,
-        arg_max(offenders, checked_at) AS offenders, arg_max(reason, checked_at) AS reason
+        arg_max(offenders, checked_at) AS offenders, arg_max(reason, checked_at) AS reason,
+        arg_max(definition, checked_at) AS definition
     FROM ops.quality
     WHERE org_id = $org AND object = ANY($objects) AND "check" = ANY($checks) GROUP BY ALL
 )
@@ -99,7 +102,7 @@ SELECT object, "check", a.passed, a.checked_at, a.offenders, a.reason, (
     SELECT min(checked_at) FROM ops.quality q
     WHERE q.org_id = $org AND q.object = a.object AND q."check" = a."check"
         AND q.checked_at > coalesce(a.passed_at, '-infinity')
-) FROM asked a
+), a.definition FROM asked a
 """
 
 _LATEST = """

@@ -122,8 +122,8 @@ class Asker:
         targets = described.reference_to if described else ()
         if not targets:
             raise UnaskableError(f"{column} is no reference, as far as describe says")
-        here = [target.lower() for target in targets if target.lower() in self._silver]
-        away = [target for target in targets if target.lower() not in self._silver]
+        here = [t.lower() for t in targets if t.lower() in self._silver and subject.reads(t)]
+        away = [target for target in targets if target.lower() not in here]
         if not here:
             raise UnaskableError(f"{column} leads to {', '.join(away)}, which silver has not")
         offence = dangling(name, map(self._silver.live, here))

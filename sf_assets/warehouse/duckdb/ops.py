@@ -46,7 +46,8 @@ CREATE TABLE IF NOT EXISTS ops.failures (
 );
 CREATE TABLE IF NOT EXISTS ops.quality (
     checked_at TIMESTAMPTZ, org_id VARCHAR, object VARCHAR, "check" VARCHAR, severity VARCHAR,
-    blocking BOOLEAN, passed BOOLEAN, offenders BIGINT, rows BIGINT, ids VARCHAR[], reason VARCHAR
+    blocking BOOLEAN, passed BOOLEAN, offenders BIGINT, rows BIGINT, ids VARCHAR[], reason VARCHAR,
+    definition VARCHAR
 );
 CREATE TABLE IF NOT EXISTS ops.quality_scores (
     scored_at TIMESTAMPTZ, org_id VARCHAR, object VARCHAR, score DOUBLE, checks BIGINT,

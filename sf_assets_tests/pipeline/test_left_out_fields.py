@@ -1,0 +1,50 @@
+"""A field that the catalogue leaves out by now: nobody takes its old values for the org's."""
+
+from typing import Any
+
+from sf_assets.cli.report import Report, carry_out
+from sf_assets.emulator.server import Emulator
+from sf_assets.pipeline.load import rebuild
+from sf_assets.pipeline.reconciliation.reconcile import reconcile
+from sf_assets.pipeline.refresh import refresh
+from sf_assets_tests.conftest import Workspace
+from sf_assets_tests.equality import differences
+
+
+def refreshed(workspace: Workspace) -> Report:
+    return carry_out([workspace.org()], refresh)
+
+
+def schema_of(report: Report) -> dict[str, Any]:
+    (found,) = (check for check in report.checks if check["check"] == "schema")
+    return found
+
+
+def test_its_column_is_told_as_not_read_and_a_rebuild_removes_it(
+    living_org: Emulator, workspace: Workspace
+) -> None:
+    workspace.env |= living_org.environment
+    workspace.catalogue({"Account": {"history": True}})
+    assert schema_of(refreshed(workspace))["passed"]
+
+    workspace.catalogue({"Account": {"history": True, "exclude": ["Industry"]}})
+    ((account,),) = workspace.rows("SELECT min(Id) FROM silver.account_live")
+    living_org.records.update("Account", account, {"Industry": "Energy", "Name": "new"})
+    living_org.advance(60)
+    found = schema_of(refreshed(workspace))
+    assert not found["passed"]
+    assert set(found["facts"]) == {"Industry"}
+    org = workspace.org()
+    (compared,) = reconcile(org, org.catalog.select([]), everything=True)
+    assert compared.compared
+    assert "Industry" in compared.compared.omitted
+
+    rebuild(workspace.org(), workspace.org().stored_raw, "account")
+    assert "Industry" not in {row[0] for row in workspace.rows("DESCRIBE silver.account")}
+    report = refreshed(workspace)
+    assert schema_of(report)["passed"]
+    assert report.errors == {}
+
+    workspace.catalogue({"Account": {"history": True}})
+    assert refreshed(workspace).errors == {}
+    assert differences(living_org, workspace, "Account") == []
