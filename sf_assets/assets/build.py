@@ -130,7 +130,6 @@ def _parts(integration: Integration) -> Sequence[dg.Definitions]:
         org = objects.org
         parts += [tick(objects), fresh(objects), derived(objects)]
         sensors = [describe_when_changed(integration, org), score_when_checked(integration, org)]
-        if integration.tables:
-            sensors.append(rebuild_gold(integration, org))
+        sensors.append(rebuild_gold(integration, org))
         parts.append(dg.Definitions(assets=_assets(integration, org), sensors=sensors))
     return parts

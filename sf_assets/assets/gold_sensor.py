@@ -9,7 +9,7 @@ import dagster as dg
 from sf_assets.assets.gold import day_tags
 from sf_assets.assets.integration import Integration
 from sf_assets.assets.schedules import ACTIVE
-from sf_assets.errors import WarehouseLockedError
+from sf_assets.errors import SfAssetsError, WarehouseLockedError
 from sf_assets.naming import Layer, gold_name
 from sf_assets.pipeline.gold.files import gold_tables
 
@@ -62,8 +62,10 @@ def _look(
     from sf_assets.pipeline.gold.due import GoldState, gold_due, start_attempts
 
     now, org = datetime.now(UTC), integration.org(context.resources, name)
-    tables = {table.name: table for table in gold_tables(org.catalog)}
-    new = [f"{name} is new: reload the code location" for name in tables if name not in key]
+    refused: dict[str, SfAssetsError] = {}
+    tables = {table.name: table for table in gold_tables(org.catalog, refused)}
+    new = [f"{name}: {why}" for name, why in refused.items()]
+    new += [f"{name} is new: reload the code location" for name in tables if name not in key]
     found = gold_due(org, [t for t in tables.values() if t.name in key], now, wait=False)
     assets, checks = _at_work(context.instance)
     due = {s.name: s for s in found if s.state is GoldState.DUE}

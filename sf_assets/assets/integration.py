@@ -1,5 +1,6 @@
 """One catalogue's place in a code location: what all that belongs to it is called."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,10 +12,13 @@ from sf_assets.assets.resources import SalesforceResource, StorageResource, Ware
 from sf_assets.assets.specs import describe_spec, gold_spec, object_spec, quality_spec
 from sf_assets.assets.translator import SalesforceAsset, SalesforceTranslator
 from sf_assets.catalog import Catalog
+from sf_assets.errors import SfAssetsError
 from sf_assets.naming import ONLY, Layer, layer_name
 from sf_assets.pipeline.gold.files import gold_tables
 from sf_assets.settings import ReadingSettings
 from sf_assets.warehouse.gold_sql import GoldTable
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from sf_assets.pipeline.org import Org
@@ -53,12 +57,15 @@ class Integration:
 
     @cached_property
     def tables(self) -> list[GoldTable]:
-        """Its gold tables, each after those that it reads.
+        """Its gold tables, each after those that it reads; the log says of a file why it is none.
 
-        Raises:
-            ConfigError: A file is no query, or reads what is not there.
+        The code location has to load for all others: each run loads it anew.
         """
-        return gold_tables(self.catalog)
+        refused: dict[str, SfAssetsError] = {}
+        tables = gold_tables(self.catalog, refused)
+        for error in refused.values():
+            log.warning("there is no gold asset for a file: %s", error)
+        return tables
 
     def named(self, name: str) -> str:
         """A name that is its own in the code location."""

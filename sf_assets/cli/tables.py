@@ -30,7 +30,7 @@ _GOLD = ("name", "state", "built_at", "rows", "why")
 @json_option
 def status(objects: tuple[str, ...], as_json: bool) -> None:
     """Where every object and gold table stands, and what is left of the API budget."""
-    from sf_assets.pipeline.gold.due import gold_due
+    from sf_assets.pipeline.gold.due import GoldState, GoldStatus, gold_due
     from sf_assets.pipeline.gold.files import gold_tables
     from sf_assets.pipeline.org import load_orgs
     from sf_assets.pipeline.status import budget, tick_minutes
@@ -39,7 +39,9 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
     document: dict[str, Any] = {"ok": True, "orgs": []}
     for org in load_orgs():
         found = ask(org, org.catalog.select(objects))
-        gold = gold_due(org, gold_tables(org.catalog), datetime.now(UTC))
+        refused: dict[str, SfAssetsError] = {}
+        gold = gold_due(org, gold_tables(org.catalog, refused), datetime.now(UTC))
+        gold += [GoldStatus(name, GoldState.REFUSED, why=str(e)) for name, e in refused.items()]
         left = budget(org)
         told = str(left) if isinstance(left, SfAssetsError) else limits_text(left)
         minutes = tick_minutes(org)
@@ -52,7 +54,8 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
                 "tick_minutes": minutes,
             }
         )
-        document["ok"] = document["ok"] and not any(item.error for item in found)
+        failed = bool(refused) or any(item.error for item in found)
+        document["ok"] = document["ok"] and not failed
         if as_json:
             continue
         columns = (

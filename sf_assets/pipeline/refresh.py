@@ -196,7 +196,10 @@ def _answer_gates(org: Org) -> Iterator[Event]:
 
 def _build_due(org: Org) -> Iterator[Event]:
     """Build the gold tables that are due, each after those that it reads."""
-    tables = gold_tables(org.catalog)
+    refused: dict[str, SfAssetsError] = {}
+    tables = gold_tables(org.catalog, refused)
+    for name, why in refused.items():
+        yield Failed(org.name, Layer.GOLD, name, why)
     found: dict[str, GoldStatus] = {}
     for table in tables:
         failed: dict[str, SfAssetsError] = {}

@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Collection
+from collections.abc import Collection, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -12,7 +12,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
-from sf_assets.errors import ConfigError
+from sf_assets.errors import ConfigError, SfAssetsError
 
 DAY = "day"
 """Column that a table built day by day is partitioned by; the SQL has the parameter `$day`."""
@@ -119,7 +119,11 @@ def raw_relation(slug: str) -> str:
     return f"raw_{slug.lower()}"
 
 
-def read_gold(folder: Path, objects: Collection[str]) -> list[GoldTable]:
+def read_gold(
+    folder: Path,
+    objects: Collection[str],
+    refused: MutableMapping[str, SfAssetsError] | None = None,
+) -> list[GoldTable]:
     """All gold tables of a folder and those in it, each after those that it reads.
 
     Args:
@@ -127,6 +131,7 @@ def read_gold(folder: Path, objects: Collection[str]) -> list[GoldTable]:
             left alone.
         objects: Lower-cased names of the catalogue's objects, which tell `silver.invoice__history`,
             an object's table, from `silver.account_history`, a view of another's.
+        refused: Gets, by the name of its table, why a file cannot be used; None to raise that.
 
     Raises:
         ConfigError: A file is not one query, or not called like a table, or tables read each other
@@ -137,21 +142,35 @@ def read_gold(folder: Path, objects: Collection[str]) -> list[GoldTable]:
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if hidden or path.is_dir() or path.suffix.lower() in _NOTES:
             continue
-        table = _read(path, objects)
-        if table.name in tables:
-            raise ConfigError(
-                f"{path} and {tables[table.name].path} are both gold.{table.name}; rename one"
-            )
-        tables[table.name] = table
+        try:
+            table = _read(path, objects)
+        except ConfigError as error:
+            _refuse(path.stem.lower(), error, refused)
+            continue
+        earlier = tables.setdefault(table.name, table).path
+        if earlier != path:
+            both = f"{path} and {earlier} are both gold.{table.name}; rename one"
+            _refuse(table.name, ConfigError(both), refused)
     ordered: list[GoldTable] = []
     while rest := [t for t in tables.values() if t not in ordered]:
         done = {table.name for table in ordered}
         ready = [t for t in rest if t.gold & tables.keys() <= done]
         if not ready:
             names = ", ".join(table.path.name for table in rest)
-            raise ConfigError(f"{folder}: these gold tables read each other in a circle: {names}")
+            circle = f"{folder}: these gold tables read each other in a circle: {names}"
+            for table in rest:
+                _refuse(table.name, ConfigError(circle), refused)
+            break
         ordered += ready
     return ordered
+
+
+def _refuse(
+    name: str, error: ConfigError, refused: MutableMapping[str, SfAssetsError] | None
+) -> None:
+    if refused is None:
+        raise error
+    refused.setdefault(name, error)
 
 
 def _read(path: Path, objects: Collection[str]) -> GoldTable:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import duckdb
 import pytest
 
 from sf_assets.assets import gold_sensor
+from sf_assets.assets.build import build_salesforce_definitions
 from sf_assets.definitions import defs
 from sf_assets.pipeline.gold.due import GoldState, gold_due
 from sf_assets.pipeline.gold.files import gold_tables
@@ -215,3 +217,21 @@ def test_what_is_at_work_is_not_launched_again(instance: dg.DagsterInstance) -> 
     )
     (request,) = evaluate(instance).run_requests
     assert request.asset_selection == [dg.AssetKey(["gold", "leads"])]
+
+
+def test_a_file_that_cannot_be_used_keeps_the_code_location_and_the_other_tables(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gold = tmp_path / "gold"
+    gold.mkdir()
+    (gold / "good.sql").write_text("SELECT Id FROM silver.account")
+    (gold / "broken.sql").write_text("SELEC nonsense")
+    (tmp_path / "catalog.yaml").write_text("gold: gold\nobjects: {Account: {}}\n")
+
+    defs = build_salesforce_definitions(tmp_path / "catalog.yaml")
+
+    dg.Definitions.validate_loadable(defs)
+    keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
+    assert "gold/good" in keys
+    assert "gold/broken" not in keys
+    assert "broken.sql" in caplog.text

@@ -220,6 +220,33 @@ def test_a_gold_file_that_names_no_column(shell: Shell, workspace: Workspace) ->
     assert "WarehouseError" not in outcome.out + outcome.err
 
 
+def test_a_gold_file_that_cannot_be_used_keeps_no_other(shell: Shell, workspace: Workspace) -> None:
+    gold = workspace.folder / "gold"
+    gold.mkdir()
+    (gold / "good.sql").write_text("SELECT count(*) AS n FROM silver.product2")
+    (gold / "broken.sql").write_text("SELEC nonsense")
+    (gold / "on_top.sql").write_text("SELECT * FROM gold.broken")
+    (gold / "higher.sql").write_text("SELECT * FROM gold.on_top")
+    (gold / "elsewhere.sql").write_text("SELECT * FROM silver.nobody")
+    (gold / "round.sql").write_text("SELECT * FROM gold.trip")
+    (gold / "trip.sql").write_text("SELECT * FROM gold.round")
+    workspace.catalogue({"Product2": None}, gold="gold")
+
+    outcome = shell("refresh", "--json", env=workspace.env)
+
+    assert outcome.code == 1
+    lost = {"broken", "on_top", "higher", "elsewhere", "round", "trip"}
+    assert {f"gold__{name}" for name in lost} == set(outcome.document["errors"])
+    assert "broken.sql: " in outcome.document["errors"]["gold__broken"]
+    assert workspace.rows("SELECT n > 0 FROM gold.good") == [(True,)]
+    status = shell("status", "--json", env=workspace.env)
+    (org,) = status.document["orgs"]
+    assert len(org["objects"]) == 1
+    assert {t["name"]: t["state"] for t in org["gold"]} == {"good": "built"} | dict.fromkeys(
+        lost, "refused"
+    )
+
+
 def test_a_gold_file_that_reads_one_that_is_not_there(shell: Shell, workspace: Workspace) -> None:
     (workspace.folder / "gold").mkdir()
     (workspace.folder / "gold" / "top.sql").write_text("SELECT * FROM gold.base")

@@ -26,6 +26,7 @@ class GoldState(StrEnum):
     DUE = "due"
     HELD = "held"
     LEFT_OUT = "left out"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class GoldStatus:
         name: The table.
         state: `built`: nothing is to be done. `due`: it is to be built. `held`: it is due, and a
             blocking check of what it reads did not pass. `left out`: there is nothing to build it
-            of, though nothing is wrong.
+            of, though nothing is wrong. `refused`: its file is no query that can be used.
         built_at: When it was built last.
         rows: Its rows then.
         why: Why it is not `built`, and what came of builds that were tried.

@@ -1,40 +1,56 @@
 """The gold tables that the catalogue's folder of `.sql` files declares."""
 
+from collections.abc import Container, MutableMapping
+
 from sf_assets.catalog import PACKAGED_GOLD, Catalog
-from sf_assets.errors import ConfigError
+from sf_assets.errors import ConfigError, SfAssetsError
 from sf_assets.warehouse.gold_sql import GoldTable, read_gold
 
 
-def gold_tables(catalog: Catalog) -> list[GoldTable]:
+def gold_tables(
+    catalog: Catalog, refused: MutableMapping[str, SfAssetsError] | None = None
+) -> list[GoldTable]:
     """The gold tables of the catalogue's folder, each after those that it reads.
 
     Of the packaged ones only those whose objects the catalogue has.
+
+    Args:
+        catalog: The catalogue.
+        refused: Gets, by the name of its table, why a file cannot be used: it keeps no other, and
+            no object. None to raise that.
 
     Raises:
         ConfigError: A file is no query, or reads what is not there.
     """
     slugs = {spec.slug for spec in catalog.objects.values()}
-    tables = read_gold(catalog.gold, slugs)
-    names = {table.name for table in tables}
-    kept = []
-    for table in tables:
-        objects = sorted((table.silver | table.raw) - slugs)
-        tables_too = sorted(f"gold.{name}" for name in table.gold - names)
-        if not objects and not tables_too:
-            kept.append(table)
-        elif table.path.parent == PACKAGED_GOLD:
-            continue
-        elif objects:
-            raise ConfigError(
-                f"{table.path} reads {', '.join(objects)}, which the catalogue {catalog.path} does "
-                "not have; add it there, or remove the file"
-            )
+    kept: dict[str, GoldTable] = {}
+    for table in read_gold(catalog.gold, slugs, refused):
+        if why := _lacking(table, catalog, slugs, kept):
+            if table.path.parent == PACKAGED_GOLD:
+                continue
+            if refused is None:
+                raise ConfigError(why)
+            refused.setdefault(table.name, ConfigError(why))
         else:
-            raise ConfigError(
-                f"{table.path} reads {', '.join(tables_too)}, of which there is no file in "
-                f"{table.path.parent}; write it, or change what reads it"
-            )
-    return kept
+            kept[table.name] = table
+    return list(kept.values())
+
+
+def _lacking(
+    table: GoldTable, catalog: Catalog, slugs: Container[str], there: Container[str]
+) -> str | None:
+    """What a table reads that is not there, and what to do about it."""
+    if objects := sorted(name for name in table.silver | table.raw if name not in slugs):
+        return (
+            f"{table.path} reads {', '.join(objects)}, which the catalogue {catalog.path} does "
+            "not have; add it there, or remove the file"
+        )
+    if tables := sorted(f"gold.{name}" for name in table.gold if name not in there):
+        return (
+            f"{table.path} reads {', '.join(tables)}, of which there is no file in "
+            f"{table.path.parent} that can be used; write it, or change what reads it"
+        )
+    return None
 
 
 def tables_left_out(catalog: Catalog) -> list[str]:
