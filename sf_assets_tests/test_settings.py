@@ -16,7 +16,7 @@ def test_without_any_setting_everything_is_kept_in_one_folder_here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     settings = load_settings({})
-    assert settings.storage_url == f"file://{tmp_path}/.sf_assets/raw"
+    assert settings.storage_url == f"file://{tmp_path}/.sf_assets/lake"
     assert Database(settings.warehouse_url).path == tmp_path / ".sf_assets" / "sf.duckdb"
     assert settings.catalog is None
     assert (settings.lag, settings.overlap) == (timedelta(minutes=5), timedelta(minutes=10))
@@ -30,7 +30,7 @@ def test_a_folder_with_an_awkward_name_is_no_hindrance(
     monkeypatch.chdir(here)
     settings = load_settings({})
     Store(settings.storage_url).put("x", b"1")
-    assert (here / ".sf_assets" / "raw" / "x").read_bytes() == b"1"
+    assert (here / ".sf_assets" / "lake" / "x").read_bytes() == b"1"
     warehouse = Database(settings.warehouse_url)
     assert warehouse.path == here / ".sf_assets" / "sf.duckdb"
     with warehouse.connect() as connection:

@@ -113,7 +113,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     process.terminate()
     process.communicate(timeout=20)
     assert result.exit_code == 1
-    assert result.output == f"Error: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+    assert result.output == f"error: cannot listen on 127.0.0.1:{port}: Address already in use\n"
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,7 @@ def refused(options: list[str], name: str) -> None:
     assert result.exception is None or isinstance(result.exception, SystemExit)
     lines = result.output.splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith("Error: ")
+    assert lines[0].startswith("error: ")
     assert name in lines[0]
 
 
