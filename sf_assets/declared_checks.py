@@ -172,7 +172,6 @@ class References(_FieldByField):
 
 _NOT_IN_RE2 = re.compile(r"\(\?(?:<?[=!]|P=|>|\()|\\[1-9]")
 
-
 _WRONG_IN_BOTH = (
     "missing )",
     "unbalanced parenthesis",

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from sf_assets.builtin_checks import ORG_CHECKS, RAW_CHECKS, REMEDIES, SILVER_CHECKS
@@ -86,6 +87,14 @@ def test_a_time_without_a_zone_is_utc(tmp_path: Path) -> None:
     (check,) = declared(tmp_path, "    - between: {T: [2026-01-02 03:04:05, null]}")
     assert isinstance(check, Between)
     assert check.ranges["T"][0] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("pattern", [r"\p{Greek}+", r"\pN", r"\Q(\E", r"a\z", "(?U)a+"])
+def test_what_re2_alone_knows_is_no_error(tmp_path: Path, pattern: str) -> None:
+    (found,) = declared(tmp_path, f"    - matches: {{A: '{pattern}'}}")
+    assert isinstance(found, Matches)
+    with duckdb.connect() as connection:
+        connection.execute("SELECT regexp_full_match('a', ?)", [pattern]).fetchall()
 
 
 ERRORS = {

@@ -130,6 +130,7 @@ def _parts(integration: Integration) -> Sequence[dg.Definitions]:
         org = objects.org
         parts += [tick(objects), fresh(objects), derived(objects)]
         sensors = [describe_when_changed(integration, org), score_when_checked(integration, org)]
-        sensors.append(rebuild_gold(integration, org))
+        if integration.has_gold:
+            sensors.append(rebuild_gold(integration, org))
         parts.append(dg.Definitions(assets=_assets(integration, org), sensors=sensors))
     return parts

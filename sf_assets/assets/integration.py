@@ -18,10 +18,10 @@ from sf_assets.pipeline.gold.files import gold_tables
 from sf_assets.settings import ReadingSettings
 from sf_assets.warehouse.gold_sql import GoldTable
 
-log = logging.getLogger(__name__)
-
 if TYPE_CHECKING:
     from sf_assets.pipeline.org import Org
+
+log = logging.getLogger(__name__)
 
 DESCRIBE = "describe"
 """Name of the asset, in raw, of an org's schema."""
@@ -55,17 +55,27 @@ class Integration:
         """Names of its orgs."""
         return self.catalog.orgs or (ONLY,)
 
-    @cached_property
+    @property
     def tables(self) -> list[GoldTable]:
-        """Its gold tables, each after those that it reads; the log says of a file why it is none.
+        """Its gold tables, each after those that it reads."""
+        return self._gold[0]
 
-        The code location has to load for all others: each run loads it anew.
+    @property
+    def has_gold(self) -> bool:
+        """Whether there is anything to be said of gold: a table, or a file that cannot be one."""
+        return any(self._gold)
+
+    @cached_property
+    def _gold(self) -> tuple[list[GoldTable], dict[str, SfAssetsError]]:
+        """Its gold tables, and by name why others are none; these are in the log, too.
+
+        The code location has to load without them: each run loads it anew.
         """
         refused: dict[str, SfAssetsError] = {}
         tables = gold_tables(self.catalog, refused)
         for error in refused.values():
             log.warning("there is no gold asset for a file: %s", error)
-        return tables
+        return tables, refused
 
     def named(self, name: str) -> str:
         """A name that is its own in the code location."""

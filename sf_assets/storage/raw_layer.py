@@ -64,7 +64,7 @@ class RawLayer:
         org_id: The org's Id; all paths begin with it.
 
     Attributes:
-        proofs: What was proven to hold nothing new.
+        coverage_log: What was proven to hold nothing new.
         late: How long after its stamp a version may become visible.
         describes: How the org's objects look.
     """

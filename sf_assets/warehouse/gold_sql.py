@@ -138,6 +138,7 @@ def read_gold(
             in a circle.
     """
     tables: dict[str, GoldTable] = {}
+    twice: set[str] = set()
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if hidden or path.is_dir() or path.suffix.lower() in _NOTES:
@@ -151,6 +152,9 @@ def read_gold(
         if earlier != path:
             both = f"{path} and {earlier} are both gold.{table.name}; rename one"
             _refuse(table.name, ConfigError(both), refused)
+            twice.add(table.name)  # nobody can tell which of them is meant
+    for name in twice:
+        del tables[name]
     ordered: list[GoldTable] = []
     while rest := [t for t in tables.values() if t not in ordered]:
         done = {table.name for table in ordered}

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from sf_assets.catalog import PACKAGED_GOLD
-from sf_assets.errors import ConfigError
+from sf_assets.errors import ConfigError, SfAssetsError
 from sf_assets.warehouse.duckdb.daily import NOT_ITS_DAY, of_many_days, of_one_day
 from sf_assets.warehouse.gold_columns import gold_columns, relations
 from sf_assets.warehouse.gold_sql import GoldTable, read_gold
@@ -137,6 +137,9 @@ def test_two_files_of_one_table_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"both gold\.deals"):
         read_gold(tmp_path, OBJECTS)
+    refused: dict[str, SfAssetsError] = {}
+    assert read_gold(tmp_path, OBJECTS, refused) == [], "neither is taken for the one that is meant"
+    assert list(refused) == ["deals"]
 
 
 COLUMNS = {

@@ -169,14 +169,14 @@ def check_silver(
     if not org.warehouse.exists():
         yield from (finding for slug in slugs for finding in _no_table(slug))
         return
-    kept, refs = StoredDescribes(raw), raw.refs()
+    kept = StoredDescribes(raw)
     read = {spec.slug for spec in org.catalog.objects.values()}
     with org.reading(raw.org_id) as session:
         silver = session.silver
         for slug in slugs:
             with isolated(Work.CHECK_SILVER, slug, failures), session.explained():
                 if slug in silver:
-                    newest = newest_columns(raw, refs.get(slug, []))
+                    newest = newest_columns(raw, raw.refs(slug).get(slug, []))
                     table = _Table(silver, slug, kept.info(slug), read, newest)
                     yield from (_ANSWERS[name](table) for name in SILVER_CHECKS)
                 else:
