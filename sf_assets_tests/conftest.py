@@ -77,6 +77,11 @@ class Workspace:
             connection.execute("SET TimeZone = 'UTC'")
             return connection.execute(query).fetchall()
 
+    def change(self, statements: str) -> None:
+        """Do something to the warehouse, as its owner may."""
+        with duckdb.connect(str(self.folder / "warehouse.duckdb")) as connection:
+            connection.execute(statements)
+
 
 @pytest.fixture(autouse=True)
 def _nobody_elses_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

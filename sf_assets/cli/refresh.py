@@ -147,6 +147,7 @@ def _document(report: Any) -> dict[str, Any]:
         "left_out": {"/".join(key): reason for key, reason in report.left_out.items()},
         "waiting": report.waiting,
         "left": report.left,
+        "orphans": report.orphans,
         "errors": report.errors,
     }
 
@@ -190,6 +191,10 @@ def _print_what_is_not_done(report: Any) -> None:
         messages.print(reason, style="yellow", markup=False, soft_wrap=True)
     for left, reason in report.left.items():
         messages.print(f"{left} is left to another run: {reason}", markup=False, soft_wrap=True)
+    if report.orphans:
+        verb = "is" if len(report.orphans) == 1 else "are"
+        told = f"{', '.join(report.orphans)} {verb} made by nothing any more"
+        messages.print(f"{told}; `sf-assets status` says what to do", markup=False, soft_wrap=True)
     for waiting, reason in _once(report.waiting):
         verb = "wait" if ", " in waiting else "waits"
         messages.print(f"{waiting} {verb}: {reason}", markup=False, soft_wrap=True)

@@ -25,6 +25,7 @@ class Report:
         left_out: By schema and name, why something is not there, though nothing is wrong.
         waiting: By object or table, what keeps it waiting: the budget, or who holds the warehouse.
         left: By object, which other run is at work on it.
+        orphans: By table, what to do about what nothing makes any more.
         errors: Messages by object, table, or org.
     """
 
@@ -33,6 +34,7 @@ class Report:
         self.left_out: dict[tuple[str, str], str] = {}
         self.waiting: dict[str, str] = {}
         self.left: dict[str, str] = {}
+        self.orphans: dict[str, str] = {}
         self.errors: dict[str, str] = {}
         self._checks: dict[tuple[str, str], dict[str, Any]] = {}
 
@@ -59,10 +61,9 @@ class Report:
         match event:
             case events.ObjectExtracted(org, extraction, facts):
                 self.materialized[raw_name(org), extraction.slug] = dict(facts)
-            case events.ObjectLoaded(org, slug, loaded, told):
-                if told:
-                    facts = events.loading_facts(loaded, f"{silver_name(org)}.{slug}")
-                    self.materialized[silver_name(org), slug] = facts
+            case events.ObjectLoaded(org, slug, loaded, told=True):
+                facts = events.loading_facts(loaded, f"{silver_name(org)}.{slug}")
+                self.materialized[silver_name(org), slug] = facts
             case events.TableBuilt(org, name, built):
                 facts = events.building_facts(built, f"{gold_name(org)}.{name}")
                 self.materialized[gold_name(org), name] = facts
@@ -75,6 +76,8 @@ class Report:
             case events.Deferred(org, layer, name, because, error):
                 kept = self.left if because is Reason.BUSY else self.waiting
                 kept[_formatted(org, layer, name)] = str(error)
+            case events.Orphaned(_, tables):
+                self.orphans |= tables
             case events.Failed(org, layer, name, error):
                 self.errors[
                     _formatted(org, layer, name, failed=not isinstance(error, HeldError))

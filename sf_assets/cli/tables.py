@@ -33,6 +33,7 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
     from sf_assets.pipeline.gold.due import GoldState, GoldStatus, gold_due
     from sf_assets.pipeline.gold.files import gold_tables
     from sf_assets.pipeline.org import load_orgs
+    from sf_assets.pipeline.orphans import orphans
     from sf_assets.pipeline.status import budget, tick_minutes
     from sf_assets.pipeline.status import status as ask
 
@@ -42,6 +43,7 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
         refused: dict[str, SfAssetsError] = {}
         gold = gold_due(org, gold_tables(org.catalog, refused), datetime.now(UTC))
         gold += [GoldStatus(name, GoldState.REFUSED, why=str(e)) for name, e in refused.items()]
+        made_no_more = orphans(org)
         left = budget(org)
         told = str(left) if isinstance(left, SfAssetsError) else limits_text(left)
         minutes = tick_minutes(org)
@@ -50,6 +52,7 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
                 "org": org.name,
                 "objects": list(map(asdict, found)),
                 "gold": [{name: getattr(table, name) for name in _GOLD} for table in gold],
+                "orphans": made_no_more,
                 "budget": told,
                 "tick_minutes": minutes,
             }
@@ -66,6 +69,8 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
         if gold:
             names = ("table", "state", "built (UTC)", "rows", "why")
             show("Gold", names, [tuple(getattr(table, n) for n in _GOLD) for table in gold])
+        if made_no_more:
+            show("Tables that nothing makes any more", ("table", "why"), [*made_no_more.items()])
         if isinstance(left, SfAssetsError):
             click.echo(f"API budget: not known, {left}")
         else:

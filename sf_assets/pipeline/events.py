@@ -129,6 +129,14 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Orphaned:
+    """Tables that nothing makes any more, by name, with what to do; there are some."""
+
+    org: str
+    tables: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """Work that failed, alone.
 
@@ -147,7 +155,17 @@ class Failed:
     news: bool = True
 
 
-Event = ObjectExtracted | ObjectLoaded | Checked | TableBuilt | Scored | Deferred | LeftOut | Failed
+Event = (
+    ObjectExtracted
+    | ObjectLoaded
+    | Checked
+    | TableBuilt
+    | Scored
+    | Deferred
+    | LeftOut
+    | Orphaned
+    | Failed
+)
 
 
 def extraction_facts(

@@ -22,6 +22,7 @@ from sf_assets.pipeline.events import (
     Event,
     Failed,
     LeftOut,
+    Orphaned,
     Reason,
     Scored,
     TableBuilt,
@@ -31,6 +32,7 @@ from sf_assets.pipeline.gold.build import build_gold
 from sf_assets.pipeline.gold.due import GoldState, GoldStatus, gold_due, unanswered_gates
 from sf_assets.pipeline.gold.files import gold_tables
 from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.orphans import orphans
 from sf_assets.pipeline.planning.due import due, left_out
 from sf_assets.pipeline.planning.plan import Plan, plan_backfill
 from sf_assets.pipeline.run import Reading, Request, run
@@ -178,6 +180,8 @@ def _and_gold(org: Org, events: Iterable[Event]) -> Iterator[Event]:
             asked |= isinstance(event, Checked)
             yield event
         yield from _build_due(org)
+        if tables := orphans(org):
+            yield Orphaned(org.name, tables)
         if asked:
             yield Scored(org.name, score_facts(org, org.stored_raw))
     except WarehouseLockedError as error:

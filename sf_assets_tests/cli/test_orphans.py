@@ -1,0 +1,37 @@
+"""Tables whose gold file or object was removed are named, with what to do, and stay as they are."""
+
+from sf_assets_tests.cli.conftest import Shell
+from sf_assets_tests.conftest import Workspace
+
+
+def test_tables_that_nothing_makes_any_more_are_named_until_they_are_dropped(
+    shell: Shell, workspace: Workspace
+) -> None:
+    gold = workspace.folder / "gold"
+    gold.mkdir()
+    for name in ("kept", "old"):
+        (gold / f"{name}.sql").write_text("SELECT count(*) AS n FROM silver.product2")
+    workspace.catalogue({"Product2": None, "Campaign": None}, gold="gold")
+    first = shell("refresh", "--json", env=workspace.env)
+    assert first.code == 0
+    assert first.document["orphans"] == {}
+
+    (gold / "old.sql").unlink()
+    (gold / "broken.sql").write_text("SELEC nonsense")  # refused, which is another matter
+    workspace.catalogue({"Product2": None}, gold="gold")
+
+    said = shell("refresh", env=workspace.env)
+    assert said.err.count("gold.old, silver.campaign") == 1
+    assert "`sf-assets status` says what to do" in said.err
+    status = shell("status", "--json", env=workspace.env)
+    (org,) = status.document["orgs"]
+    assert org["orphans"].keys() == {"gold.old", "silver.campaign"}
+    assert "DROP TABLE gold.old" in org["orphans"]["gold.old"]
+    assert str(workspace.folder / "catalog.yaml") in org["orphans"]["silver.campaign"]
+    assert "silver.campaign" in shell("status", env=workspace.env).out
+    assert workspace.rows("SELECT count(*) > 0 FROM silver.campaign_live") == [(True,)]
+    assert workspace.rows("SELECT n > 0 FROM gold.old") == [(True,)]
+
+    for advice in org["orphans"].values():
+        workspace.change(advice.split("`")[1])
+    assert shell("status", "--json", env=workspace.env).document["orgs"][0]["orphans"] == {}
