@@ -187,3 +187,22 @@ def test_a_view_in_the_place_of_a_table_is_called_one(gold: Gold, new: Callable[
     for name in ("whole", "daily"):
         with pytest.raises(ConfigError, match=f"gold.{name} is a view.*drop or rename"):
             gold.build(name)
+
+
+def test_what_reads_files_or_the_clock_is_built_anew_once_a_day(
+    gold: Gold, new: Callable[[], None], own_workspace: Workspace
+) -> None:
+    rates = own_workspace.folder / "rates.csv"
+    rates.write_text("n\n1\n")
+    gold.write("priced", f"SELECT n FROM silver.account, read_csv('{rates}') LIMIT 1")
+    gold.write("plain", "SELECT count(*) AS n FROM silver.account")
+    new()
+    gold.build("priced")
+    gold.build("plain")
+    rates.write_text("n\n2\n")
+    gold.go_on(1)
+    before = gold.build("priced")
+    assert before.state is GoldState.DUE
+    assert "reads read_csv()" in (before.why or "")
+    assert own_workspace.rows("FROM gold.priced") == [(2,)]
+    assert gold.look("plain").state is GoldState.BUILT

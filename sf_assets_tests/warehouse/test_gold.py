@@ -58,6 +58,26 @@ def test_what_a_query_reads_is_found_in_any_case_and_by_the_catalogue(
     assert runs in table.rendered("silver_x", "gold_x")
 
 
+@pytest.mark.parametrize(
+    ("sql", "unwatched"),
+    [
+        ("SELECT * FROM read_csv('a.csv') JOIN read_json_auto('b') USING (Id)",
+         ("read_csv()", "read_json_auto()")),
+        ("SELECT * FROM 'rates.parquet'", ("rates.parquet",)),
+        ("SELECT * FROM silver.account JOIN Ref.Rates USING (Id)", ("Ref.Rates",)),
+        ("SELECT now() - CreatedDate FROM silver.account", ("the clock",)),
+        ("SELECT age(CreatedDate), current_date FROM silver.account", ("the clock",)),
+        ("SELECT age(CreatedDate, ClosedDate), random() FROM silver.case", ()),
+        ("WITH c AS (SELECT 1 AS n) SELECT * FROM C, range(3), (VALUES (1)) v, unnest([1]) u", ()),
+        ("SELECT * FROM silver.account a, a.items", ()),
+    ],
+)  # fmt: skip
+def test_what_changes_without_a_note_is_found(
+    tmp_path: Path, sql: str, unwatched: tuple[str, ...]
+) -> None:
+    assert read(tmp_path, sql).unwatched == unwatched
+
+
 def test_columns_may_be_named_by_table_and_schema(tmp_path: Path) -> None:
     table = read(
         tmp_path,

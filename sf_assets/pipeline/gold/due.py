@@ -84,8 +84,8 @@ def gold_due(
     except ConfigError:  # nothing was ever read
         return [_left_out(org, table, _lacking(org, table, (), ())) for table in tables]
     with org.reading(org_id, wait=wait) as session:
-        seen = _Seen.of(session, org, tables)
-        return [_status(org, table, seen, now) for table in tables]
+        seen = _Seen.of(session, org, tables, now)
+        return [_status(org, table, seen) for table in tables]
 
 
 def refuse_held(session: Session, org: Org, table: GoldTable) -> str | None:
@@ -121,12 +121,12 @@ def next_build(session: Session, org: Org, table: GoldTable, days: Collection[da
         days: The days that are built, of a daily table.
     """
     now = datetime.now(UTC)
-    seen = _Seen.of(session, org, [table])
+    seen = _Seen.of(session, org, [table], now)
     before = seen.standing(table)
     read: Mapping[str, str] = _newest(table, seen.newest)
     if table.daily:
         read = {**read, **_of_gold(table, seen.builds)}
-        if not set(_days_to_build(org, table, seen, now)).issubset(days):
+        if not set(_days_to_build(org, table, seen)).issubset(days):
             read = before.sources if before else {}
     built = _ended(before) if before else frozenset()
     return Build(table.sql_hash, read, now, None, built.union(days))
@@ -155,6 +155,7 @@ class _Seen:
     """What is committed, seen at one moment.
 
     Attributes:
+        now: The moment, by our clock.
         silver: Silver tables that are there.
         gold: Gold tables that are there.
         rows: Rows of those that are asked for.
@@ -165,6 +166,7 @@ class _Seen:
         closed: What holds tables.
     """
 
+    now: datetime
     silver: Collection[str]
     gold: Collection[str]
     rows: Mapping[str, int]
@@ -174,12 +176,18 @@ class _Seen:
     attempts: Mapping[str, Attempt]
     closed: Sequence[ClosedGate]
 
+    @property
+    def today(self) -> date:
+        """The UTC day that is not over."""
+        return self.now.astimezone(UTC).date()
+
     @classmethod
-    def of(cls, session: Session, org: Org, tables: Sequence[GoldTable]) -> "_Seen":
+    def of(cls, session: Session, org: Org, tables: Sequence[GoldTable], now: datetime) -> "_Seen":
         gold, built = session.gold.tables(), session.gold.builds()
         daily = [table.name for table in tables if table.daily and table.name in built]
         read = {slug for table in tables for slug in table.silver | table.raw}
         return cls(
+            now=now,
             silver=session.silver.tables(),
             gold=gold,
             rows=session.gold.rows([t.name for t in tables if t.name in gold]),
@@ -199,7 +207,7 @@ class _Seen:
         return build if same else None
 
 
-def _status(org: Org, table: GoldTable, seen: _Seen, now: datetime) -> GoldStatus:
+def _status(org: Org, table: GoldTable, seen: _Seen) -> GoldStatus:
     build = seen.builds.get(table.name)
     status = GoldStatus(table.name, GoldState.BUILT)
     if build:
@@ -209,7 +217,7 @@ def _status(org: Org, table: GoldTable, seen: _Seen, now: datetime) -> GoldStatu
     reason = _reason(table, build, seen)
     if build and build.left_out and not reason:
         return replace(status, state=GoldState.LEFT_OUT, why=build.left_out)
-    days = _days_to_build(org, table, seen, now)
+    days = _days_to_build(org, table, seen)
     if not reason and table.daily and build and set(days) - build.days:
         reason = "it lacks days"
     if not reason:
@@ -229,13 +237,22 @@ def _reason(table: GoldTable, build: Build | None, seen: _Seen) -> str | None:
         return "it is not built yet"
     if build.sql_hash != table.sql_hash:
         return "its file was edited"
-    newest = _newest(table, seen.newest)
-    if changed := sorted(n for n, new in newest.items() if build.sources.get(n) != new):
-        return f"{', '.join(changed)} changed"
+    if changed := _changed(table, build, seen):
+        return changed
     if not build.left_out and table.name not in seen.gold:
         return "somebody dropped it"
     if not build.left_out and seen.rows[table.name] != build.rows:
         return "somebody changed its rows"
+    return None
+
+
+def _changed(table: GoldTable, build: Build, seen: _Seen) -> str | None:
+    """What of that which a table reads is new, or may be."""
+    newest = _newest(table, seen.newest)
+    if changed := sorted(n for n, new in newest.items() if build.sources.get(n) != new):
+        return f"{', '.join(changed)} changed"
+    if table.unwatched and build.built_at.astimezone(UTC).date() < seen.today:
+        return f"it reads {', '.join(table.unwatched)}, of which only a new look tells, once a day"
     return None
 
 
@@ -272,11 +289,11 @@ def _tried(attempt: Attempt, reason: str) -> str:
     )
 
 
-def _days_to_build(org: Org, table: GoldTable, seen: _Seen, now: datetime) -> tuple[date, ...]:
+def _days_to_build(org: Org, table: GoldTable, seen: _Seen) -> tuple[date, ...]:
     """The days of a daily table that its query has not built as they are now, and the last ones."""
     if not table.daily:
         return ()
-    start, today = org.catalog.start, now.astimezone(UTC).date()
+    start, today = org.catalog.start, seen.today
     days = [start + timedelta(n) for n in range((today - start).days + 1)]
     build = seen.standing(table)
     if not build or _is_of_other_gold(build, seen.builds):
