@@ -312,8 +312,13 @@ class GoldLog(Protocol):
 class CheckLog(Protocol):
     """What checks of silver found, and the scores that follow."""
 
-    def keep(self, found: Sequence[CheckResult]) -> None:
-        """Keep what checks found."""
+    def keep(self, found: Sequence[CheckResult], remedies: Mapping[tuple[str, str], str]) -> None:
+        """Keep what checks found, and list what to fix now.
+
+        Args:
+            found: What they found.
+            remedies: As of `score`.
+        """
 
     def readings(self, slugs: Collection[str]) -> dict[str, list[int]]:
         """Live rows of objects at their last runs of checks, latest first."""

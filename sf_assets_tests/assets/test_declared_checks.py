@@ -339,6 +339,17 @@ def test_what_to_fix_is_listed_worst_first_since_it_was_first_seen(shop: Shop) -
     assert "unique_AccountNumber" not in [row[0] for row in shop.workspace.rows(query)]
 
 
+def test_what_to_fix_is_listed_though_nobody_scores(
+    shop: Shop, instance: dg.DagsterInstance
+) -> None:
+    shop.declare({"not_null": "Nope__c"})
+    tick(instance)
+    query = "SELECT what_to_do FROM ops.to_fix WHERE \"check\" = 'not_null_Nope__c'"
+    (listed,) = shop.workspace.rows(query)
+    assert "describe knows no field Nope__c" in listed[0]
+    assert shop.workspace.rows("FROM ops.quality_scores") == []
+
+
 @pytest.mark.slow
 def test_the_row_count_is_compared_with_the_objects_own_history(shop: Shop) -> None:
     shop.declare({"rows": {"change": "20%"}, "severity": "error"})

@@ -46,7 +46,7 @@ REMEDIES = {("account", "a"): "do a", ("account", "b"): "do b", ("lead", "c"): "
 
 
 def test_orgs_are_kept_apart(connection: duckdb.DuckDBPyConnection, log: Log) -> None:
-    log(UK).keep([kept(UK, "account", "a", 50), kept(US, "account", "a", 10, rows=1000)])
+    log(UK).keep([kept(UK, "account", "a", 50), kept(US, "account", "a", 10, rows=1000)], REMEDIES)
     (uk, _), (us, _) = (log(org).score(NOW, REMEDIES) for org in (UK, US))
     assert (uk.score, us.score) == (50.0, 99.0)
     listed = connection.execute("SELECT org_id, offenders, place FROM ops.to_fix ORDER BY 1")
@@ -66,6 +66,7 @@ def test_a_score_weighs_the_latest_outcomes_by_severity(
             kept(UK, "account", "withdrawn", 100, hours=1),
             kept(UK, "lead", "c", 0, rows=7),
         ],
+        REMEDIES,
     )
     overall, account, lead = log(UK).score(NOW, REMEDIES)
     assert account.score == pytest.approx(100 * (3 * 0.8 + 1 * 0) / 4)
@@ -79,19 +80,19 @@ def test_a_score_weighs_the_latest_outcomes_by_severity(
 
 def test_a_table_without_rows_and_an_org_without_checks_can_be_scored(log: Log) -> None:
     assert log(UK).score(NOW, REMEDIES) == []
-    log(UK).keep([kept(UK, "lead", "c", 0, rows=0)])
+    log(UK).keep([kept(UK, "lead", "c", 0, rows=0)], REMEDIES)
     assert [one.score for one in log(UK).score(NOW, REMEDIES)] == [100.0, 100.0]
 
 
 def test_more_offending_values_than_rows_are_all_of_the_rows(log: Log) -> None:
-    log(UK).keep([kept(UK, "lead", "c", 30, rows=10)])
+    log(UK).keep([kept(UK, "lead", "c", 30, rows=10)], REMEDIES)
     assert [one.score for one in log(UK).score(NOW, REMEDIES)] == [0.0, 0.0]
 
 
 def test_first_seen_is_since_it_last_passed(
     connection: duckdb.DuckDBPyConnection, log: Log
 ) -> None:
-    log(UK).keep([kept(UK, "lead", "c", n, hours=h) for h, n in enumerate((4, 0, 5, 6))])
+    log(UK).keep([kept(UK, "lead", "c", n, hours=h) for h, n in enumerate((4, 0, 5, 6))], REMEDIES)
     log(UK).score(NOW, REMEDIES)
     row = connection.execute("SELECT first_seen, checked_at, what_to_do FROM ops.to_fix").fetchone()
     assert row == (NOW + timedelta(hours=2), NOW + timedelta(hours=3), "do c")
@@ -101,6 +102,7 @@ def test_readings_are_the_last_ones_and_one_for_each_run(log: Log) -> None:
     hours = range(LAST_READINGS + 5)
     log(UK).keep(
         [kept(UK, "lead", name, 0, rows=hour, hours=hour) for hour in hours for name in "cd"],
+        REMEDIES,
     )
     assert log(UK).readings(["lead"]) == {"lead": list(reversed(hours))[:LAST_READINGS]}
 
@@ -113,6 +115,7 @@ def test_the_latest_answer_counts_and_tells_since_when(log: Log) -> None:
             kept(UK, "account", "b", 5, hours=2), kept(UK, "account", "b", 7, hours=3),
             kept(UK, "lead", "a", 1), kept(US, "lead", "c", 0),
         ],
+        REMEDIES,
     )  # fmt: skip
     found = log(UK).latest(REMEDIES)
     assert found.keys() == {("account", "a"), ("account", "b")}, "none that was never asked"

@@ -93,7 +93,9 @@ def record(
     asked_at: datetime,
     failures: Failures,
 ) -> None:
-    """Keep what checks of silver found; of objects without a table there is nothing to keep.
+    """Keep what checks of silver found, and list in `ops.to_fix` what is to be fixed.
+
+    Of objects without a table there is nothing to keep.
 
     Args:
         org: The org; it is not asked anything.
@@ -133,11 +135,11 @@ def record(
             for found in findings
             if found.slug in rows
         ]
-        session.checks.keep(kept)
+        session.checks.keep(kept, _remedies(org.catalog))
 
 
 def score(org: Org, raw: RawLayer) -> list[Score]:
-    """Score the org's objects anew, keep the scores, and list what to fix in `ops.to_fix`.
+    """Score the org's objects anew, keep the scores, and bring `ops.to_fix` up to the catalogue.
 
     Returns:
         The scores, overall first; none where nothing was checked yet.

@@ -30,14 +30,15 @@ class CheckLog:
         self._run = connection.execute
         self._org_id = org_id
 
-    def keep(self, found: Sequence[CheckResult]) -> None:
-        """Keep what checks found."""
+    def keep(self, found: Sequence[CheckResult], remedies: Mapping[tuple[str, str], str]) -> None:
+        """Keep what checks found, and list what to fix now."""
         if not found:
             return
         marks = ", ".join("?" * len(fields(CheckResult)))
         rows = [[list(v) if isinstance(v, tuple) else v for v in astuple(one)] for one in found]
         with transaction(self._connection):
             self._connection.executemany(f"INSERT INTO ops.quality VALUES ({marks})", rows)
+            self._list_to_fix(remedies)
 
     def readings(self, slugs: Collection[str]) -> dict[str, list[int]]:
         """Live rows of objects at their last runs of checks, latest first."""
@@ -72,21 +73,22 @@ class CheckLog:
             return self._score(now, remedies)
 
     def _score(self, now: datetime, remedies: Mapping[tuple[str, str], str]) -> list[Score]:
-        run, org = self._run, {"org": self._org_id}
-        columns = 'object VARCHAR, "check" VARCHAR, remedy VARCHAR'
-        run(f"CREATE OR REPLACE TEMP TABLE counting ({columns})")
-        wanted = [[*check, remedy] for check, remedy in remedies.items()]
-        self._connection.executemany("INSERT INTO counting VALUES (?, ?, ?)", wanted)
-        run(_LATEST, org)
-        scores = [Score(*row) for row in run(_SCORES).fetchall()]
+        self._list_to_fix(remedies)
+        scores = [Score(*row) for row in self._run(_SCORES).fetchall()]
         history = [[now, self._org_id, *astuple(one)] for one in scores]
         if history:
             self._connection.executemany(
                 "INSERT INTO ops.quality_scores VALUES (?, ?, ?, ?, ?, ?, ?)", history
             )
-        run("DELETE FROM ops.to_fix WHERE org_id = ?", [self._org_id])
-        run(_TO_FIX, org)
         return scores
+
+    def _list_to_fix(self, remedies: Mapping[tuple[str, str], str]) -> None:
+        """List checks that do not pass now, of the latest outcomes of those that count."""
+        objects, names = ([check[n] for check in remedies] for n in (0, 1))
+        self._run(_COUNTING, [objects, names, list(remedies.values())])
+        self._run(_LATEST, {"org": self._org_id})
+        self._run("DELETE FROM ops.to_fix WHERE org_id = ?", [self._org_id])
+        self._run(_TO_FIX, {"org": self._org_id})
 
 
 _ANSWERS = """
@@ -103,6 +105,12 @@ SELECT object, "check", a.passed, a.checked_at, a.offenders, a.reason, (
     WHERE q.org_id = $org AND q.object = a.object AND q."check" = a."check"
         AND q.checked_at > coalesce(a.passed_at, '-infinity')
 ), a.definition FROM asked a
+"""
+
+_COUNTING = """
+CREATE OR REPLACE TEMP TABLE counting AS
+SELECT
+    unnest(?::VARCHAR[]) AS object, unnest(?::VARCHAR[]) AS "check", unnest(?::VARCHAR[]) AS remedy
 """
 
 _LATEST = """
