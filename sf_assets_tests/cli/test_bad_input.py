@@ -185,6 +185,11 @@ def test_a_held_warehouse_is_waited_for_once_in_a_run_and_caught_up_with(
             {"SF_ASSETS_WAREHOUSE_URL": "postgresql://h/db"},
             ("SF_ASSETS_WAREHOUSE_URL", "duckdb:///"),
         ),
+        (
+            ("refresh",),
+            {"SF_ASSETS_WAREHOUSE_URL": "duckdb:///:memory:"},
+            ("SF_ASSETS_WAREHOUSE_URL", "has to be a file", "duckdb:////path"),
+        ),
         (("refresh",), {"SF_ASSETS_STORAGE_URL": "/raw"}, ("SF_ASSETS_STORAGE_URL", "file:///")),
         (("refresh",), {"SALESFORCE_API_VERSION": "99.0"}, ("SALESFORCE_API_VERSION", "66.0")),
         (

@@ -34,6 +34,11 @@ and tries again without waiting until it has had the file once more."""
 
 _LOCKED = "Could not set lock"
 
+_NO_FILES = (":memory:", "md:", "motherduck:")
+"""How DuckDB's own names begin of databases that are none."""
+
+_NOT_TO_WRITE = "attached in read-only mode"
+
 _DAMAGED = re.compile(
     r"not a valid DuckDB database file|Corrupt (database|WAL) file|while replaying WAL|"
     r"read a database file with version"
@@ -63,6 +68,11 @@ class Database:
         if parts.scheme != "duckdb" or parts.netloc or not path:
             raise ConfigError(
                 f"SF_ASSETS_WAREHOUSE_URL is {shown(url)!r}; it must be like duckdb:////path/to/file"
+            )
+        if path.startswith(_NO_FILES):
+            raise ConfigError(
+                f"SF_ASSETS_WAREHOUSE_URL is {shown(url)!r}; the warehouse has to be a file, which "
+                "the next command finds again: set it like duckdb:////path/to/file"
             )
         self.url = shown(url)
         self.path = Path("/" + path) if "/" in path else Path.cwd() / path
@@ -111,7 +121,15 @@ class Database:
             WarehouseError: It cannot be opened, or refuses the question.
         """
         with self.connect(read_only=True) as connection:
-            return _answer(connection, sql)
+            try:
+                return _answer(connection, sql)
+            except duckdb.InvalidInputException as error:
+                if _NOT_TO_WRITE not in str(error):
+                    raise
+                raise WarehouseError(
+                    f"query() only reads, and this would change the warehouse {self.path}; to do "
+                    "so, connect to the file by DuckDB itself, and close it again"
+                ) from None
 
     def check_writing(self) -> None:
         """Open the file for writing.
@@ -230,7 +248,10 @@ def _answer(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
     """All rows, by a cursor of its own: a connection with an unfinished result runs no relation."""
     cursor = connection.cursor()
     cursor.execute("SET TimeZone = 'UTC'").fetchall()
-    return cursor.sql(sql).to_arrow_table()
+    answer = cursor.sql(sql)
+    if answer is None:
+        raise WarehouseError("query() asks a question, and this is none; write SELECT …")
+    return answer.to_arrow_table()
 
 
 def _is_damage(error: Exception, path: Path) -> bool:
