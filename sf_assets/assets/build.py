@@ -39,9 +39,10 @@ def build_salesforce_assets(
         prefix: Begins keys and names, where there are two of these in one code location.
 
     Raises:
-        ConfigError: The catalogue or a gold file is not valid, or the catalogue has no such org.
+        ConfigError: The catalogue or a gold file is not valid, the catalogue has no such org, or
+            the translator gives two assets one key.
     """
-    integration = Integration(_loaded(catalog), translator or SalesforceTranslator(), prefix)
+    integration = Integration(_loaded(catalog), _translator(translator), prefix)
     if org not in integration.orgs:
         known = ", ".join(integration.orgs)
         raise ConfigError(f"the catalogue has no org {org}; it has {known}")
@@ -74,11 +75,14 @@ def build_salesforce_definitions(
         schedules: Whether schedules and sensors run at once; else they wait to be switched on.
 
     Raises:
-        ConfigError: The catalogue or a gold file is not valid, or an org has no resource.
+        ConfigError: The catalogue or a gold file is not valid, an org has no resource, something
+            given is of another class, or the translator gives two assets one key.
     """
+    _check_class("storage", storage, StorageResource)
+    _check_class("warehouse", warehouse, WarehouseResource)
     warehouse = warehouse or WarehouseResource.from_environment()
     integration = Integration(
-        _loaded(catalog), translator or SalesforceTranslator(), prefix, schedules, warehouse.kind
+        _loaded(catalog), _translator(translator), prefix, schedules, warehouse.kind
     )
     resources = {
         **_orgs(integration, salesforce),
@@ -93,6 +97,18 @@ def _loaded(catalog: Catalog | Path | str) -> Catalog:
     return catalog if isinstance(catalog, Catalog) else load_catalog(Path(catalog))
 
 
+def _translator(given: SalesforceTranslator | None) -> SalesforceTranslator:
+    _check_class("translator", given, SalesforceTranslator)
+    return given or SalesforceTranslator()
+
+
+def _check_class(name: str, given: object, expected: type) -> None:
+    """Refuse what is given for a parameter and is not of its class, which one may leave out."""
+    if given is not None and not isinstance(given, expected):
+        kind = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+        raise ConfigError(f"{name} has to be a {expected.__name__}, and is {kind}")
+
+
 def _documented_as_beta() -> warnings.catch_warnings:
     """Backfill policies work, and are documented."""
     return warnings.catch_warnings(action="ignore", category=dg.BetaWarning)
@@ -102,10 +118,13 @@ def _orgs(
     integration: Integration, given: SalesforceResource | Mapping[str, SalesforceResource] | None
 ) -> dict[str, SalesforceResource]:
     """The resource of each org, by its key."""
-    if isinstance(given, SalesforceResource):
-        given = dict.fromkeys(integration.orgs[:1], given)
     if given is None:
         given = {org: SalesforceResource.from_environment(org) for org in integration.orgs}
+    elif not isinstance(given, Mapping):
+        _check_class("salesforce", given, SalesforceResource)
+        given = dict.fromkeys(integration.orgs[:1], given)
+    for org, resource in given.items():
+        _check_class(f"salesforce[{org!r}]", resource, SalesforceResource)
     if given.keys() != set(integration.orgs):
         raise ConfigError(
             f"there are resources of {', '.join(sorted(given))}; the catalogue's orgs are "

@@ -12,10 +12,9 @@ from sf_assets.assets.resources import SalesforceResource, StorageResource, Ware
 from sf_assets.assets.specs import describe_spec, gold_spec, object_spec, quality_spec
 from sf_assets.assets.translator import SalesforceAsset, SalesforceTranslator
 from sf_assets.catalog import Catalog
-from sf_assets.errors import SfAssetsError
+from sf_assets.errors import ConfigError, SfAssetsError
 from sf_assets.naming import ONLY, Layer, layer_name
 from sf_assets.pipeline.gold.files import gold_tables
-from sf_assets.settings import ReadingSettings
 from sf_assets.warehouse.gold_sql import GoldTable
 
 if TYPE_CHECKING:
@@ -28,6 +27,10 @@ DESCRIBE = "describe"
 
 QUALITY = "quality"
 """Name of the asset, in ops, of the quality of an org's tables."""
+
+
+_What = tuple[str, Layer, str]
+"""What an asset is of: org, layer, name."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Integration:
     prefix: str = ""
     schedules: bool = False
     warehouse_kind: str = "duckdb"
-    _specs: dict[tuple[str, Layer, str], dg.AssetSpec] = field(default_factory=dict, init=False)
+    _specs: dict[_What, dg.AssetSpec] = field(default_factory=dict, init=False)
+    _keys: dict[dg.AssetKey, _What] = field(default_factory=dict, init=False)
 
     @property
     def orgs(self) -> tuple[str, ...]:
@@ -106,8 +110,21 @@ class Integration:
         what = org, layer, name
         if what not in self._specs:
             asset = self._untranslated(org, layer, name)
-            self._specs[what] = self.translator.get_asset_spec(asset)
+            self._specs[what] = self._translated(asset)
         return self._specs[what]
+
+    def _translated(self, asset: SalesforceAsset) -> dg.AssetSpec:
+        spec = self.translator.get_asset_spec(asset)
+        what = asset.org, asset.layer, asset.name
+        if (other := self._keys.setdefault(spec.key, what)) != what:
+            parts = zip(("org", "layer", "name"), what, other, strict=True)
+            lacking = [f"`asset.{part}`" for part, one, two in parts if one != two]
+            both = [f"{layer_name(layer, org)}/{name}" for org, layer, name in (other, what)]
+            raise ConfigError(
+                f"the translator gives {' and '.join(both)} one key, {spec.key.to_user_string()}; "
+                f"have {' and '.join(lacking)} in the key"
+            )
+        return spec
 
     def _untranslated(self, org: str, layer: Layer, name: str) -> SalesforceAsset:
         home = layer_name(layer, org)
@@ -154,9 +171,7 @@ class Integration:
         salesforce: SalesforceResource = getattr(resources, self.salesforce_key(name))
         storage: StorageResource = getattr(resources, self.storage_key)
         warehouse: WarehouseResource = getattr(resources, self.warehouse_key)
-        values = {name: getattr(salesforce, name) for name in ReadingSettings.model_fields}
-        settings = ReadingSettings.model_validate(values)
         connections = Connections(
             lambda: salesforce.client, lambda: storage.store, lambda: warehouse.warehouse
         )
-        return Org(name, self.catalog, settings, connections)
+        return Org(name, self.catalog, salesforce.reading, connections)

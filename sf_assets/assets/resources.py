@@ -23,17 +23,18 @@ if TYPE_CHECKING:
     from sf_assets.storage.store import Store
     from sf_assets.warehouse.port import Warehouse
 
-_DEFAULT = ReadingSettings.model_validate({})
-
 
 class SalesforceResource(dg.ConfigurableResource[Any]):
     """One org: how it is reached, entered and read.
 
     Which login flow is used follows from what is set. The UI shows values, but of an `EnvVar` only
-    the name: secrets are to be given as that.
+    the name: secrets are to be given as that. How it is read is said by `SF_ASSETS_*` where it is
+    not set here.
     """
 
-    login_url: str | None = Field(None, description="Address of My Domain, or of the login host.")
+    login_url: str | None = Field(
+        default=None, description="Address of My Domain, or of the login host."
+    )
     client_id: str | None = None
     client_secret: str | None = None
     username: str | None = None
@@ -42,16 +43,17 @@ class SalesforceResource(dg.ConfigurableResource[Any]):
     private_key_file: str | None = None
     refresh_token: str | None = None
     api_version: str | None = Field(
-        None, description="Such as 66.0; the newest that the org offers and we know if not set."
+        default=None,
+        description="Such as 66.0; the newest that the org offers and we know if not set.",
     )
-    lag_seconds: int = Field(
-        _DEFAULT.lag_seconds, description="Windows end this long before the org's present."
+    lag_seconds: int | None = Field(
+        default=None, description="Windows end this long before the org's present."
     )
-    overlap_seconds: int = Field(
-        _DEFAULT.overlap_seconds, description="Windows begin this long before the watermark."
+    overlap_seconds: int | None = Field(
+        default=None, description="Windows begin this long before the watermark."
     )
-    api_reserve_percent: int = Field(
-        _DEFAULT.api_reserve_percent, description="Share of the org's limits that is never used."
+    api_reserve_percent: int | None = Field(
+        default=None, description="Share of the org's limits that is never used."
     )
 
     @classmethod
@@ -68,6 +70,17 @@ class SalesforceResource(dg.ConfigurableResource[Any]):
         values |= {n: dg.EnvVar.int(v) for n, v in numbers.items() if v in env}
         return cls(**values)
 
+    @property
+    def reading(self) -> ReadingSettings:
+        """How it is read: as is set here, else by the environment.
+
+        Raises:
+            ConfigError: A variable is not valid.
+        """
+        said = {name: getattr(self, name) for name in ReadingSettings.model_fields}
+        set_here = {name: value for name, value in said.items() if value is not None}
+        return ReadingSettings.model_validate(load_settings().model_dump() | set_here)
+
     @cached_property
     def client(self) -> "Client":
         """The connection; the first use logs in.
@@ -80,7 +93,7 @@ class SalesforceResource(dg.ConfigurableResource[Any]):
         from sf_assets.salesforce.client import connect
 
         values = {name: getattr(self, name) or None for name in Credentials.model_fields}
-        return connect(Credentials.model_validate(values), self.api_reserve_percent)
+        return connect(Credentials.model_validate(values), self.reading.api_reserve_percent)
 
 
 class StorageResource(dg.ConfigurableResource[Any]):

@@ -56,7 +56,7 @@ def _of_gold(org: Org, table: str) -> tuple[str, str]:
 
 def _of_silver(org: Org, table: str) -> tuple[str, str]:
     return table, (
-        f"{org.catalog.path} does not have the object, so nothing is read of it: put it back, or "
-        f"`DROP TABLE {table}`, and what is called {table}_… with it, when nobody reads it any "
-        "more; raw keeps its slices"
+        f"{org.catalog.path} does not have the object, so nothing is read of it, unless by another "
+        f"catalogue: put it back, or `DROP TABLE {table}`, and what is called {table}_… with it, "
+        "when nobody reads it any more; raw keeps its slices"
     )

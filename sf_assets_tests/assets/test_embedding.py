@@ -217,6 +217,17 @@ def test_all_that_a_resource_says_of_reading_is_gone_by(catalog: Path) -> None:
     assert Integration(load_catalog(catalog)).org(resources, ONLY).settings.model_dump() == said
 
 
+def test_what_a_resource_does_not_say_of_reading_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mine = SalesforceResource(lag_seconds=0)
+    monkeypatch.setenv("SF_ASSETS_LAG_SECONDS", "7")
+    monkeypatch.setenv("SF_ASSETS_OVERLAP_SECONDS", "8")
+    assert mine.reading.model_dump() == {
+        "lag_seconds": 0, "overlap_seconds": 8, "api_reserve_percent": 20,
+    }  # fmt: skip
+
+
 def test_variables_are_read_where_a_run_is(
     catalog: Path, own_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -347,6 +358,43 @@ def test_each_org_has_a_resource(own_workspace: Workspace) -> None:
     }  # fmt: skip
     with pytest.raises(ConfigError, match="resources of uk; the catalogue's orgs are uk, us"):
         build_salesforce_definitions(path, salesforce=salesforce, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"salesforce": StorageResource(url="file:///x")}, "salesforce has to be a SalesforceRes"),
+        (
+            {"salesforce": {"login_url": "https://x.my.salesforce.com"}},
+            r"salesforce\['login_url'\] has to be a SalesforceResource, and is str",
+        ),
+        ({"storage": {"url": "file:///x"}}, "storage has to be a StorageResource, and is dict"),
+        ({"warehouse": "duckdb:////x"}, "warehouse has to be a WarehouseResource, and is str"),
+        ({"translator": Renamed}, "translator has to be a .*, and is the class Renamed"),
+    ],
+)
+def test_what_is_given_is_of_its_class(catalog: Path, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        build_salesforce_definitions(catalog, **given)
+
+
+def test_a_translator_that_gives_two_assets_one_key_is_told_which(own_workspace: Workspace) -> None:
+    own_workspace.catalogue({"Account": None}, start="2026-11-01", orgs=["uk", "us"])
+    with pytest.raises(
+        ConfigError,
+        match=r"gives raw_uk/account and raw_us/account one key, crm_raw_account; have `asset.org`",
+    ):
+        build_salesforce_definitions(own_workspace.folder / "catalog.yaml", translator=Renamed())
+
+
+def test_a_resource_of_the_project_is_shared_as_one_object(
+    catalog: Path, own_workspace: Workspace
+) -> None:
+    resources = resources_of(own_workspace)
+    own = dg.Definitions(resources={"warehouse": resources["warehouse"]})
+    found = build_salesforce_definitions(catalog, **resources)
+    both = dg.Definitions.merge(own, found)
+    assert (both.resources or {})["warehouse"] is resources["warehouse"]
 
 
 @pytest.mark.filterwarnings("ignore:`parse_obj_as` is deprecated")  # of Dagster's sandbox
