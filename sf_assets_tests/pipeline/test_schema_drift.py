@@ -1,5 +1,6 @@
 """The org's schema changes between runs and within one; silver says what the org says."""
 
+import logging
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,10 @@ def schema_check(workspace: Workspace, slug: str = "account") -> Finding:
     return found
 
 
-def test_a_new_field_is_filled_once_for_all_rows(workspace: Workspace, org: Emulator) -> None:
+def test_a_new_field_is_filled_once_for_all_rows(
+    workspace: Workspace, org: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="sf_assets")
     account = first_id(workspace)
     org.admin.add_field("Account", "Tier__c", TEXT, "gold")
     org.admin.add_field("Account", "Score__c", NUMBER, 1.5)
@@ -78,6 +82,7 @@ def test_a_new_field_is_filled_once_for_all_rows(workspace: Workspace, org: Emul
     org.advance(60)
     workspace.tick()
     assert kinds(workspace) == ["export", "export", "fields"]
+    assert caplog.messages.count("Account: Tier__c, Score__c to be filled in older rows") == 1
     (fill,) = pieces_of(workspace, SliceKind.FIELDS)
     assert fill.fields == ("Id", "SystemModstamp", "Tier__c", "Score__c")
     found = dict(workspace.rows("SELECT Tier__c, count(*) FROM silver.account GROUP BY 1"))

@@ -163,6 +163,8 @@ def _pieces(
     refs = org.raw.refs(item.spec.slug).get(item.spec.slug, [])
     back = back_fill(org.raw, item, refs)
     if back:
+        _, _, *names = back.described.query.fields  # after Id and cursor
+        log.info("%s: %s to be filled in older rows", item.spec.name, ", ".join(names))
         yield from _extract(org, extractor, back)
     for order in orders:
         for rest in _rest(order, taken_up, org.settings.overlap):

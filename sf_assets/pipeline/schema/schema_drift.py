@@ -66,7 +66,6 @@ def back_fill(raw: RawLayer, item: Described, refs: Sequence[SliceRef]) -> Extra
         return None
     window = Window(min(w.start for w in windows), max(w.end for w in windows))
     names_in_order = [name for name in item.query.fields if name in lacking]
-    log.info("%s: %s to be filled in older rows", item.info.name, ", ".join(names_in_order))
     query = item.query.only(("Id", item.cursor, *names_in_order))
     return ExtractTask(replace(item, query=query), window, rows, kind=SliceKind.FIELDS)
 
