@@ -210,8 +210,12 @@ def _once(reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 def _print_checks(report: Any) -> None:
     bad = [check for check in report.checks if not check["passed"]]
-    rows = [(c["asset"], c["check"], c["severity"], _formatted(c["facts"])) for c in bad]
-    if rows:
+    alike: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for check in bad:
+        why = _formatted(check["facts"])
+        alike[check["asset"], check["severity"], why].append(check["check"])
+    if alike:
+        rows = [(asset, ", ".join(names), *rest) for (asset, *rest), names in alike.items()]
         show("Checks that did not pass", ("asset", "check", "severity", "facts"), rows)
     if report.checks:
         messages.print(f"{len(report.checks) - len(bad)} of {len(report.checks)} checks passed")

@@ -70,7 +70,9 @@ def test_an_address_that_is_no_org(shell: Shell, workspace: Workspace, tmp_path:
 
 def test_an_unknown_object_does_not_stop_the_others(shell: Shell, workspace: Workspace) -> None:
     workspace.catalogue({"Nope__c": None, "Account": None})
-    refused(shell("refresh", env=workspace.env), "nope__c", "NOT_FOUND")
+    outcome = shell("refresh", env=workspace.env)
+    refused(outcome, "nope__c", "NOT_FOUND", "ids, rejects, references")
+    assert outcome.out.count("there is no table yet") == 1
     assert workspace.rows("SELECT count(*) > 0 FROM silver.account") == [(True,)]
 
 
