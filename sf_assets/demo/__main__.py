@@ -34,7 +34,10 @@ _GRACE = 30.0
 def main(ui: bool) -> None:
     """Turn an emulated Salesforce org into raw, silver and gold tables, in `.demo/`."""
     prepare()
-    sys.exit(_ui() if ui else _demo())
+    if not ui:
+        sys.exit(_demo())
+    with suppress(Stopped):  # which is how it is meant to end, from the first moment on
+        sys.exit(_ui())
 
 
 def _demo() -> int:
@@ -68,14 +71,12 @@ def _ui() -> int:
             env=os.environ | running.env,
         )
         try:
-            with suppress(Stopped):  # which is how it is meant to end
-                while process.poll() is None:
-                    if running.process.poll() is not None:
-                        click.echo(f"The org has ended; {running.log} says why", err=True)
-                        return 1
-                    time.sleep(_LOOK)
-                return process.returncode
-            return 0
+            while process.poll() is None:
+                if running.process.poll() is not None:
+                    click.echo(f"The org has ended; {running.log} says why", err=True)
+                    return 1
+                time.sleep(_LOOK)
+            return process.returncode
         finally:
             process.terminate()
             process.wait()

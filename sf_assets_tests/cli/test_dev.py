@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 from click.testing import CliRunner
@@ -35,3 +36,13 @@ def test_to_stop_it_is_its_good_end(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(demo.main, ["--ui"])
     assert (done.exit_code, done.stderr) == (0, "")
     assert ended == ["told", "over"]
+
+
+def test_to_stop_it_while_the_org_comes_up_is_no_other_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: str) -> NoReturn:
+        raise Stopped
+
+    monkeypatch.setattr(demo, "prepare", lambda: None)
+    monkeypatch.setattr(demo, "org", interrupted)
+    done = CliRunner().invoke(demo.main, ["--ui"])
+    assert (done.exit_code, done.stderr) == (0, "")
