@@ -4,9 +4,10 @@ import importlib
 import os
 import sys
 import threading
-from typing import Any
+from typing import NoReturn
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from sf_assets import __version__
 from sf_assets.cli.output import fail, print_error
@@ -52,7 +53,7 @@ def cli() -> None:
     """
 
 
-def run(command: click.Command, arguments: list[str], grace: float = GRACE) -> Any:
+def run(command: click.Command, arguments: list[str], grace: float = GRACE) -> NoReturn:
     """Run a command as a process of its own: private files, one line where it ends early.
 
     Args:
@@ -70,9 +71,23 @@ def run(command: click.Command, arguments: list[str], grace: float = GRACE) -> A
 
     watch(leave, grace)
     try:
-        return command.main(args=arguments, prog_name="sf-assets")
+        sys.exit(command.main(args=arguments, prog_name="sf-assets", standalone_mode=False))
+    except click.ClickException as error:
+        _refuse(error, as_json=as_json)
     except SfAssetsError as error:
         fail(str(error), as_json=as_json)
     except Stopped:
         leave()
         sys.exit(CODE)
+
+
+def _refuse(error: click.ClickException, *, as_json: bool) -> NoReturn:
+    """End because the command line is not understood, with click's words and code in our manner."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if isinstance(error, NoArgsIsHelpError):
+        error.show()
+        sys.exit(error.exit_code)
+    if context and not as_json:
+        click.echo(f"{context.get_usage()}\n", err=True)
+    print_error(error.format_message(), as_json=as_json)
+    sys.exit(error.exit_code)

@@ -93,3 +93,16 @@ def test_of_several_orgs_one_that_is_away_ends_the_work_of_none(
         assert outcome.document[found], "what there is of the other org is told"
         told = shell(*command, env=env)
         assert "away: nothing answers at" in told.err.replace("\n", " ")
+
+
+def test_a_command_line_that_is_not_understood_is_told_like_any_error(shell: Shell) -> None:
+    plain = shell("status", "--nope")
+    assert plain.code == 2
+    assert plain.err.startswith("Usage: sf-assets status ")
+    assert plain.err.splitlines()[-1].startswith("error: No such option")
+    document = shell("backfill", "--json")
+    assert document.code == 2
+    assert document.document == {"ok": False, "error": "Missing option '--from'."}
+    assert shell("nothing").err.splitlines()[-1] == "error: No such command 'nothing'."
+    assert "Commands:" in shell().err
+    assert (shell("--help").code, shell("--version").code) == (0, 0)
