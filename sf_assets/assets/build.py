@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from sf_assets.assets.gold import gold_asset
+from sf_assets.assets.gold import gold_asset, refused_asset
 from sf_assets.assets.gold_sensor import rebuild_gold
 from sf_assets.assets.integration import Integration
 from sf_assets.assets.objects import group_objects, object_assets, org_objects
@@ -138,6 +138,7 @@ def _assets(integration: Integration, org: str) -> list[dg.AssetsDefinition]:
         *(object_assets(group) for group in group_objects(integration, org)),
         describe_asset(integration, org),
         *(gold_asset(integration, table, org) for table in integration.tables),
+        *(refused_asset(integration, name, org) for name in integration.refused),
         quality_asset(integration, org),
     ]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from sf_assets.assets.integration import Integration
-from sf_assets.errors import LeftOutError
+from sf_assets.errors import ConfigError, LeftOutError
 from sf_assets.naming import Layer
 from sf_assets.warehouse.gold_sql import GoldTable
 
@@ -65,6 +65,21 @@ def gold_asset(integration: Integration, table: GoldTable, org: str) -> dg.Asset
         yield dg.MaterializeResult(spec.key, metadata=metadata)
 
     return gold
+
+
+def refused_asset(integration: Integration, name: str, org: str) -> dg.AssetsDefinition:
+    """The asset of a gold file that cannot be used: it fails, and says why."""
+    spec, why = integration.spec(org, Layer.GOLD, name), str(integration.refused[name])
+
+    @dg.multi_asset(
+        name=spec.key.to_python_identifier(),
+        specs=[spec],
+        op_tags={"sf_assets/layer": "gold"},
+    )
+    def refused() -> None:
+        raise ConfigError(f"{why}; correct the file, then reload the code location")
+
+    return refused
 
 
 def gold_metadata(

@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from sf_assets.assets.resources import SalesforceResource, StorageResource, WarehouseResource
-from sf_assets.assets.specs import describe_spec, gold_spec, object_spec, quality_spec
+from sf_assets.assets.specs import (
+    describe_spec,
+    gold_spec,
+    object_spec,
+    quality_spec,
+    refused_spec,
+)
 from sf_assets.assets.translator import SalesforceAsset, SalesforceTranslator
 from sf_assets.catalog import Catalog
 from sf_assets.errors import ConfigError, SfAssetsError
 from sf_assets.naming import ONLY, Layer, layer_name
 from sf_assets.pipeline.gold.files import gold_tables
-from sf_assets.warehouse.gold_sql import GoldTable
+from sf_assets.warehouse.gold_sql import GoldTable, is_table_name
 
 if TYPE_CHECKING:
     from sf_assets.pipeline.org import Org
@@ -65,6 +71,13 @@ class Integration:
         return self._gold[0]
 
     @property
+    def refused(self) -> dict[str, SfAssetsError]:
+        """Why files that are called like a table are none, by name."""
+        tables, refused = self._gold
+        there = {table.name for table in tables}
+        return {n: why for n, why in refused.items() if is_table_name(n) and n not in there}
+
+    @property
     def has_gold(self) -> bool:
         """Whether there is anything to be said of gold: a table, or a file that cannot be one."""
         return any(self._gold)
@@ -73,12 +86,12 @@ class Integration:
     def _gold(self) -> tuple[list[GoldTable], dict[str, SfAssetsError]]:
         """Its gold tables, and by name why others are none; these are in the log, too.
 
-        The code location has to load without them: each run loads it anew.
+        The code location has to load all the same: each run loads it anew.
         """
         refused: dict[str, SfAssetsError] = {}
         tables = gold_tables(self.catalog, refused)
         for error in refused.values():
-            log.warning("there is no gold asset for a file: %s", error)
+            log.warning("a gold file cannot be used: %s", error)
         return tables, refused
 
     def named(self, name: str) -> str:
@@ -132,6 +145,8 @@ class Integration:
         group = self.named(home)
         if layer is Layer.OPS:
             return SalesforceAsset(org, layer, name, quality_spec(key, group, self.catalog))
+        if layer is Layer.GOLD and (why := self.refused.get(name)):
+            return SalesforceAsset(org, layer, name, refused_spec(key, group, why, self.catalog))
         if layer is Layer.GOLD:
             (table,) = (table for table in self.tables if table.name == name)
             return SalesforceAsset(org, layer, name, gold_spec(key, group, table, self.catalog))

@@ -74,6 +74,18 @@ def gold_spec(key: dg.AssetKey, group: str, table: GoldTable, catalog: Catalog) 
     )
 
 
+def refused_spec(key: dg.AssetKey, group: str, why: Exception, catalog: Catalog) -> dg.AssetSpec:
+    """The asset of a gold file that cannot be used, to be seen where its table is looked for."""
+    return dg.AssetSpec(
+        key,
+        description=f"**Its file cannot be used**, so the table stays as it is. {why}",
+        metadata={"refused": str(why)},
+        kinds={"gold", "sql"},
+        group_name=group,
+        owners=list(catalog.owners),
+    )
+
+
 def describe_spec(key: dg.AssetKey, group: str) -> dg.AssetSpec:
     """The asset of an org's schema."""
     return dg.AssetSpec(

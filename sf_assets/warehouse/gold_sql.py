@@ -130,6 +130,11 @@ def raw_relation(slug: str) -> str:
     return f"raw_{slug.lower()}"
 
 
+def is_table_name(name: str) -> bool:
+    """Whether a gold table can be called so."""
+    return _NAME.fullmatch(name) is not None
+
+
 def read_gold(
     folder: Path,
     objects: Collection[str],
@@ -190,7 +195,7 @@ def _refuse(
 
 def _read(path: Path, objects: Collection[str]) -> GoldTable:
     name = path.stem.lower()
-    if path.suffix.lower() != ".sql" or not _NAME.fullmatch(name):
+    if path.suffix.lower() != ".sql" or not is_table_name(name):
         raise ConfigError(
             f"{path}: a gold file is called like its table, of letters, digits and _, and ends in "
             ".sql; rename it, or take it out of the gold folder"

@@ -226,6 +226,7 @@ def test_a_file_that_cannot_be_used_keeps_the_code_location_and_the_other_tables
     gold.mkdir()
     (gold / "good.sql").write_text("SELECT Id FROM silver.account")
     (gold / "broken.sql").write_text("SELEC nonsense")
+    (gold / "no table.sql").write_text("SELECT 1")
     (tmp_path / "catalog.yaml").write_text("gold: gold\nobjects: {Account: {}}\n")
 
     defs = build_salesforce_definitions(tmp_path / "catalog.yaml")
@@ -233,5 +234,13 @@ def test_a_file_that_cannot_be_used_keeps_the_code_location_and_the_other_tables
     dg.Definitions.validate_loadable(defs)
     keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
     assert "gold/good" in keys
-    assert "gold/broken" not in keys
     assert "broken.sql" in caplog.text
+    assert "gold/no table" not in keys
+    broken = dg.AssetKey(["gold", "broken"])
+    why = "broken.sql: a gold file holds one SELECT"
+    assert why in str(defs.resolve_asset_graph().get(broken).metadata["refused"])
+    run = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        asset_selection=[broken], raise_on_error=False
+    )
+    (failed,) = run.get_step_failure_events()
+    assert why in str(failed.step_failure_data.error)
