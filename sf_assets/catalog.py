@@ -16,7 +16,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
-from sf_assets.declared_checks import Declared, Expectation
+from sf_assets.checks.builtin import SILVER_CHECKS
+from sf_assets.checks.check import Check
+from sf_assets.checks.declared import Declared, Expectation
 from sf_assets.errors import ConfigError
 from sf_assets.naming import ApiName, folded
 from sf_assets.timetable import Times, parse_times
@@ -140,6 +142,12 @@ class ObjectSpec(BaseModel):
     def expectations(self) -> tuple[Expectation, ...]:
         """Its checks, each of which has a name of its own."""
         return tuple(one for declared in self.checks for one in declared.each())
+
+    @property
+    def silver_checks(self) -> dict[str, Check]:
+        """The checks that its table answers, by name: those of every table, and its own."""
+        own: dict[str, Check] = {check.name: check for check in self.expectations}
+        return {**SILVER_CHECKS, **own}
 
     @property
     def slug(self) -> str:
@@ -356,10 +364,8 @@ def _refusal(
 
 
 def _as_written(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """The location in the file: pydantic names a check's word once more, to say how it was read."""
-    is_check = location[2:3] == ("checks",)
-    location = tuple(part for part in location if part != "[key]")
-    return location[:4] + location[5:] if is_check else location
+    """The location in the file: pydantic says of a key that it is one."""
+    return tuple(part for part in location if part != "[key]")
 
 
 def _clashes(document: Any, catalog: Catalog) -> Iterator[tuple[tuple[int | str, ...], str]]:

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 _PACKAGE = Path(__file__).parent
 
+Failures = MutableMapping[str, SfAssetsError]
+"""What could not be done for whom, and why, by lower-cased object name."""
+
 
 class Work(StrEnum):
     """What is done for one object (or gold table), as a message says it."""
@@ -37,7 +40,6 @@ class Work(StrEnum):
     REPORT = "reporting on"
     CHECK_RAW = "checking raw of"
     CHECK_SILVER = "checking silver of"
-    CHECK_DECLARED = "asking the declared checks of"
     CHECK = "answering the"
     KEEP = "keeping what was found of"
     SAMPLE = "sampling the derived fields of"
@@ -94,7 +96,7 @@ class isolated:  # noqa: N801
         self,
         work: Work,
         slug: str,
-        failures: MutableMapping[str, SfAssetsError],
+        failures: Failures,
         ends_all: Callable[[SfAssetsError], bool] | None = None,
     ) -> None:
         self.work = work

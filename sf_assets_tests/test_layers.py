@@ -9,10 +9,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sf_assets"
 BASE = {
-    "addresses", "builtin_checks", "catalog", "declared_checks", "describe", "errors", "failures",
-    "naming", "private", "schema_diff", "settings", "sql", "stopping", "timetable", "windows",
+    "addresses", "catalog", "checks", "describe", "errors", "failures", "naming", "private",
+    "schema_diff", "settings", "sql", "stopping", "timetable", "windows",
 }  # fmt: skip
 ALLOWED = {
+    "checks": {"checks", "describe", "naming", "sql"},
     "salesforce": BASE | {"salesforce"},
     "storage": BASE | {"columns", "storage"},
     "columns": BASE | {"columns"},

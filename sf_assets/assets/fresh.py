@@ -9,7 +9,7 @@ from sf_assets.assets.objects import Objects
 from sf_assets.assets.partitions import open_key
 from sf_assets.errors import SfAssetsError, WarehouseError
 from sf_assets.naming import Layer
-from sf_assets.pipeline.checks.builtin import check_raw
+from sf_assets.pipeline.checks.answers import check_raw
 from sf_assets.pipeline.load import behind
 from sf_assets.pipeline.lost_files import lost_files
 from sf_assets.pipeline.org import Org

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from sf_assets.assets.integration import Integration
-from sf_assets.builtin_checks import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.catalog import ObjectSpec
+from sf_assets.checks.builtin import ORG_CHECKS, RAW_CHECKS
 from sf_assets.naming import ONLY, Layer
 from sf_assets.windows import Grain
 
@@ -72,21 +72,22 @@ class Objects:
         """Keys of both assets of objects."""
         return [self.key(layer, slug) for slug in slugs for layer in (Layer.RAW, Layer.SILVER)]
 
+    def check_specs(self, slug: str) -> list[dg.AssetCheckSpec]:
+        """All checks of an object."""
+        asked = {
+            Layer.RAW: {n: c.asks for n, c in RAW_CHECKS.items()},
+            Layer.SILVER: {n: c.asks for n, c in self.specs[slug].silver_checks.items()}
+            | {n: c.asks for n, c in ORG_CHECKS.items()},
+        }
+        return [
+            dg.AssetCheckSpec(name, asset=self.key(layer, slug), description=asks)
+            for layer, some in asked.items()
+            for name, asks in some.items()
+        ]
+
     def checks(self, slugs: Iterable[str]) -> list[dg.AssetCheckKey]:
         """All checks of objects."""
-        found = []
-        for slug in slugs:
-            declared = [check.name for check in self.specs[slug].expectations]
-            names = {
-                Layer.RAW: [*RAW_CHECKS],
-                Layer.SILVER: [*SILVER_CHECKS, *declared, *ORG_CHECKS],
-            }
-            found += [
-                dg.AssetCheckKey(self.key(layer, slug), name)
-                for layer, some in names.items()
-                for name in some
-            ]
-        return found
+        return [check.key for slug in slugs for check in self.check_specs(slug)]
 
 
 @dataclass(frozen=True)
@@ -122,20 +123,10 @@ def object_assets(group: Group) -> dg.AssetsDefinition:
     """The assets of a group, with their checks."""
     specs: list[dg.AssetSpec] = []
     checks: list[dg.AssetCheckSpec] = []
-    for slug, spec in group.specs.items():
+    for slug in group.specs:
         raw, silver = (group.spec(layer, slug) for layer in (Layer.RAW, Layer.SILVER))
         specs += [raw, silver.merge_attributes(deps=[raw.key])]
-        checks += [
-            dg.AssetCheckSpec(n, asset=raw.key, description=d) for n, d in RAW_CHECKS.items()
-        ]
-        checks += [
-            dg.AssetCheckSpec(n, asset=silver.key, description=d)
-            for n, d in (SILVER_CHECKS | ORG_CHECKS).items()
-        ]
-        checks += [
-            dg.AssetCheckSpec(c.name, asset=silver.key, description=c.asks)
-            for c in spec.expectations
-        ]
+        checks += group.check_specs(slug)
 
     @dg.multi_asset(
         name=group.name,

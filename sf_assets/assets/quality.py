@@ -19,7 +19,7 @@ def quality_asset(integration: Integration, org: str) -> dg.AssetsDefinition:
         required_resource_keys=integration.resource_keys(org),
     )
     def score(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        from sf_assets.pipeline.checks.declared import score_facts
+        from sf_assets.pipeline.checks.results import score_facts
 
         home = integration.org(context.resources, org)
         return dg.MaterializeResult(spec.key, metadata=score_facts(home, home.stored_raw))

@@ -9,7 +9,7 @@ from sf_assets.assets.gold import LEFT_OUT, gold_metadata
 from sf_assets.assets.integration import QUALITY, Integration
 from sf_assets.assets.objects import Objects, Reported, org_objects
 from sf_assets.assets.translate import translated
-from sf_assets.builtin_checks import ORG_CHECKS
+from sf_assets.checks.builtin import ORG_CHECKS
 from sf_assets.naming import Layer
 from sf_assets.pipeline import events
 from sf_assets.pipeline.org import Org

@@ -4,12 +4,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
-from sf_assets.declared_checks import format_score
+from sf_assets.checks.check import format_score
 from sf_assets.errors import HeldError, SfAssetsError
 from sf_assets.failures import Work, isolated
 from sf_assets.naming import ONLY, Layer, gold_name, ops_name, raw_name, silver_name
 from sf_assets.pipeline import events
-from sf_assets.pipeline.checks.declared import UNASKED, UNASKED_OF
+from sf_assets.pipeline.checks.results import UNASKED, UNASKED_OF
 from sf_assets.pipeline.events import Event, Reason
 from sf_assets.pipeline.org import Org
 

@@ -9,10 +9,10 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from sf_assets.builtin_checks import RAW_CHECKS
+from sf_assets.checks.builtin import RAW_CHECKS
+from sf_assets.checks.check import Facts, Finding
 from sf_assets.errors import SfAssetsError
 from sf_assets.naming import Layer
-from sf_assets.pipeline.checks.builtin import Facts, Finding
 from sf_assets.pipeline.extraction.execute import Extraction
 from sf_assets.pipeline.load import Loaded
 from sf_assets.pipeline.planning.estimate import Estimate

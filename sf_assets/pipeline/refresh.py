@@ -15,7 +15,7 @@ from sf_assets.errors import (
 )
 from sf_assets.failures import Work, isolated
 from sf_assets.naming import Layer
-from sf_assets.pipeline.checks.declared import score_facts
+from sf_assets.pipeline.checks.results import score_facts
 from sf_assets.pipeline.events import (
     Checked,
     Deferred,

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from sf_assets.builtin_checks import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.catalog import ObjectSpec
+from sf_assets.checks.builtin import RAW_CHECKS
+from sf_assets.checks.check import Finding
 from sf_assets.errors import (
     BusyError,
     LimitExceededError,
@@ -17,9 +18,8 @@ from sf_assets.errors import (
 )
 from sf_assets.failures import Work, isolated
 from sf_assets.naming import Layer
-from sf_assets.pipeline.checks.builtin import Finding, check_raw, check_silver
-from sf_assets.pipeline.checks.declared import check_declared, record
-from sf_assets.pipeline.checks.org_checks import check_org
+from sf_assets.pipeline.checks.answers import check_raw, check_silver
+from sf_assets.pipeline.checks.results import record
 from sf_assets.pipeline.events import (
     Checked,
     Deferred,
@@ -31,14 +31,19 @@ from sf_assets.pipeline.events import (
     extraction_facts,
 )
 from sf_assets.pipeline.extraction.execute import Extraction, execute
+from sf_assets.pipeline.extraction.formula_drift import check_derived
 from sf_assets.pipeline.load import load, record_failures
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.backoff import ORG, FailedStep, note
 from sf_assets.pipeline.planning.estimate import Estimate
 from sf_assets.pipeline.planning.plan import Plan
+from sf_assets.pipeline.reconciliation.reconcile import check_reconciled
 from sf_assets.storage.raw_layer import RawLayer
 
 log = logging.getLogger(__name__)
+
+_ORG_ANSWERS = {"derived": check_derived, "reconciled": check_reconciled}
+"""What answers the checks that ask the org."""
 
 CHECKS = "checks"
 """In the place of an object's name, where none is to blame."""
@@ -254,17 +259,15 @@ class _Run:
             yield from check_raw(self._raw, read, self._org.now(), self._errors, names)
         # Silver that waits is older than raw.
         wanted = {slug: some for slug, some in wanted.items() if slug not in self._held}
-        if slugs := asked(SILVER_CHECKS):
-            yield from check_silver(self._org, self._raw, slugs, self._errors)
-        for name in ORG_CHECKS:
-            if slugs := asked({name}):
-                yield from check_org(self._org, [specs[slug] for slug in slugs], [name])
-        declared = {
-            slug: [check for check in specs[slug].expectations if check.name in some]
+        silver = {
+            slug: [check for name, check in specs[slug].silver_checks.items() if name in some]
             for slug, some in wanted.items()
         }
-        if declared := {slug: checks for slug, checks in declared.items() if checks}:
-            yield from check_declared(self._org, self._raw, declared, self._errors)
+        if silver := {slug: checks for slug, checks in silver.items() if checks}:
+            yield from check_silver(self._org, self._raw, silver, self._errors)
+        for name, check in _ORG_ANSWERS.items():
+            if slugs := asked({name}):
+                yield from check(self._org, [specs[slug] for slug in slugs])
 
     def _failures(self) -> Iterator[Event]:
         """What failed; the sync log keeps what is news."""

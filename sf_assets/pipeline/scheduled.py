@@ -4,8 +4,8 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 
-from sf_assets.builtin_checks import RAW_CHECKS, SILVER_CHECKS
 from sf_assets.catalog import ObjectSpec
+from sf_assets.checks.builtin import RAW_CHECKS
 from sf_assets.errors import BusyError, LimitExceededError, SfAssetsError
 from sf_assets.pipeline.events import Event
 from sf_assets.pipeline.extraction.formula_drift import plan_derived
@@ -100,8 +100,7 @@ def loading_checks(
     """The checks, by object, that concern what is read and what is loaded, and cost no call."""
     wanted = {slug: set(RAW_CHECKS) for slug in raw}
     for slug in silver:
-        declared = {check.name for check in specs[slug].expectations}
-        wanted[slug] = wanted.get(slug, set()) | SILVER_CHECKS.keys() | declared
+        wanted[slug] = wanted.get(slug, set()) | specs[slug].silver_checks.keys()
     return wanted
 
 

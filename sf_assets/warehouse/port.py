@@ -15,17 +15,15 @@ from typing import Protocol
 import polars as pl
 import pyarrow as pa
 
+from sf_assets.checks.check import CheckResult, Checks, Latest, Score, Tables
 from sf_assets.columns.column import Column
 from sf_assets.comparison.silver_copy import SilverCopy
-from sf_assets.declared_checks import Expectation
 from sf_assets.naming import Names
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
 from sf_assets.warehouse.builds import Attempt, Build
-from sf_assets.warehouse.check_results import CheckResult, Checks, Latest, Score
 from sf_assets.warehouse.gold_columns import GoldColumn
 from sf_assets.warehouse.gold_sql import GoldTable
 from sf_assets.warehouse.ledger import Outcome
-from sf_assets.warehouse.questions import Answer, Subject
 
 Reader = Callable[[Slice], Iterable[pl.DataFrame]]
 """Reads a slice's rows: text columns, with `_read_at` and `_slice` beside them."""
@@ -89,38 +87,11 @@ class Built:
     rows_by_day: dict[date, int]
 
 
-class Silver(Protocol):
+class Silver(Tables, Protocol):
     """The silver tables of an org."""
-
-    def __contains__(self, slug: str) -> bool:
-        """Whether an object has a table."""
 
     def tables(self) -> set[str]:
         """Names of the tables, those of rejects among them."""
-
-    def columns(self, slug: str) -> Names[str]:
-        """SQL types of an object's columns, by name."""
-
-    def rows(self, slug: str) -> int:
-        """Live rows of an object."""
-
-    def bad_ids(self, slug: str) -> int:
-        """Rows without an Id, or with one that another row has, too."""
-
-    def rejects(self, slug: str) -> dict[str, int]:
-        """Values that could not be typed, by column."""
-
-    def dangling(self, slug: str, references: Mapping[str, Iterable[str]]) -> dict[str, int]:
-        """Live rows whose reference leads to no record, by column; only columns with any.
-
-        Args:
-            slug: The object.
-            references: Objects that each column may point at. Columns that may point at an object
-                which is not in silver are passed over: nothing can be said of them.
-        """
-
-    def unlisted(self, slug: str, picklists: Mapping[str, Sequence[str]]) -> dict[str, int]:
-        """Live rows with a picklist value that describe does not list, by column; only with any."""
 
     def copy_keys(self, slug: str, path: Path) -> None:
         """Copy Id, cursor, read time and deletion marks of all rows into a Parquet file."""
@@ -320,8 +291,8 @@ class CheckLog(Protocol):
             remedies: As of `score`.
         """
 
-    def readings(self, slugs: Collection[str]) -> dict[str, list[int]]:
-        """Live rows of objects at their last runs of checks, latest first."""
+    def readings(self, slug: str) -> list[int]:
+        """Live rows of an object at its last runs of checks, latest first."""
 
     def latest(self, checks: Checks) -> dict[tuple[str, str], Latest]:
         """The latest answer to each of the checks; nothing of those that were never asked."""
@@ -363,17 +334,6 @@ class Session(Protocol):
 
     def table(self, slug: str, *, history: bool) -> SilverTable:
         """An object's table, to be loaded; whether all versions are kept, too."""
-
-    def ask(self, check: Expectation, subject: Subject, now: datetime) -> Answer:
-        """Ask a declared check of an object that has a table.
-
-        Never raises for what the data holds.
-
-        Args:
-            check: The check.
-            subject: What it is asked of.
-            now: The present, by which rows are fresh.
-        """
 
     def changed(self) -> dict[str, str]:
         """What others have dropped or changed, by object; nothing of what is as merges left it."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from sf_assets.builtin_checks import ORG_CHECKS
+from sf_assets.checks.builtin import ORG_CHECKS
 from sf_assets.cli.report import Report, carry_out
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from sf_assets.builtin_checks import ORG_CHECKS, SILVER_CHECKS
+from sf_assets.checks.builtin import ORG_CHECKS, SILVER_CHECKS
 from sf_assets.definitions import defs
 from sf_assets.pipeline import refresh as commands
 from sf_assets_tests.assets.shared import Shop, evaluate, look, materialized, run_assets, tick

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from sf_assets.assets.runless import Reporter
-from sf_assets.builtin_checks import RAW_CHECKS, SILVER_CHECKS
+from sf_assets.checks.builtin import RAW_CHECKS, SILVER_CHECKS
 from sf_assets.cli.dagster_ui import reporting
 from sf_assets.cli.report import Report, carry_out
 from sf_assets.errors import ConfigError

@@ -16,7 +16,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from sf_assets.assets import fresh as assets_fresh
 from sf_assets.assets.jobs import IDLE
-from sf_assets.builtin_checks import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
+from sf_assets.checks.builtin import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import WarehouseError

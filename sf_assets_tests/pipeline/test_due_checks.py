@@ -5,12 +5,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from sf_assets.builtin_checks import RAW_CHECKS, SILVER_CHECKS
+from sf_assets.checks.builtin import RAW_CHECKS, SILVER_CHECKS, Rejects
+from sf_assets.checks.check import Subject
 from sf_assets.cli.report import Report, carry_out
 from sf_assets.pipeline.planning import backoff
 from sf_assets.pipeline.planning.backoff import FailedStep
 from sf_assets.pipeline.refresh import refresh
-from sf_assets.warehouse.duckdb.silver import Silver
 from sf_assets_tests.conftest import Workspace
 
 OBJECTS: dict[str, Any] = {"Account": {}, "Contact": {}}
@@ -60,15 +60,15 @@ def test_a_check_that_cannot_be_run_is_set_aside_and_keeps_no_other(
         connection.execute("DELETE FROM ops.quality")
     with monkeypatch.context() as broken:
 
-        def rejects(_: Silver, slug: str) -> dict[str, int]:
-            if slug == "account":
-                raise RuntimeError(slug)
+        def offenders(_: Rejects, table: Subject) -> dict[str, int]:
+            if table.slug == "account":
+                raise RuntimeError(table.slug)
             return {}
 
-        broken.setattr(Silver, "rejects", rejects)
+        broken.setattr(Rejects, "offenders", offenders)
         report = refreshed(loaded)
     assert list(report.errors) == ["account"]
-    assert ("silver/contact", "rejects") in run_checks(report)
+    assert {("silver/contact", "rejects"), ("silver/account", "schema")} <= run_checks(report)
     failing = backoff.lasting_failures(loaded.org().stored_raw, FailedStep.CHECK)
     assert list(failing) == ["account"]
     assert ("silver/account", "rejects") in run_checks(refreshed(loaded)), "it is tried again"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from sf_assets.checks.check import Finding
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import StorageError
-from sf_assets.pipeline.checks.builtin import Finding
 from sf_assets.pipeline.extraction.execute import Extraction
 from sf_assets.pipeline.extraction.formula_drift import check_derived, plan_derived
 from sf_assets.pipeline.load import rebuild

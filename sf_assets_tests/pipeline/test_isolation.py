@@ -19,14 +19,15 @@ import pytest
 
 import sf_assets
 from sf_assets import failures
+from sf_assets.checks.check import Finding
 from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.metadata import standard_schema
 from sf_assets.emulator.server import Emulator
 from sf_assets.emulator.settings import Settings
 from sf_assets.errors import SfAssetsError
-from sf_assets.failures import UnforeseenError, Work
-from sf_assets.pipeline.checks.builtin import Failures, check_raw, check_silver
-from sf_assets.pipeline.checks.declared import check_declared, record
+from sf_assets.failures import Failures, UnforeseenError, Work
+from sf_assets.pipeline.checks.answers import check_raw, check_silver
+from sf_assets.pipeline.checks.results import record
 from sf_assets.pipeline.doctor import examine
 from sf_assets.pipeline.extraction.execute import execute
 from sf_assets.pipeline.extraction.formula_drift import check_derived
@@ -186,13 +187,12 @@ def _checked(check: Callable[[Org, Failures], Any]) -> Callable[[Workspace], Out
 
 
 def _keep(org: Org, failed: Failures) -> None:
-    findings = list(check_silver(org, org.stored_raw, [VICTIM, *OTHERS], {}))
-    record(org, org.stored_raw, findings, datetime.now(UTC), failed)
+    record(org, org.stored_raw, list(_asked(org, {})), datetime.now(UTC), failed)
 
 
-def _declared(org: Org, failed: Failures) -> Any:
-    wanted = {spec.slug: spec.expectations for spec in org.catalog.objects.values()}
-    return check_declared(org, org.stored_raw, wanted, failed)
+def _asked(org: Org, failed: Failures) -> Iterator[Finding]:
+    wanted = {spec.slug: list(spec.silver_checks.values()) for spec in org.catalog.objects.values()}
+    return check_silver(org, org.stored_raw, wanted, failed)
 
 
 def _sampled(workspace: Workspace) -> Outcome:
@@ -239,8 +239,7 @@ SCENES: Mapping[Work, Callable[[Workspace], Outcome]] = {
     Work.CHECK_RAW: _checked(
         lambda o, f: check_raw(o.stored_raw, o.catalog.select((VICTIM, *OTHERS)), o.now(), f)
     ),
-    Work.CHECK_SILVER: _checked(lambda o, f: check_silver(o, o.stored_raw, (VICTIM, *OTHERS), f)),
-    Work.CHECK_DECLARED: _checked(_declared),
+    Work.CHECK_SILVER: _checked(_asked),
     Work.KEEP: _checked(_keep),
     Work.SAMPLE: _sampled,
     Work.RECONCILE: _reconciled,
@@ -340,13 +339,13 @@ HARMLESS = {
     "pipeline/planning/plan.py:_gaps": "the windows of one object, within its boundary",
     "pipeline/planning/plan.py:plan_backfill": "sorts what was ordered",
     "pipeline/planning/plan.py:plan_tick": "sorts what was ordered",
-    "pipeline/checks/declared.py:_remedies": "reads the catalogue",
+    "pipeline/checks/results.py:_remedies": "reads the catalogue",
     "pipeline/refresh.py:_read": "tells what is left out",
     "pipeline/refresh.py:plan_days": "sorts by window",
     "pipeline/refresh.py:_refresh_objects": "tells what waits, was set aside or is left out",
     "pipeline/scheduled.py:loading_checks": "names checks",
     "pipeline/scheduled.py:tick_request": "names checks",
-    "pipeline/checks/declared.py:due_checks": "compares moments",
+    "pipeline/checks/results.py:due_checks": "compares moments",
     "pipeline/scheduled.py:_tick": "tells what waits, was set aside or is left out",
     "pipeline/lost_files.py:lost_files": "compares sizes of files",
     "pipeline/run.py:_execute": "tells failures; the objects have a boundary of their own",

@@ -8,13 +8,16 @@ import pytest
 
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import SuspiciousDeletionsError
-from sf_assets.pipeline.checks.org_checks import check_org
 from sf_assets.pipeline.extraction import repair as repair_module
 from sf_assets.pipeline.extraction.repair import Repair
 from sf_assets.pipeline.load import load, rebuild
 from sf_assets.pipeline.reconciliation import content as content_module
 from sf_assets.pipeline.reconciliation import reconcile as reconcile_module
-from sf_assets.pipeline.reconciliation.reconcile import Reconciled, reconcile
+from sf_assets.pipeline.reconciliation.reconcile import (
+    Reconciled,
+    check_reconciled,
+    reconcile,
+)
 from sf_assets.windows import BEGIN, Window
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
@@ -280,7 +283,7 @@ def test_what_is_gone_since_deletions_were_asked_for_fails_no_check(
     org.advance(600)
     here = workspace.org()
     specs = here.catalog.select(["Case", "OpportunityHistory"])
-    for finding in check_org(here, specs, ["reconciled"]):
+    for finding in check_reconciled(here, specs):
         assert finding.passed
         assert finding.facts["gone, not asked for yet"] == 1
     found = compared(workspace, "Case")
@@ -289,6 +292,6 @@ def test_what_is_gone_since_deletions_were_asked_for_fails_no_check(
     org.advance(1200)
     here.raw.coverage_log.add({}, {"case": [Window(BEGIN, org.clock.now())]}, org.clock.now())
     org.advance(60)
-    (finding,) = check_org(here, here.catalog.select(["Case"]), ["reconciled"])
+    (finding,) = check_reconciled(here, here.catalog.select(["Case"]))
     assert not finding.passed
     assert finding.severe

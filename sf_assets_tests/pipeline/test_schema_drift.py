@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from sf_assets.checks.builtin import Schema
+from sf_assets.checks.check import Finding
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import OrgUnreachableError
-from sf_assets.pipeline.checks.builtin import Finding, check_silver
+from sf_assets.pipeline.checks.answers import check_silver
 from sf_assets.pipeline.extraction.extract import Extractor, ExtractTask
 from sf_assets.pipeline.load import rebuild
 from sf_assets.pipeline.planning.plan import plan_backfill, plan_tick
@@ -66,7 +68,7 @@ def idle_calls(workspace: Workspace) -> int:
 
 def schema_check(workspace: Workspace, slug: str = "account") -> Finding:
     here = workspace.org()
-    (found,) = [f for f in check_silver(here, here.stored_raw, [slug], {}) if f.name == "schema"]
+    (found,) = check_silver(here, here.stored_raw, {slug: [Schema()]}, {})
     assert "client" not in here.__dict__, "a check asks the org nothing"
     return found
 

@@ -5,7 +5,7 @@ from datetime import UTC, timedelta
 import pytest
 
 from sf_assets.errors import SfAssetsError
-from sf_assets.pipeline.checks.builtin import check_raw
+from sf_assets.pipeline.checks.answers import check_raw
 from sf_assets.pipeline.planning.plan import plan_tick
 from sf_assets.pipeline.planning.tick_interval import (
     LONGEST,

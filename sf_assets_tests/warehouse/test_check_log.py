@@ -7,8 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from sf_assets.declared_checks import Severity
-from sf_assets.warehouse.check_results import CheckResult
+from sf_assets.checks.check import CheckResult, Severity
 from sf_assets.warehouse.duckdb.check_log import LAST_READINGS, CheckLog
 from sf_assets.warehouse.duckdb.database import Database
 
@@ -51,8 +50,9 @@ def test_orgs_are_kept_apart(connection: duckdb.DuckDBPyConnection, log: Log) ->
     assert (uk.score, us.score) == (50.0, 99.0)
     listed = connection.execute("SELECT org_id, offenders, place FROM ops.to_fix ORDER BY 1")
     assert listed.fetchall() == [(UK, 50, 1), (US, 10, 1)]
-    assert log(UK).readings(["account"]) == {"account": [100]}
-    assert log(US).readings(["account", "lead"]) == {"account": [1000]}
+    assert log(UK).readings("account") == [100]
+    assert log(US).readings("account") == [1000]
+    assert log(US).readings("lead") == []
 
 
 def test_a_score_weighs_the_latest_outcomes_by_severity(
@@ -104,7 +104,7 @@ def test_readings_are_the_last_ones_and_one_for_each_run(log: Log) -> None:
         [kept(UK, "lead", name, 0, rows=hour, hours=hour) for hour in hours for name in "cd"],
         REMEDIES,
     )
-    assert log(UK).readings(["lead"]) == {"lead": list(reversed(hours))[:LAST_READINGS]}
+    assert log(UK).readings("lead") == list(reversed(hours))[:LAST_READINGS]
 
 
 def test_the_latest_answer_counts_and_tells_since_when(log: Log) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sf_assets.catalog import Catalog
-from sf_assets.declared_checks import Expectation, References
-from sf_assets.warehouse.check_results import Latest
+from sf_assets.checks.check import Latest
+from sf_assets.checks.declared import Expectation
 from sf_assets.warehouse.port import Session
 
 
@@ -75,7 +75,7 @@ def closed_gates(
     closed = []
     for (slug, name), check in sorted(wanted.items()):
         answer = answers.get((slug, name))
-        loose = isinstance(check, References) and answer and not answer.passed
+        loose = check.of_others and answer and not answer.passed
         moments = every.values() if loose else [every[slug]] if slug in every else []
         if answer and (
             answer.definition != check.definition

@@ -18,10 +18,10 @@ from urllib.parse import quote
 import polars as pl
 
 from sf_assets.catalog import ObjectSpec
+from sf_assets.checks.check import Facts, Finding
 from sf_assets.comparison.silver_copy import SilverCopy
 from sf_assets.errors import SfAssetsError, StorageError
-from sf_assets.failures import Work, isolated
-from sf_assets.pipeline.checks.builtin import Facts, Failures, Finding
+from sf_assets.failures import Failures, Work, isolated
 from sf_assets.pipeline.extraction.extract import ExtractTask
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.plan import Plan

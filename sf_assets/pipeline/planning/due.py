@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import ConfigError, ObjectUnavailableError, SfAssetsError, WarehouseError
-from sf_assets.pipeline.checks.declared import due_checks
+from sf_assets.pipeline.checks.results import due_checks
 from sf_assets.pipeline.load import behind
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning import backoff, tick_interval

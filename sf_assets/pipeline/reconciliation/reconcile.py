@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from sf_assets.catalog import ObjectSpec
+from sf_assets.checks.check import Facts, Finding
 from sf_assets.comparison.keys import DIFFERENT, GONE, SILVER, SUSPECT, Comparison, Day, comparison
 from sf_assets.errors import ConfigError, SfAssetsError
 from sf_assets.failures import Work, isolated
@@ -165,6 +166,41 @@ def reconcile(
                 result.unasked = not_asked_yet(org, item, inventory, result.gone)
         result.error = failed.get(spec.slug)
         yield result
+
+
+def check_reconciled(org: Org, specs: Collection[ObjectSpec]) -> Iterator[Finding]:
+    """Compare objects, as a check of each."""
+    for found in reconcile(org, specs):
+        yield Finding(
+            found.slug,
+            "reconciled",
+            found.as_asked,
+            severe=not (found.error or found.standing),
+            facts=_facts(found),
+            reason=str(found.error or found.standing),
+        )
+
+
+def _facts(found: Reconciled) -> Facts:
+    if found.error:
+        return {"reason": str(found.error)}
+    horizon = f"{found.horizon:%Y-%m-%d %H:%M:%S} UTC" if found.horizon else "none"
+    facts: Facts = {
+        "horizon": horizon,
+        "records in the org": found.org,
+        "in silver": found.silver,
+        "days that differ": len(found.differences),
+        "differ from raw": found.replayed,
+    }
+    facts |= found.kinds
+    if found.unasked:  # they are asked for hourly, or swept daily
+        facts["gone, not asked for yet"] = found.unasked
+    if found.compared:
+        facts["all fields compared of"] = found.compared.records
+        facts |= {f"{name} differs in": n for name, n in found.compared.changed.items()}
+    if found.standing:
+        facts["reason"] = found.standing
+    return facts | ({"such as": ", ".join(found.examples)} if found.examples else {})
 
 
 def _standing(org: Org, item: Described, watermark: datetime) -> str:

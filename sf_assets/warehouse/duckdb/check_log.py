@@ -1,13 +1,12 @@
 """What checks found, kept in `ops.quality`, and what follows: scores, and a list of what to fix."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields
 from datetime import datetime
 
 import duckdb
 
-from sf_assets.declared_checks import Severity
-from sf_assets.warehouse.check_results import CheckResult, Checks, Latest, Score
+from sf_assets.checks.check import CheckResult, Checks, Latest, Score, Severity
 from sf_assets.warehouse.duckdb.database import transaction
 
 WEIGHTS = {Severity.WARN: 1, Severity.ERROR: 3}
@@ -40,15 +39,14 @@ class CheckLog:
             self._connection.executemany(f"INSERT INTO ops.quality VALUES ({marks})", rows)
             self._list_to_fix(remedies)
 
-    def readings(self, slugs: Collection[str]) -> dict[str, list[int]]:
-        """Live rows of objects at their last runs of checks, latest first."""
+    def readings(self, slug: str) -> list[int]:
+        """Live rows of an object at its last runs of checks, latest first."""
         rows = self._run(
-            f"SELECT object, list(rows ORDER BY checked_at DESC)[:{LAST_READINGS}] FROM ("
-            "SELECT object, checked_at, any_value(rows) AS rows FROM ops.quality "
-            "WHERE org_id = ? AND object = ANY(?) GROUP BY ALL) GROUP BY object",
-            [self._org_id, list(slugs)],
+            "SELECT any_value(rows) FROM ops.quality WHERE org_id = ? AND object = ? "
+            f"GROUP BY checked_at ORDER BY checked_at DESC LIMIT {LAST_READINGS}",
+            [self._org_id, slug],
         )
-        return dict(rows.fetchall())
+        return [count for (count,) in rows.fetchall()]
 
     def latest(self, checks: Checks) -> dict[tuple[str, str], Latest]:
         """The latest answer to each of the checks; nothing of those that were never asked."""

@@ -3,18 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
 
 import duckdb
 
 from sf_assets.columns.column import Column
-from sf_assets.declared_checks import Expectation
 from sf_assets.naming import Names, gold_name, silver_name
 from sf_assets.storage.manifest import Slice
 from sf_assets.warehouse.duckdb import intact
 from sf_assets.warehouse.duckdb.check_log import CheckLog
 from sf_assets.warehouse.duckdb.database import Database
-from sf_assets.warehouse.duckdb.declared import Asker
 from sf_assets.warehouse.duckdb.gold import Gold
 from sf_assets.warehouse.duckdb.history import histories, must_rebuild
 from sf_assets.warehouse.duckdb.merge import merge, rebuild
@@ -23,7 +20,6 @@ from sf_assets.warehouse.duckdb.slice_log import SliceLog
 from sf_assets.warehouse.duckdb.tables import Table
 from sf_assets.warehouse.ledger import Outcome
 from sf_assets.warehouse.port import Reader
-from sf_assets.warehouse.questions import Answer, Subject
 
 
 class Session:
@@ -51,10 +47,6 @@ class Session:
     def table(self, slug: str, *, history: bool) -> "SilverTable":
         """An object's table, to be loaded; whether all versions are kept, too."""
         return SilverTable(Table(self._connection, self._schema, slug, history), self._org_id)
-
-    def ask(self, check: Expectation, subject: Subject, now: datetime) -> Answer:
-        """Ask a declared check of an object that has a table."""
-        return Asker(self._connection, self.silver).ask(check, subject, now)
 
     def changed(self) -> dict[str, str]:
         """What others have dropped or changed, by object; nothing of what is as merges left it."""

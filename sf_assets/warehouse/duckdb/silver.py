@@ -1,8 +1,9 @@
-"""Questions that silver tables are asked, as SQL, and copies of them, in files."""
+"""Silver tables as checks ask of them, and copies of them, in files."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -11,7 +12,6 @@ from sf_assets.columns.column import Column
 from sf_assets.comparison.silver_copy import SilverCopy
 from sf_assets.naming import Names
 from sf_assets.sql import quoted, text_literal
-from sf_assets.warehouse.duckdb.conditions import dangling, unlisted
 from sf_assets.warehouse.duckdb.tables import Table, as_stored
 from sf_assets.warehouse.duckdb.types import type_of
 
@@ -23,6 +23,8 @@ class Silver:
         connection: Open on the warehouse.
         schema: `silver`, or `silver_<org>`.
     """
+
+    Error: type[Exception] = duckdb.Error
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, schema: str) -> None:
         self._connection = connection
@@ -65,57 +67,18 @@ class Silver:
         """An object's live view, as SQL writes it."""
         return quoted(self._schema, f"{slug}_live")
 
+    def rejects(self, slug: str) -> str:
+        """The table of an object's values that could not be typed, as SQL writes it."""
+        return quoted(self._schema, f"{slug}_rejects")
+
     def rows(self, slug: str) -> int:
-        """Rows of an object's live view."""
-        return self._count(f"SELECT count(*) FROM {self.live(slug)}")
+        """Live rows of an object."""
+        ((rows,),) = self.select(f"SELECT count(*) FROM {self.live(slug)}")
+        return int(rows)
 
-    def bad_ids(self, slug: str) -> int:
-        """Rows without an Id, or with one that another row has, too."""
-        return self._count(f"SELECT count(*) - count(DISTINCT Id) FROM {self.table(slug)}")
-
-    def rejects(self, slug: str) -> dict[str, int]:
-        """Values that could not be typed, by column."""
-        table = quoted(self._schema, f"{slug}_rejects")
-        return dict(self._run(f'SELECT "column", count(*) FROM {table} GROUP BY 1').fetchall())
-
-    def dangling(self, slug: str, references: Mapping[str, Iterable[str]]) -> dict[str, int]:
-        """Live rows whose reference leads to no record, by column; see `port.Silver`."""
-        parents = {name: [target.lower() for target in some] for name, some in references.items()}
-        return self._offenders(
-            slug,
-            {
-                name: dangling(f"t.{quoted(name)}", map(self.table, slugs))
-                for name, slugs in parents.items()
-                if all(target in self for target in slugs)
-            },
-        )
-
-    def unlisted(self, slug: str, picklists: Mapping[str, Sequence[str]]) -> dict[str, int]:
-        """Live rows with a picklist value that describe does not list, by column; only with any."""
-        types = self._types[slug]
-        return self._offenders(
-            slug,
-            {
-                name: unlisted(f"t.{quoted(name)}", types[name], values)
-                for name, values in picklists.items()
-                if name in types
-            },
-        )
-
-    def _offenders(self, slug: str, conditions: Mapping[str, str]) -> dict[str, int]:
-        """Live rows that meet a condition on a column, by column; only columns with any."""
-        found = {}
-        for column, condition in conditions.items():
-            if column not in self._types[slug]:
-                continue
-            query = f"SELECT count(*) FROM {self.live(slug)} t WHERE {condition}"
-            if count := self._count(query):
-                found[column] = count
-        return found
-
-    def _count(self, query: str) -> int:
-        row = self._run(query).fetchone()
-        return int(row[0]) if row else 0
+    def select(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        return self._run(sql).fetchall()
 
     def copy_keys(self, slug: str, path: Path) -> None:
         """Copy Id, cursor, read time and deletion marks of all rows into a Parquet file."""

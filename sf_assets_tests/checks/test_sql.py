@@ -1,8 +1,8 @@
-"""Declared checks as SQL give the same offenders as plain Python does."""
+"""Checks as SQL give the same offenders as plain Python does."""
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,15 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from sf_assets.declared_checks import Declared, Expectation
+from sf_assets.checks.check import Finding, Subject
+from sf_assets.checks.declared import EXAMPLES, Declared, Expectation
 from sf_assets.describe import FieldInfo, ObjectInfo
-from sf_assets.warehouse.duckdb.declared import EXAMPLES, Asker
 from sf_assets.warehouse.duckdb.silver import Silver
-from sf_assets.warehouse.questions import Answer, Subject
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 INFO = ObjectInfo(
     name="Thing__c",
+    key_prefix="a00",
     fields=(
         FieldInfo(name="Text__c", type="string"),
         FieldInfo(name="Picked__c", type="picklist", picklist=("it's", "b")),
@@ -71,14 +71,19 @@ class World:
                 f"INSERT INTO silver.thing__c ({names}) VALUES ({marks})", list(full.values())
             )
 
-    def ask(self, asked: Expectation, **known: Any) -> Answer:
+    def subject(self, earlier_rows: Sequence[int] = ()) -> Subject:
+        """The object, as it is asked about."""
+        silver, describes = Silver(self.connection, "silver"), {"thing__c": INFO}
+        return Subject("thing__c", silver, NOW, describes.get, {"thing__c"}, lambda: earlier_rows)
+
+    def ask(self, asked: Expectation, earlier_rows: Sequence[int] = ()) -> Finding:
         """Ask a check; its own SQL gives as many rows as it counts."""
-        subject = Subject("thing__c", INFO, {"thing__c": "a00"}, **known)
-        answer = Asker(self.connection, Silver(self.connection, "silver")).ask(asked, subject, NOW)
-        if answer.offenders is not None:
-            ids = [row[0] for row in self.connection.execute(answer.sql).fetchall()]
-            assert (len(ids), tuple(sorted(ids)[:EXAMPLES])) == (answer.offenders, answer.ids)
-        return answer
+        found = asked.ask(self.subject(earlier_rows))
+        if found.offenders is not None:
+            query = str(found.facts["sql"])
+            ids = [row[0] for row in self.connection.execute(query).fetchall()]
+            assert (len(ids), tuple(sorted(ids)[:EXAMPLES])) == (found.offenders, found.ids)
+        return found
 
     def offenders(self, asked: Expectation) -> int | None:
         return self.ask(asked).offenders
@@ -232,7 +237,7 @@ def test_a_reference_to_an_object_that_is_not_in_silver_is_not_judged(world: Wor
     world.hold({"Owner__c": "a00000"}, {"Owner__c": "00G001"}, {"Owner__c": "a00007"})
     answer = world.ask(check(references="Owner__c"))
     assert answer.ids == ("a00002",)
-    assert answer.facts == {"not judged, not in silver": "Group"}
+    assert answer.facts["not judged, not in silver"] == "Group"
 
 
 def test_at_most_ten_offenders_are_named(world: World) -> None:
@@ -254,7 +259,7 @@ def test_row_counts_are_judged_by_the_objects_own_history(
     world: World, readings: list[int], rows: int, passed: bool
 ) -> None:
     world.hold(*({} for _ in range(rows)))
-    answer = world.ask(check(rows={"change": "20%"}), readings=readings)
+    answer = world.ask(check(rows={"change": "20%"}), readings)
     assert (answer.passed, answer.offenders) == (passed, None)
 
 

@@ -7,17 +7,16 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from sf_assets.builtin_checks import ORG_CHECKS, RAW_CHECKS, REMEDIES, SILVER_CHECKS
 from sf_assets.catalog import load_catalog
-from sf_assets.declared_checks import (
+from sf_assets.checks.builtin import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
+from sf_assets.checks.check import Severity, format_score
+from sf_assets.checks.declared import (
     WORDS,
     Between,
     Expectation,
     Fresh,
     Matches,
     RowCount,
-    Severity,
-    format_score,
 )
 from sf_assets.errors import ConfigError
 
@@ -83,6 +82,40 @@ def test_what_a_check_asks_and_what_to_do_are_sentences(tmp_path: Path) -> None:
     assert all(check.remedy and "{" not in check.remedy for check in checks)
 
 
+DEFINITIONS = {
+    "unique_Name_BillingCity": "790334f12192d9b8",
+    "not_null_Name": "c36d957eb6a85365",
+    "in_picklist_Industry": "86e090bbec5ce62b",
+    "references_ParentId": "8d296eb418e8810b",
+    "matches_Website": "2f2ef3ae6ab3a0e1",
+    "between_NumberOfEmployees": "ca769117c93f9236",
+    "between_LastActivityDate": "19c6e5d4f51a3bf2",
+    "between_SystemModstamp": "e38569eb5b1551e0",
+    "rows": "6ee055e238180692",
+    "fresh": "3801b93533a92cf1",
+}
+
+
+def test_what_is_asked_keeps_its_digest_so_that_no_release_asks_it_again(tmp_path: Path) -> None:
+    checks = declared(
+        tmp_path,
+        """
+    - unique: [Name, BillingCity]
+    - not_null: Name
+      severity: error
+    - in_picklist: Industry
+    - references: ParentId
+    - matches: {Website: "https?://.+"}
+    - between: {NumberOfEmployees: [0, 1000000]}
+    - between: {LastActivityDate: [2001-02-03, null]}
+    - between: {SystemModstamp: [null, 2026-01-02 03:04:05]}
+    - rows: {change: 20%}
+    - fresh: 90m
+""",
+    )
+    assert {check.name: check.definition for check in checks} == DEFINITIONS
+
+
 def test_a_time_without_a_zone_is_utc(tmp_path: Path) -> None:
     (check,) = declared(tmp_path, "    - between: {T: [2026-01-02 03:04:05, null]}")
     assert isinstance(check, Between)
@@ -145,7 +178,8 @@ def test_no_declared_check_can_have_the_name_of_a_built_in_one() -> None:
 
 
 def test_there_is_something_to_do_about_each_built_in_check() -> None:
-    assert REMEDIES.keys() == (SILVER_CHECKS | ORG_CHECKS).keys()
+    assert all(check.remedy for check in SILVER_CHECKS.values())
+    assert all(check.remedy for check in ORG_CHECKS.values())
 
 
 @pytest.mark.parametrize(

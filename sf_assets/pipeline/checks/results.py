@@ -1,89 +1,20 @@
-"""The declared checks of silver, and what its checks come to: scores, and what to fix."""
+"""What checks of silver come to: what is kept, what is due again, scores, and what to fix."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
-from sf_assets.builtin_checks import ORG_CHECKS, REMEDIES, SILVER_CHECKS
 from sf_assets.catalog import Catalog, ObjectSpec
-from sf_assets.declared_checks import Expectation, Severity
-from sf_assets.failures import Work, isolated
-from sf_assets.pipeline.checks.builtin import Facts, Failures, Finding
+from sf_assets.checks.builtin import ORG_CHECKS
+from sf_assets.checks.check import CheckResult, Facts, Finding, Score, Severity
+from sf_assets.failures import Failures, Work, isolated
 from sf_assets.pipeline.checks.gates import gates
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.schema.schema_cache import StoredDescribes
 from sf_assets.storage.raw_layer import RawLayer
-from sf_assets.warehouse.check_results import CheckResult, Score
-from sf_assets.warehouse.questions import Answer, Subject
 from sf_assets.windows import BEGIN
 
 UNASKED, UNASKED_OF = "never asked", "never asked of"
 """Facts: how many checks no score counts, because they could never be asked, and of what."""
-
-
-def check_declared(
-    org: Org, raw: RawLayer, wanted: Mapping[str, Sequence[Expectation]], failures: Failures
-) -> Iterator[Finding]:
-    """Ask declared checks of silver.
-
-    Args:
-        org: The org; it is not asked anything.
-        raw: Its raw layer, which has the describes.
-        wanted: The checks to ask, by lower-cased object name.
-        failures: Gets the objects of which they could not be asked.
-
-    Raises:
-        WarehouseError: The warehouse is locked.
-    """
-    if not org.warehouse.exists():
-        yield from (_no_table(slug, check) for slug in wanted for check in wanted[slug])
-        return
-    kept = StoredDescribes(raw)
-    prefixes = {slug: i.key_prefix for slug in kept.names if (i := kept.info(slug))}
-    known = {slug: prefix for slug, prefix in prefixes.items() if prefix}
-    read = {spec.slug for spec in org.catalog.objects.values()}
-    with org.reading(raw.org_id) as session:
-        silver, now = session.silver, org.now()
-        earlier = session.checks.readings(wanted)
-        for slug, checks in wanted.items():
-            with isolated(Work.CHECK_DECLARED, slug, failures), session.explained():
-                if slug not in silver:
-                    yield from (_no_table(slug, check) for check in checks)
-                    continue
-                rows = silver.rows(slug)
-                subject = Subject(slug, kept.info(slug), known, earlier.get(slug, ()), read)
-                for check in checks:
-                    yield _finding(slug, check, session.ask(check, subject, now), rows)
-
-
-def _no_table(slug: str, check: Expectation) -> Finding:
-    answer = Answer(passed=False, reason="there is no table yet")
-    return replace(_finding(slug, check, answer, 0), severe=False)
-
-
-def _finding(slug: str, check: Expectation, answer: Answer, rows: int) -> Finding:
-    facts: Facts = {"live rows": rows, **answer.facts}
-    if answer.offenders is not None:
-        facts["offenders"] = answer.offenders
-        facts["share"] = round(answer.offenders / rows, 6) if rows else 0.0
-    if answer.ids:
-        facts["ids"] = ", ".join(answer.ids)
-    if answer.reason:
-        facts["reason"] = answer.reason
-    if answer.sql:
-        facts["sql"] = answer.sql
-    return Finding(
-        slug,
-        check.name,
-        answer.passed,
-        severe=check.severe,
-        facts=facts,
-        offenders=answer.offenders,
-        ids=answer.ids,
-        reason=answer.reason,
-        definition=check.definition,
-    )
 
 
 def record(
@@ -208,19 +139,17 @@ def due_checks(org: Org, specs: Iterable[ObjectSpec]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for spec in there:
         merged = merged_at.get(spec.slug, BEGIN)
-        declared = {check.name: check.definition for check in spec.expectations}
-        for name, definition in (dict.fromkeys(SILVER_CHECKS, "") | declared).items():
+        for name, check in spec.silver_checks.items():
             at, asked = last_run.get((spec.slug, name), (None, None))
-            if at is None or at < merged or (asked or "") != definition:
+            if at is None or at < merged or (asked or "") != check.definition:
                 found.setdefault(spec.slug, set()).add(name)
     return found
 
 
 def _remedies(catalog: Catalog) -> dict[tuple[str, str], str]:
     """What to do when a check does not pass, for every check of silver there is."""
-    every = {name: REMEDIES.get(name, asks) for name, asks in (SILVER_CHECKS | ORG_CHECKS).items()}
     found: dict[tuple[str, str], str] = {}
     for spec in catalog.objects.values():
-        found |= {(spec.slug, name): remedy for name, remedy in every.items()}
-        found |= {(spec.slug, check.name): check.remedy for check in spec.expectations}
+        found |= {(spec.slug, name): check.remedy for name, check in ORG_CHECKS.items()}
+        found |= {(spec.slug, name): check.remedy for name, check in spec.silver_checks.items()}
     return found

@@ -1,0 +1,195 @@
+"""The checks that every object has; those of silver, with what answers them.
+
+What answers those of raw, and those that ask the org, are steps of the pipeline.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sf_assets.checks.check import Facts, Finding, Subject, TableColumn
+from sf_assets.checks.declared import dangling, unlisted
+from sf_assets.describe import FieldInfo
+
+LEFT_OUT = "not read any more; it keeps what was read last, until `sf-assets rebuild` removes it"
+"""Of a column whose field the catalogue, or its query, leaves out by now."""
+
+_PICKLISTS = frozenset({"picklist", "multipicklist"})  # a combobox takes any text
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """A check that a step of the pipeline answers.
+
+    Attributes:
+        asks: What must hold.
+        remedy: What to do where it does not; empty where the next run sees to it.
+    """
+
+    asks: str
+    remedy: str = ""
+
+
+RAW_CHECKS = {
+    "ledger": BuiltIn("Every row that the org announced was read and written, slice by slice."),
+    "coverage": BuiltIn("The windows extracted leave no gap before the watermark."),
+    "freshness": BuiltIn("The watermark is recent; an idle object is fresh, too."),
+}
+ORG_CHECKS = {
+    "derived": BuiltIn(
+        "A sample of rows says what the org says, also where no stamp tells of a change.",
+        "read these fields again: sf-assets refresh --derived",
+    ),
+    "reconciled": BuiltIn(
+        "The org, silver and raw, replayed, hold the same records in the same versions.",
+        "see which records differ, and repair them: sf-assets reconcile --repair",
+    ),
+}
+"""Of silver, asked of the org at the cost of calls: once a day, not whenever a table is loaded."""
+
+
+class SilverCheck(ABC):
+    """A check of every table of silver.
+
+    Attributes:
+        name: What it is called.
+        asks: What must hold.
+        remedy: What to do where it does not.
+        severe: Whether a failure is an error.
+        definition: Nothing: what it asks is said by its name.
+    """
+
+    name: str
+    asks: str
+    remedy: str
+    severe = False
+    definition = ""
+
+    @abstractmethod
+    def ask(self, table: Subject) -> Finding:
+        """Ask it of an object that has a table."""
+
+
+class _ByColumn(SilverCheck):
+    """A check that passes where no column has offenders."""
+
+    def ask(self, table: Subject) -> Finding:
+        """Ask it of an object that has a table."""
+        found = self.offenders(table)
+        total = sum(found.values())
+        return Finding(table.slug, self.name, not total, self.severe, {**found}, total)
+
+    @abstractmethod
+    def offenders(self, table: Subject) -> Mapping[str, int]:
+        """How many rows or values offend, by column; only columns with any."""
+
+
+class _ByField(_ByColumn):
+    """A check of the fields of one kind, each by the rows that meet a condition."""
+
+    def offenders(self, table: Subject) -> Mapping[str, int]:
+        """How many live rows offend, by column."""
+        fields = table.info.exportable if table.info else ()
+        columns = [
+            (field, table.column(field.name)) for field in fields if field.name in table.columns
+        ]
+        counts = {
+            field.name: table.count(table.ids(condition))
+            for field, column in columns
+            for condition in self.offence(table, field, column)
+        }
+        return {name: count for name, count in counts.items() if count}
+
+    @abstractmethod
+    def offence(self, table: Subject, field: FieldInfo, column: TableColumn) -> Iterator[str]:
+        """The condition that a row t meets which offends; none where the field is another kind."""
+
+
+class Ids(SilverCheck):
+    """No two rows are one record."""
+
+    name = "ids"
+    asks = "Every row has an Id, and no two the same."
+    remedy = "make the table anew from raw: sf-assets rebuild"
+    severe = True
+
+    def ask(self, table: Subject) -> Finding:
+        """Ask it of all rows, deleted ones among them."""
+        every = table.silver.table(table.slug)
+        bad = int(table.value(f'SELECT count(*) - count(DISTINCT "Id") FROM {every}'))
+        facts: Facts = {"offenders": bad, "live rows": table.rows}
+        return Finding(table.slug, self.name, not bad, self.severe, facts, bad)
+
+
+class Rejects(_ByColumn):
+    """No value was rejected."""
+
+    name = "rejects"
+    asks = "Every value could be typed by the org's describe."
+    remedy = "see silver.<object>_rejects, and correct these values in Salesforce"
+
+    def offenders(self, table: Subject) -> Mapping[str, int]:
+        """How many values there are whose last version could not be typed, by column."""
+        rejects = table.silver.rejects(table.slug)
+        return dict(
+            table.silver.select(f'SELECT "column", count(*) FROM {rejects} GROUP BY "column"')
+        )
+
+
+class References(_ByField):
+    """References lead to records, be they deleted; declared checks ask for live ones."""
+
+    name = "references"
+    asks = "Every reference leads to a record, where its object is in silver."
+    remedy = "point the fields at records that are there, or undelete those"
+
+    def offence(self, table: Subject, field: FieldInfo, column: TableColumn) -> Iterator[str]:
+        """No record has it; nothing can be said where it may lead to what is not in silver."""
+        if field.reference_to and all(map(table.has, field.reference_to)):
+            targets = [target.lower() for target in field.reference_to]
+            yield dangling(column, map(table.silver.table, targets))
+
+
+class Picklists(_ByField):
+    """Picklists hold what describe lists."""
+
+    name = "picklists"
+    asks = "Every picklist value is one that describe lists."
+    remedy = "correct the values that describe does not list, or add them to their picklists"
+
+    def offence(self, table: Subject, field: FieldInfo, column: TableColumn) -> Iterator[str]:
+        """A value is not listed."""
+        del table
+        if field.picklist and field.type in _PICKLISTS:
+            yield unlisted(column, field.picklist)
+
+
+class Schema(SilverCheck):
+    """No column keeps what was last known, because its field is not read any more."""
+
+    name = "schema"
+    asks = "Every column's field is still there, and is read."
+    remedy = (
+        "let the user read these fields again, or leave them out in the catalogue; of those left "
+        "out, sf-assets rebuild removes the column"
+    )
+
+    def ask(self, table: Subject) -> Finding:
+        """Ask it of the columns there are."""
+        info, columns, newest = table.info, table.columns, table.newest_columns()
+        fields = info.fields if info else ()
+        facts: Facts = {f.name: str(f.gone) for f in fields if f.gone and f.name in columns}
+        if newest is not None:
+            facts |= {
+                name: LEFT_OUT
+                for name in columns
+                if not name.startswith("_") and name not in facts and name.lower() not in newest
+            }
+        if info and info.gone:
+            facts = {info.name: str(info.gone)}
+        return Finding(table.slug, self.name, not facts, self.severe, facts)
+
+
+SILVER_CHECKS: dict[str, SilverCheck] = {
+    check.name: check for check in (Ids(), Rejects(), References(), Picklists(), Schema())
+}
