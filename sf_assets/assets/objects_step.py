@@ -9,7 +9,7 @@ import dagster as dg
 
 from sf_assets.assets.carried import carried
 from sf_assets.assets.objects import Events, Group
-from sf_assets.assets.partitions import keys_touched, window_of
+from sf_assets.assets.partitions import keys_touched, partitions_def, window_of
 from sf_assets.assets.translate import (
     check_evaluation,
     observation,
@@ -56,9 +56,29 @@ class _Step:
         self._context = context
         self._group = group
         self._org = org
-        partitioned = context.has_partition_key or context.has_partition_key_range
-        self._asked_keys = list(context.partition_keys) if partitioned else []
         self.failures: dict[str, SfAssetsError] = {}
+        self._asked_keys = self._partition_keys()
+
+    def _partition_keys(self) -> list[str]:
+        """Partitions that the run asks for.
+
+        Raises:
+            dg.Failure: A range, of objects whose partitions are not the same.
+        """
+        context, group = self._context, self._group
+        if context.has_partition_key_range:
+            slugs = sorted({*self._selected(Layer.RAW), *self._selected(Layer.SILVER)})
+            starts = {slug: partitions_def(group.grain, group.specs[slug].start) for slug in slugs}
+            if any(starts[slug] != starts[slugs[0]] for slug in slugs):
+                told = ", ".join(f"{slug} {group.specs[slug].start}" for slug in slugs)
+                raise dg.Failure(
+                    f"Dagster carries out a range for assets of the same partitions, and those of "
+                    f"these objects begin on different days: {told}. Launch a run for each of "
+                    "these; nothing was read by this one",
+                    allow_retries=False,
+                )
+        partitioned = context.has_partition_key or context.has_partition_key_range
+        return list(context.partition_keys) if partitioned else []
 
     def carry_out(self) -> Events:
         """All that the run is for."""

@@ -207,6 +207,26 @@ def test_objects_of_other_starts_share_a_step_and_a_new_start_breaks_no_history(
     assert kept_instance.get_materialized_partitions(lead.key) == done
 
 
+def test_a_range_of_objects_of_other_starts_is_refused_before_anything_is_read(
+    loaded: Workspace, kept_instance: dg.DagsterInstance
+) -> None:
+    loaded.catalogue({"Account": None, "Lead": {"start": "2026-11-01"}}, start="2026-10-01")
+    job = defs().resolve_implicit_global_asset_job_def()
+    done = job.get_subset(
+        asset_selection={dg.AssetKey(["raw", name]) for name in ("account", "lead")}
+    ).execute_in_process(
+        instance=kept_instance,
+        tags={
+            "dagster/asset_partition_range_start": "2026-11-18",
+            "dagster/asset_partition_range_end": "2026-11-19",
+        },
+        raise_on_error=False,
+    )
+    (failed,) = done.get_step_failure_events()
+    told = str(failed.step_failure_data.error)
+    assert "account 2026-10-01, lead 2026-11-01. Launch a run for each" in told
+
+
 @pytest.mark.usefixtures("loaded")
 def test_a_tick_tells_only_of_what_changed_and_an_idle_one_is_forgotten(
     living_org: Emulator, kept_instance: dg.DagsterInstance
