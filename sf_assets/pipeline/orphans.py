@@ -1,9 +1,9 @@
-"""Tables that nothing makes any more: their gold file, or their object, was removed."""
+"""Tables that nothing makes any more: their gold file, object or org was removed."""
 
 from collections.abc import Iterator
 
 from sf_assets.errors import ConfigError, SfAssetsError
-from sf_assets.naming import Layer
+from sf_assets.naming import ONLY, Layer, gold_name, silver_name
 from sf_assets.pipeline.gold.files import gold_tables
 from sf_assets.pipeline.org import Org
 from sf_assets.warehouse.port import Session
@@ -19,7 +19,7 @@ def orphans(org: Org) -> dict[str, str]:
         org: The org; it is not asked anything.
 
     Returns:
-        By the table's name in the warehouse.
+        By the name of the table, or of all tables of an org, in the warehouse.
 
     Raises:
         WarehouseError: The warehouse is locked or refuses.
@@ -45,6 +45,9 @@ def _orphans(org: Org, session: Session) -> Iterator[tuple[str, str]]:
             yield _of_gold(org, f"{org.gold}.{name}")
         if layer == Layer.SILVER and name in silver:
             yield _of_silver(org, f"{org.schema}.{name}")
+    for name in session.orgs():
+        if name not in (org.catalog.orgs or (ONLY,)):
+            yield _of_org(org, name)
 
 
 def _of_gold(org: Org, table: str) -> tuple[str, str]:
@@ -59,4 +62,14 @@ def _of_silver(org: Org, table: str) -> tuple[str, str]:
         f"{org.catalog.path} does not have the object, so nothing is read of it, unless by another "
         f"catalogue: put it back, or `DROP TABLE {table}`, and what is called {table}_… with it, "
         "when nobody reads it any more; raw keeps its slices"
+    )
+
+
+def _of_org(org: Org, name: str) -> tuple[str, str]:
+    silver, gold = silver_name(name), gold_name(name)
+    known = "an org without a name" if name == ONLY else f"the org {name}"
+    return f"{silver}.*", (
+        f"{org.catalog.path} does not have {known}, so nothing is read of it, unless by another "
+        f"catalogue: put it back, or `DROP SCHEMA {silver} CASCADE`, and {gold} likewise, when "
+        "nobody reads them any more; raw keeps its slices"
     )

@@ -335,6 +335,9 @@ class Session(Protocol):
     def table(self, slug: str, *, history: bool) -> SilverTable:
         """An object's table, to be loaded; whether all versions are kept, too."""
 
+    def orgs(self) -> list[str]:
+        """Names of all orgs that have silver tables in this warehouse."""
+
     def changed(self) -> dict[str, str]:
         """What others have dropped or changed, by object; nothing of what is as merges left it."""
 

@@ -35,3 +35,17 @@ def test_tables_that_nothing_makes_any_more_are_named_until_they_are_dropped(
     for advice in org["orphans"].values():
         workspace.change(advice.split("`")[1])
     assert shell("status", "--json", env=workspace.env).document["orgs"][0]["orphans"] == {}
+
+
+def test_tables_of_an_org_that_got_a_name_are_told_under_the_one_they_had(
+    shell: Shell, workspace: Workspace
+) -> None:
+    workspace.catalogue({"Product2": None})
+    assert shell("refresh", env=workspace.env).code == 0
+    workspace.catalogue({"Product2": None}, orgs=["us"])
+    named = {k.replace("SALESFORCE_", "SALESFORCE_US_"): v for k, v in workspace.env.items()}
+    outcome = shell("refresh", "--json", env=named)
+    assert outcome.code == 0, outcome.err
+    assert list(outcome.document["orphans"]) == ["silver.*"]
+    workspace.change(outcome.document["orphans"]["silver.*"].split("`")[1])
+    assert shell("refresh", "--json", env=named).document["orphans"] == {}

@@ -48,6 +48,15 @@ class Session:
         """An object's table, to be loaded; whether all versions are kept, too."""
         return SilverTable(Table(self._connection, self._schema, slug, history), self._org_id)
 
+    def orgs(self) -> list[str]:
+        """Names of all orgs that have silver tables in this warehouse."""
+        rows = self._connection.execute(
+            "SELECT DISTINCT schema_name FROM duckdb_tables() "
+            "WHERE database_name = current_database()"
+        ).fetchall()
+        names = self._connection.execute("SELECT name FROM ops.orgs ORDER BY 1").fetchall()
+        return [name for (name,) in names if (silver_name(name),) in rows]
+
     def changed(self) -> dict[str, str]:
         """What others have dropped or changed, by object; nothing of what is as merges left it."""
         return intact.changed(self._connection, self._org_id, self._schema)
