@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+AZURITE := .clouds/node_modules/.bin/azurite-blob
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lint format bench bench-peers bench-crash bench-chaos clean
+.PHONY: help setup demo dev test test-clouds lint format bench bench-peers bench-crash bench-chaos clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +26,14 @@ dev: setup  ## The emulated org and the Dagster UI
 
 test: setup  ## All tests
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+test-clouds: setup $(AZURITE)  ## Storage and the main job on S3, GCS and Azure as far as they can be had here
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'clouds or not clouds' \
+		sf_assets_tests/storage sf_assets_tests/clouds
+
+$(AZURITE):
+	npm install --prefix .clouds --silent --no-audit --no-fund azurite@3.35.0 \
+		|| echo "npm could not install Azurite: what is of Azure is skipped"
 
 lint: setup  ## Style, types, layering
 	$(BIN)/ruff check .

@@ -84,11 +84,19 @@ class Settings(ReadingSettings):
     Attributes:
         catalog: The user's own catalogue; None for the one in the package.
         storage_url: Object storage of the raw layer.
+        storage_endpoint: Address of its service, where that is not the cloud's own.
+        storage_region: Region of its bucket; s3 only.
+        storage_kms_key: Key of one's own that it is encrypted with; s3 only.
+        storage_class: Class, or Azure's tier, of its Parquet files.
         warehouse_url: Warehouse of silver and gold; query parameters are engine options.
     """
 
     catalog: Path | None = None
     storage_url: str = Field(repr=False)  # either may hold a password
+    storage_endpoint: str | None = None
+    storage_region: str | None = None
+    storage_kms_key: str | None = None
+    storage_class: str | None = None
     warehouse_url: str = Field(repr=False)
 
 

@@ -14,8 +14,12 @@ from sf_assets.pipeline.extraction.execute import Extraction, execute
 from sf_assets.pipeline.load import Loaded, load
 from sf_assets.pipeline.org import Org, load_orgs
 from sf_assets.pipeline.planning.plan import Plan, plan_tick
+from sf_assets_tests.object_stores import azurite, bucket, faulty_s3, moto, s3
+
+__all__ = ("azurite", "bucket", "faulty_s3", "moto", "s3")
 
 FAST = Settings(job_seconds=0.0)
+_SETTINGS = ("SALESFORCE_", "SF_ASSETS_", "DAGSTER_", "AWS_", "GOOGLE_", "AZURE_")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -89,7 +93,7 @@ def _nobody_elses_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     import os
 
     for name in os.environ:
-        if name.startswith(("SALESFORCE_", "SF_ASSETS_", "DAGSTER_")):
+        if name.startswith(_SETTINGS):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 

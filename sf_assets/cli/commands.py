@@ -51,6 +51,9 @@ def cli() -> None:
 
     Settings and credentials are read from the environment and from `.env`.
     """
+    from sf_assets.settings import environment
+
+    os.environ.update(environment())  # libraries of the clouds look there alone
 
 
 def run(command: click.Command, arguments: list[str], grace: float = GRACE) -> NoReturn:

@@ -21,6 +21,7 @@ from sf_assets.settings import (
     load_settings,
     variables_of,
 )
+from sf_assets.storage.bucket import Access
 from sf_assets.storage.raw_layer import RawLayer, open_raw, owner_of
 from sf_assets.storage.store import Store
 from sf_assets.warehouse.open import open_warehouse
@@ -174,7 +175,18 @@ def org_of_environment(
 
     connections = Connections(
         log_in,
-        lambda: Store(settings.storage_url),
+        lambda: _storage(settings, env),
         lambda: open_warehouse(settings.warehouse_url),
     )
     return Org(name, catalog, settings, connections)
+
+
+def _storage(settings: Settings, env: Mapping[str, str]) -> Store:
+    access = Access(
+        settings.storage_endpoint,
+        settings.storage_region,
+        settings.storage_kms_key,
+        settings.storage_class,
+        variables=env,
+    )
+    return Store(settings.storage_url, access)

@@ -39,6 +39,7 @@ class _Claim(BaseModel):
         started: When it began, in whatever unit.
         since: When it took the lock.
         renewed: When it last said so.
+        id: Of this claim alone; empty where an older release wrote it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,6 +50,7 @@ class _Claim(BaseModel):
     started: str
     since: str
     renewed: AwareDatetime
+    id: str = ""
 
     @property
     def alive(self) -> bool:
@@ -134,7 +136,7 @@ def _acquire(store: Store, folder: str, what: str, patience: float) -> tuple[str
         holder = _read(store, claims[newest]) if claims else None
         if holder is None or not holder.alive:
             path, ours = f"{folder}/{newest + 1:06d}.json", _ours()
-            if store.create(path, ours.model_dump_json().encode()):
+            if _created(store, path, ours):
                 if max(_claims(store, folder), default=-1) == newest + 1:
                     store.delete(entry.path for entry in claims.values())
                     return path, ours
@@ -146,6 +148,16 @@ def _acquire(store: Store, folder: str, what: str, patience: float) -> tuple[str
             )
         else:
             time.sleep(_PAUSE)
+
+
+def _created(store: Store, path: str, ours: _Claim) -> bool:
+    """Create a claim. An answer may be lost: what a bucket was asked again may be there by then."""
+    data = ours.model_dump_json().encode()
+    if store.create(path, data):
+        return True
+    with contextlib.suppress(FileNotFoundError):
+        return store.get(path) == data
+    return False
 
 
 def _claims(store: Store, folder: str) -> dict[int, Entry]:
@@ -187,6 +199,7 @@ def _ours() -> _Claim:
         started=_start_of(pid) or "",
         since=f"{now:%Y-%m-%d %H:%M:%S} UTC",
         renewed=now,
+        id=uuid.uuid4().hex,
     )
 
 

@@ -1,33 +1,32 @@
 """An object storage behind one small door: a local folder, S3, GCS or Azure by its URL."""
 
 import fcntl
-import re
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
-    PermissionDeniedError,
     PreconditionError,
-    UnauthenticatedError,
 )
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import LocalStore, ObjectStore
 
 from sf_assets.addresses import shown
 from sf_assets.errors import ConfigError, StorageError
 from sf_assets.private import private_folder
+from sf_assets.storage.bucket import Access, open_bucket
+from sf_assets.storage.refusals import advice, brief, lacks_bucket
 
 _LIST_CHUNK = 1000
-_BRIEF = 300
-_TAG = r"<%s>([^<]*)</"
-_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
-_NO_CREDENTIALS = ("169.254.169.254", "metadata.google", "token request", "Account must be")
+_AT_ONCE = 8
+_ROWS = ".parquet"
 _LOCK = ".lock"  # in a local folder, of the objects in it that are replaced
 
 
@@ -45,13 +44,18 @@ class Store:
 
     Args:
         url: `file:///…`, `s3://…`, `gs://…` or `az://…`.
+        access: How a bucket is reached and entered; None for what the environment says.
 
     Raises:
-        ConfigError: The URL is not of that form.
+        ConfigError: The URL is not of that form, or there are no credentials.
         StorageError: From any method, when the storage refuses.
     """
 
-    def __init__(self, url: str) -> None:
+    _version: Literal["version", "e_tag"] = "e_tag"
+    _attributes: Any = None
+
+    def __init__(self, url: str, access: Access | None = None) -> None:
+        access = access or Access()
         self.url = shown(url)
         parts = urlsplit(url)
         if parts.scheme not in {"file", "s3", "gs", "az"}:
@@ -68,12 +72,23 @@ class Store:
         with self._explained():
             if self._folder:
                 private_folder(self._folder)
-            self._store: ObjectStore = LocalStore(self._folder) if self._folder else from_url(url)
+            self._store: ObjectStore = (
+                LocalStore(self._folder) if self._folder else open_bucket(url, access)
+            )
+        # A generation tells two versions apart in GCS, elsewhere an etag.
+        if parts.scheme == "gs":
+            self._version = "version"
+        if access.storage_class and not self._folder:
+            self._attributes = {"Storage-Class": access.storage_class}
 
     def put(self, path: str, data: Any) -> None:
-        """Write an object, over an older one of that path. `data` is bytes or a buffer."""
+        """Write an object, over an older one of that path. `data` is bytes or a buffer.
+
+        Into a bucket what is large goes in several requests at once.
+        """
+        attributes = self._attributes if path.endswith(_ROWS) else None
         with self._explained():
-            self._store.put(path, data)
+            self._store.put(path, data, attributes=attributes)
 
     def create(self, path: str, data: bytes) -> bool:
         """Write an object unless there is one of that path; whether it was written."""
@@ -103,8 +118,10 @@ class Store:
         with self._explained():
             if self._folder is None:
                 try:
-                    self._store.put(path, data, mode={"e_tag": tag})
-                except (PreconditionError, AlreadyExistsError, FileNotFoundError):
+                    self._store.put(path, data, mode=_only_over(self._version, tag))
+                except (PreconditionError, AlreadyExistsError, FileNotFoundError) as error:
+                    if lacks_bucket(error):
+                        raise
                     return False
                 return True
             with (self._folder / path).with_name(_LOCK).open("w") as held:
@@ -125,7 +142,7 @@ class Store:
         """
         with self._explained(reading=True):
             found = self._store.get(path)
-            return bytes(found.bytes()), found.meta["e_tag"]
+            return bytes(found.bytes()), found.meta[self._version]
 
     def get(self, path: str) -> bytes:
         """Read an object.
@@ -146,12 +163,19 @@ class Store:
     def delete(self, paths: Iterable[str]) -> None:
         """Remove objects; those that are gone already are no error."""
         with self._explained():
-            for path in paths:
-                try:
-                    self._store.delete(path)
-                except FileNotFoundError as error:
-                    if _lacks_bucket(error):
-                        raise
+            if self._folder:
+                for path in paths:
+                    self._delete(path)
+            else:  # what takes long is each answer
+                with ThreadPoolExecutor(_AT_ONCE) as pool:
+                    deque(pool.map(self._delete, paths), maxlen=0)
+
+    def _delete(self, path: str) -> None:
+        try:
+            self._store.delete(path)
+        except FileNotFoundError as error:
+            if lacks_bucket(error):
+                raise
 
     def uri(self, path: str) -> str:
         """The address of an object, for people."""
@@ -173,36 +197,13 @@ class Store:
         try:
             yield
         except (BaseError, OSError) as error:
-            if reading and isinstance(error, FileNotFoundError) and not _lacks_bucket(error):
+            if reading and isinstance(error, FileNotFoundError) and not lacks_bucket(error):
                 raise
             raise StorageError(
-                f"the storage {self.url} refused: {_brief(error)}; {_advice(error)}"
+                f"the storage {self.url} refused: {brief(error)}; {advice(error)}"
             ) from None
 
 
-def _brief(error: Exception) -> str:
-    """What a storage said: its code and message where it answered with XML, else its first line."""
-    text = str(error).partition("\n\nDebug source")[0]
-    told = [
-        found[1].strip() for tag in ("Code", "Message") if (found := re.search(_TAG % tag, text))
-    ]
-    return " ".join((": ".join(told) or shown(text)).split())[:_BRIEF]
-
-
-def _lacks_bucket(error: Exception) -> bool:
-    return any(code in str(error) for code in _NO_BUCKET)
-
-
-def _advice(error: Exception) -> str:
-    text = str(error)
-    if _lacks_bucket(error):
-        return "create the bucket, or correct SF_ASSETS_STORAGE_URL"
-    if any(sign in text for sign in _NO_CREDENTIALS):
-        return (
-            "no credentials for it are set: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3, "
-            "GOOGLE_APPLICATION_CREDENTIALS for gs, AZURE_STORAGE_ACCOUNT_NAME and "
-            "AZURE_STORAGE_ACCOUNT_KEY for az"
-        )
-    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or " 403 " in text:
-        return "let its credentials list, read, write and delete there"
-    return "check SF_ASSETS_STORAGE_URL, its permissions and the space left"
+def _only_over(kind: Literal["version", "e_tag"], tag: str) -> Any:
+    """That an object is written over one version alone."""
+    return {"version": tag} if kind == "version" else {"e_tag": tag}

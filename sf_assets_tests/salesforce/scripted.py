@@ -24,13 +24,14 @@ HTML = "text/html;charset=UTF-8"
 
 @dataclass(frozen=True)
 class Heard:
-    """A request as it came in; header names are in lower case."""
+    """A request as it came in; header names are in lower case, `target` is its whole address."""
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    target: str = ""
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -272,11 +273,12 @@ def _read(incoming: BinaryIO) -> Heard | None:
     method, _, rest = incoming.readline().decode("latin-1").strip().partition(" ")
     if not method:
         return None
-    target = urlsplit(rest.partition(" ")[0])
+    address = rest.partition(" ")[0]
+    target = urlsplit(address)
     headers: dict[str, str] = {}
     while line := incoming.readline().decode("latin-1").strip():
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
     body = incoming.read(int(headers.get("content-length", "0")))
     query = {name: values[-1] for name, values in parse_qs(target.query).items()}
-    return Heard(method, target.path, query, headers, body)
+    return Heard(method, target.path, query, headers, body, address)

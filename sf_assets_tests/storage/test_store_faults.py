@@ -1,0 +1,209 @@
+"""What goes wrong on the way to a bucket, once or for good: nothing is lost, and it is told."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sf_assets.errors import ConfigError, StorageError
+from sf_assets.storage.bucket import Access, connection_of_azure
+from sf_assets.storage.locks import is_held, locked
+from sf_assets.storage.store import Store
+from sf_assets_tests.object_stores import Bucket, FaultyS3, s3_env
+from sf_assets_tests.salesforce.scripted import Heard, Reply
+
+
+def refusal(status: int, code: str, message: str = "told to fail") -> Reply:
+    """An error as S3 writes it."""
+    body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    return Reply(status, body.encode(), {"Content-Type": "application/xml"})
+
+
+PASSING = {
+    "internal error": refusal(500, "InternalError"),
+    "slow down": refusal(503, "SlowDown", "Please reduce your request rate"),
+    "too many": refusal(429, "TooManyRequests"),
+    "reset": Reply(mute=True, reset=True),
+    "cut": Reply(500, b"<Error>", length=9000, cut=7),
+}
+EXPIRED = refusal(400, "ExpiredToken", "The provided token has expired.")
+DENIED = refusal(403, "AccessDenied", "Access Denied")
+
+
+@pytest.mark.parametrize(
+    "faults", [("internal error", "cut"), ("slow down", "reset"), ("reset", "too many")]
+)
+def test_what_fails_twice_is_asked_a_third_time(
+    faults: tuple[str, str], faulty_s3: FaultyS3
+) -> None:
+    store = faulty_s3.bucket.store()
+    again = [PASSING[fault] for fault in faults]
+
+    def faulted() -> Store:
+        faulty_s3.fail("GET PUT POST DELETE", *again)
+        return store
+
+    faulted().put("a/1.json", b"1")
+    assert faulted().create("a/2.json", b"2")
+    assert faulted().get("a/1.json") == b"1"
+    data, tag = faulted().get_tagged("a/2.json")
+    assert data == b"2"
+    assert faulted().replace("a/2.json", b"3", tag)
+    assert {entry.path for entry in faulted().list("a")} == {"a/1.json", "a/2.json"}
+    faulted().delete(["a/1.json"])
+    assert [entry.path for entry in faulted().list("a")] == ["a/2.json"]
+
+
+def test_a_large_file_of_which_parts_fail_is_whole(faulty_s3: FaultyS3) -> None:
+    store, data = faulty_s3.bucket.store(), os.urandom(12 << 20)
+    faulty_s3.fail("PUT", PASSING["slow down"], PASSING["reset"], PASSING["internal error"])
+    faulty_s3.fail("POST", PASSING["slow down"])
+    store.put("x.parquet", data)
+    assert len(faulty_s3.calls("PUT", ".*")) == 3 + 3
+    assert store.get("x.parquet") == data
+    faulty_s3.fail("GET", lambda request: replace(faulty_s3.passed_on(request), cut=5 << 20))
+    assert store.get("x.parquet") == data
+
+
+def test_a_lock_is_ours_though_the_answer_was_lost(faulty_s3: FaultyS3) -> None:
+    """Asked again the bucket says that there is one: our own."""
+
+    def lost(request: Heard) -> Reply:
+        faulty_s3.passed_on(request)
+        return PASSING["reset"]
+
+    store = faulty_s3.bucket.store()
+    faulty_s3.fail("PUT", lost)
+    with locked(store, "locks/account", "Account"):
+        assert is_held(store, "locks/account")
+    assert not is_held(store, "locks/account")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (EXPIRED, "credentials have expired: log in anew"),
+        (DENIED, "AccessDenied: Access Denied; let its credentials list, read, write and delete"),
+        (refusal(403, "InvalidAccessKeyId"), "credentials are not known there: correct them"),
+        (refusal(403, "SignatureDoesNotMatch"), "credentials are not known there: correct them"),
+        (refusal(403, "KMS.DisabledException"), "let its credentials use the key"),
+        (refusal(301, "PermanentRedirect"), "set SF_ASSETS_STORAGE_REGION"),
+        (refusal(400, "AuthorizationHeaderMalformed"), "set SF_ASSETS_STORAGE_REGION"),
+    ],
+)
+def test_a_refusal_is_one_line_that_says_what_to_do(
+    said: Reply, told: str, faulty_s3: FaultyS3
+) -> None:
+    store = faulty_s3.bucket.store()
+    for method in ("GET", "PUT", "POST", "DELETE"):
+        faulty_s3.on(method, ".*", said)
+    for ask in _all_asks(store):
+        with pytest.raises(StorageError, match=told) as refused:
+            ask()
+        assert "\n" not in str(refused.value)
+        assert len(str(refused.value)) < 600
+
+
+def test_an_endpoint_where_nobody_listens_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in s3_env("http://127.0.0.1:9").items():
+        monkeypatch.setenv(name, value)
+    store = Bucket("s3://bucket/lake", s3_env("http://127.0.0.1:9")).store()
+    with pytest.raises(StorageError, match="nothing answers there: check SF_ASSETS_STORAGE_URL"):
+        store.put("x", b"")
+
+
+def test_credentials_are_those_of_an_aws_profile(
+    s3: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = "aws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = s3cr3t\nregion = eu-north-1"
+    (tmp_path / "config").write_text(
+        f"[profile dev]\n{keys}\n[profile sso]\nregion = eu-north-1\nsso_session = x\n"
+        "sso_account_id = 1\nsso_role_name = r\n"
+        "[sso-session x]\nsso_region = eu-north-1\nsso_start_url = https://x.awsapps.com/start\n"
+    )
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "dev")
+    env = {"AWS_ENDPOINT_URL": s3.server}
+    store = Bucket(s3.url, env).store()
+    store.put("x", b"1")
+    assert store.get("x") == b"1"
+    monkeypatch.setenv("AWS_PROFILE", "sso")
+    with pytest.raises(StorageError, match=r"SSO.*log in anew \(`aws sso login`"):
+        Bucket(s3.url, env).store().put("x", b"1")
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(ConfigError, match=r"nobody.*AWS_PROFILE"):
+        Bucket(s3.url, env).store()
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("s3://bucket/x", "there are no AWS credentials; set AWS_ACCESS_KEY_ID"),
+        ("gs://bucket/x", "there are no Google credentials; set GOOGLE_APPLICATION_CREDENTIALS"),
+    ],
+)
+def test_where_there_are_no_credentials_it_is_said_which_to_set(
+    url: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(StorageError, match=says) as refused:
+        Store(url).put("x", b"")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["gs://bucket/x", "az://bucket/x"])
+def test_a_key_of_ones_own_that_cannot_be_set_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="SF_ASSETS_STORAGE_KMS_KEY"):
+        Store(url, Access(kms_key="k"))
+
+
+def test_key_and_storage_class_go_with_what_is_written(faulty_s3: FaultyS3) -> None:
+    access = Access(kms_key="key-1", storage_class="STANDARD_IA", variables=faulty_s3.bucket.env)
+    store = Store(faulty_s3.bucket.url, access)
+    store.put("raw/small.parquet", b"1")
+    store.put("raw/large.parquet", bytes(6 << 20))
+    store.create("locks/1.json", b"{}")
+    begun = {h.path.rpartition("/")[2]: h for h in faulty_s3.heard if "uploadId" not in h.query}
+    for name, told in {
+        "small.parquet": "STANDARD_IA",
+        "large.parquet": "STANDARD_IA",
+        "1.json": None,
+    }.items():
+        headers = begun[name].headers
+        assert headers.get("x-amz-storage-class") == told
+        assert headers["x-amz-server-side-encryption"] == "aws:kms"
+        assert headers["x-amz-server-side-encryption-aws-kms-key-id"] == "key-1"
+
+
+def test_an_azure_connection_string_is_read_in_all_its_forms() -> None:
+    key, sas = "a2V5PT0=", "sv=2024&sig=x%3D"
+    assert connection_of_azure(
+        f"DefaultEndpointsProtocol=https;AccountName=me;AccountKey={key};"
+        "EndpointSuffix=core.windows.net"
+    ) == {"account_name": "me", "account_key": key, "endpoint": "https://me.blob.core.windows.net"}
+    assert connection_of_azure(
+        f"BlobEndpoint=https://me.blob.core.windows.net/;SharedAccessSignature={sas}"
+    ) == {
+        "account_name": "me",
+        "sas_key": sas,
+        "endpoint": "https://me.blob.core.windows.net/",
+    }
+    with pytest.raises(ConfigError, match="AZURE_STORAGE_CONNECTION_STRING names no account"):
+        connection_of_azure("UseDevelopmentStorage=true")
+
+
+def _all_asks(store: Store) -> tuple[Callable[[], object], ...]:
+    return (
+        lambda: store.put("a/b", b"x"),
+        lambda: store.create("a/b", b"x"),
+        lambda: store.replace("a/b", b"x", "1"),
+        lambda: store.get("a/b"),
+        lambda: list(store.list("a")),
+        lambda: store.delete(["a/b"]),
+    )
