@@ -1,7 +1,8 @@
 """The three resources that all connections of assets, schedules and sensors are made of."""
 
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import urlsplit
 
 import dagster as dg
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from sf_assets.salesforce.client import Client
     from sf_assets.storage.store import Store
     from sf_assets.warehouse.port import Warehouse
+
+_STORAGE_OPTIONS = ("endpoint", "region", "kms_key", "storage_class")
 
 
 class SalesforceResource(dg.ConfigurableResource[Any]):
@@ -100,22 +103,47 @@ class StorageResource(dg.ConfigurableResource[Any]):
     """The object storage of the raw layer."""
 
     url: str = Field(description="`file:///…`, `s3://…`, `gs://…` or `az://…`.")
+    credentials: dg.ResourceDependency[Any] = Field(
+        default=cast("Any", None),
+        description="An `S3Resource` of dagster-aws or a `GCSResource` of dagster-gcp; the "
+        "environment's if not set.",
+    )
+    endpoint: str | None = Field(
+        default=None, description="Address of the service, where it is not the cloud's own."
+    )
+    region: str | None = Field(default=None, description="Region of the bucket; s3 only.")
+    kms_key: str | None = Field(
+        default=None, description="Key of your own that S3 encrypts what is written with; s3 only."
+    )
+    storage_class: str | None = Field(
+        default=None, description="Storage class, or Azure's tier, of Parquet files."
+    )
 
     @classmethod
     def from_environment(cls) -> Self:
-        """The resource of `SF_ASSETS_STORAGE_URL`; a folder in the current one if it is not set."""
-        return cls(url=_url("SF_ASSETS_STORAGE_URL", load_settings({}).storage_url))
+        """The resource of `SF_ASSETS_STORAGE_*`; a folder in the current one if none is set."""
+        env = environment()
+        options = {name: _variable(name) for name in _STORAGE_OPTIONS}
+        given = {name: dg.EnvVar(variable) for name, variable in options.items() if variable in env}
+        url = _url("SF_ASSETS_STORAGE_URL", load_settings({}).storage_url)
+        return cls(url=url, **given)
 
     @property
     def store(self) -> "Store":
         """The storage.
 
         Raises:
-            ConfigError: The address is of no kind that there is.
+            ConfigError: The address is of no kind that there is, or the credentials are not.
         """
+        from sf_assets.assets.cloud import access_of
+        from sf_assets.storage.bucket import Access
         from sf_assets.storage.store import Store
 
-        return Store(self.url)
+        known = self.credentials
+        access = Access(variables=environment()) if known is None else access_of(known)
+        options = {name: getattr(self, name) for name in _STORAGE_OPTIONS}
+        own = {name: value for name, value in options.items() if value}
+        return Store(self.url, replace(access, **own))
 
 
 class WarehouseResource(dg.ConfigurableResource[Any]):
@@ -159,6 +187,11 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
             WarehouseError: It cannot be opened, or refuses the question.
         """
         return self.warehouse.query(sql)
+
+
+def _variable(option: str) -> str:
+    """Name of the variable of an option of the storage."""
+    return f"SF_ASSETS_STORAGE_{option.removeprefix('storage_').upper()}"
 
 
 def _url(variable: str, default: str) -> str:
