@@ -1,4 +1,4 @@
-"""Names and texts as SQL writes them."""
+"""Names and texts as SQL writes them, and queries as other engines write them."""
 
 
 def quoted(*names: str) -> str:
@@ -9,3 +9,27 @@ def quoted(*names: str) -> str:
 def text_literal(text: str) -> str:
     """A text as an SQL literal, for statements that take no parameters."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def in_dialect(sql: str, dialect: str) -> str:
+    """A query as another engine writes it.
+
+    Args:
+        sql: The query as DuckDB writes it.
+        dialect: What sqlglot calls the other engine.
+    """
+    import sqlglot  # with much that only other engines need
+    from sqlglot import ErrorLevel, exp
+
+    tree = sqlglot.parse_one(sql, dialect="duckdb")
+    for found in list(tree.find_all(exp.ArrayContainsAll, exp.RegexpFullMatch)):
+        # What only DuckDB does fast, or at all.
+        if isinstance(found, exp.RegexpFullMatch):
+            whole = exp.Literal.string(f"^({found.expression.name})$")
+            found.replace(exp.RegexpLike(this=found.this, expression=whole))
+        else:
+            values = ", ".join(value.sql("duckdb") for value in found.this.expressions)
+            every = f"unnest({found.expression.sql('duckdb')}) AS v(value)"
+            other = f"NOT EXISTS (SELECT 1 FROM {every} WHERE value NOT IN ({values}))"
+            found.replace(sqlglot.parse_one(other, dialect="duckdb"))
+    return tree.sql(dialect, unsupported_level=ErrorLevel.RAISE)

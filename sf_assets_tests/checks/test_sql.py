@@ -3,19 +3,24 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import duckdb
 import pytest
+import sqlglot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from sqlglot import exp
 
-from sf_assets.checks.check import Finding, Subject
+from sf_assets.checks.builtin import SILVER_CHECKS
+from sf_assets.checks.check import Check, Finding, Subject
 from sf_assets.checks.declared import EXAMPLES, Declared, Expectation
 from sf_assets.describe import FieldInfo, ObjectInfo
+from sf_assets.sql import in_dialect
 from sf_assets.warehouse.duckdb.silver import Silver
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -60,6 +65,7 @@ class World:
         connection.execute(
             "CREATE VIEW silver.thing__c_live AS FROM silver.thing__c WHERE NOT _deleted"
         )
+        connection.execute('CREATE TABLE silver.thing__c_rejects (Id VARCHAR, "column" VARCHAR)')
 
     def hold(self, *rows: Row) -> None:
         """Have these rows and no others; Ids are a00000, a00001 and so on unless they say."""
@@ -306,3 +312,59 @@ def test_a_check_that_cannot_be_asked_has_not_passed_and_says_why(
     assert not answer.passed
     assert answer.offenders is None
     assert answer.reason.startswith(reason)
+
+
+EVERY: Sequence[Check] = (
+    check(unique=["Text__c", "Whole__c"]),
+    check(not_null="Text__c"),
+    check(in_picklist="Picked__c"),
+    check(in_picklist="Several__c"),
+    check(references="Owner__c"),
+    check(matches={"Text__c": r"it's \d+|b"}),
+    check(between={"Money__c": [-1, 2.5]}),
+    check(between={"Whole__c": [10**20, None]}),
+    check(between={"Day__c": [date(2026, 1, 1), date(2026, 2, 1)]}),
+    check(between={"Stamp__c": [date(2026, 1, 1), date(2026, 2, 1)]}),
+    check(between={"Stamp__c": [None, NOW]}),
+    check(rows={"change": "20%"}),
+    check(fresh="2h"),
+    *SILVER_CHECKS.values(),
+)
+"""Of each kind, all that is asked in other words."""
+
+
+class Overheard(Silver):
+    """Silver tables that keep what they are asked."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        super().__init__(connection, "silver")
+        self.queries: list[str] = []
+
+    def select(self, sql: str) -> list[tuple[Any, ...]]:
+        self.queries.append(sql)
+        return super().select(sql)
+
+
+def asked(world: World) -> list[str]:
+    """The queries of every check, of a row that offends against each."""
+    row = {"Several__c": ["c"], "Picked__c": "c", "Owner__c": "a00x", "Text__c": "c", "Whole__c": 1}
+    world.hold(row, row, {})
+    overheard = Overheard(world.connection)
+    for one in EVERY:
+        one.ask(replace(world.subject(), silver=overheard))
+    return list(dict.fromkeys(overheard.queries))
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "bigquery", "redshift", "snowflake"])
+def test_all_that_is_asked_can_be_asked_of_other_engines(world: World, dialect: str) -> None:
+    for query in asked(world):
+        tree = sqlglot.parse_one(in_dialect(query, dialect), dialect=dialect)
+        assert not list(tree.find_all(exp.Anonymous, exp.ArrayContainsAll, exp.RegexpFullMatch))
+        names = [name for name in tree.find_all(exp.Identifier) if not name.name.islower()]
+        assert all(name.quoted for name in names), "each engine folds names in its own way"
+
+
+def test_what_other_engines_are_asked_has_the_same_answer(world: World) -> None:
+    run = world.connection.execute
+    for query in asked(world):
+        assert run(in_dialect(query, "duckdb")).fetchall() == run(query).fetchall()
