@@ -11,7 +11,8 @@ from sf_assets.naming import ApiName, folded, same_name
 CURSORS = ("SystemModstamp", "LastModifiedDate")
 """Cursor fields in order of preference (design §2)."""
 
-_NOT_EXPORTABLE = frozenset({"address", "location", "base64", "junctionIdList", "complexvalue"})
+_COMPOUND = frozenset({"address", "location"})
+_NOT_EXPORTABLE = _COMPOUND | frozenset({"base64", "junctionIdList", "complexvalue"})
 
 _PARTS = frozenset(
     {"street", "city", "state", "postalcode", "country", "statecode", "countrycode", "latitude",
@@ -99,6 +100,11 @@ class FieldInfo(BaseModel):
     def continues_as(self, later: "FieldInfo") -> bool:
         """Whether values read of this field are values of that one, too."""
         return (self.type, self.calculated) == (later.type, later.calculated)
+
+    @property
+    def is_compound(self) -> bool:
+        """Whether its values are those of several other fields."""
+        return self.type in _COMPOUND
 
     @property
     def of_rows(self) -> bool:

@@ -163,6 +163,12 @@ class Subject:
         described = self.info.field(name) if self.info else None
         if name in self.columns:
             return TableColumn(self.columns.spelt(name), self.columns[name], described)
+        if self.info and described and described.is_compound:
+            components = ", ".join(self.info.parts_of(described))
+            raise UnaskableError(
+                f"{described.name} is compound and has no column of its own; name its components"
+                f"{components and f': {components}'}"
+            )
         if described:
             raise UnaskableError(
                 f"the org has {name}, the table has not: see fields and exclude in the catalogue"

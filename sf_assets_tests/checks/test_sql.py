@@ -18,7 +18,7 @@ from sqlglot import exp
 
 from sf_assets.checks.builtin import SILVER_CHECKS
 from sf_assets.checks.check import Check, Finding, Subject
-from sf_assets.checks.declared import EXAMPLES, Declared, Expectation
+from sf_assets.checks.declared import EXAMPLES, WORDS, Declared, Expectation
 from sf_assets.describe import FieldInfo, ObjectInfo
 from sf_assets.sql import in_dialect
 from sf_assets.warehouse.duckdb.silver import Silver
@@ -35,6 +35,10 @@ INFO = ObjectInfo(
         FieldInfo(name="Owner__c", type="reference", reference_to=("Thing__c", "Group")),
         FieldInfo(name="Far__c", type="reference", reference_to=("Group",)),
         FieldInfo(name="NotHere__c", type="string"),
+        FieldInfo(name="BillingStreet", type="textarea"),
+        FieldInfo(name="BillingCity", type="string"),
+        FieldInfo(name="BillingAddress", type="address"),
+        FieldInfo(name="Place__c", type="location"),
     ),
 )
 COLUMNS = {
@@ -282,11 +286,18 @@ def test_fresh_is_by_the_newest_live_row(world: World) -> None:
     assert not world.ask(check(fresh="2h")).passed
 
 
+COMPONENTS = (
+    "compound and has no column of its own; name its components: BillingStreet, BillingCity"
+)
+
+
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
         ({"unique": "Nope__c"}, "describe knows no field Nope__c"),
         ({"not_null": "NotHere__c"}, "the org has NotHere__c, the table has not"),
+        ({"unique": "Place__c"}, "Place__c is compound and has no column of its own"),
+        ({"not_null": "billingAddress"}, f"BillingAddress is {COMPONENTS}"),
         ({"unique": ["Text__c", "Nope__c"]}, "describe knows no field Nope__c"),
         ({"in_picklist": "Text__c"}, "describe lists no values for Text__c"),
         ({"in_picklist": "Other__c"}, "describe lists no values for Other__c"),
@@ -357,6 +368,7 @@ def asked(world: World) -> list[str]:
 
 @pytest.mark.parametrize("dialect", ["postgres", "bigquery", "redshift", "snowflake"])
 def test_all_that_is_asked_can_be_asked_of_other_engines(world: World, dialect: str) -> None:
+    assert {one.word for one in EVERY if isinstance(one, Expectation)} == WORDS.keys()
     for query in asked(world):
         tree = sqlglot.parse_one(in_dialect(query, dialect), dialect=dialect)
         assert not list(tree.find_all(exp.Anonymous, exp.ArrayContainsAll, exp.RegexpFullMatch))
