@@ -4,12 +4,11 @@ What answers those of raw, and those that ask the org, are steps of the pipeline
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sf_assets.checks.check import Facts, Finding, Subject, TableColumn
 from sf_assets.checks.declared import dangling, unlisted
-from sf_assets.describe import FieldInfo
 
 LEFT_OUT = "not read any more; it keeps what was read last, until `sf-assets rebuild` removes it"
 """Of a column whose field the catalogue, or its query, leaves out by now."""
@@ -89,20 +88,17 @@ class _ByField(_ByColumn):
 
     def offenders(self, table: Subject) -> Mapping[str, int]:
         """How many live rows offend, by column."""
-        fields = table.info.exportable if table.info else ()
-        columns = [
-            (field, table.column(field.name)) for field in fields if field.name in table.columns
-        ]
+        names = [field.name for field in table.info.exportable] if table.info else []
         counts = {
-            field.name: table.count(table.ids(condition))
-            for field, column in columns
-            for condition in self.offence(table, field, column)
+            name: table.count(table.ids(condition))
+            for name in names
+            if name in table.columns and (condition := self.offence(table.column(name)))
         }
         return {name: count for name, count in counts.items() if count}
 
     @abstractmethod
-    def offence(self, table: Subject, field: FieldInfo, column: TableColumn) -> Iterator[str]:
-        """The condition that a row t meets which offends; none where the field is another kind."""
+    def offence(self, column: TableColumn) -> str:
+        """The condition that a row t meets which offends; empty where the field is another kind."""
 
 
 class Ids(SilverCheck):
@@ -143,11 +139,13 @@ class References(_ByField):
     asks = "Every reference leads to a record, where its object is in silver."
     remedy = "point the fields at records that are there, or undelete those"
 
-    def offence(self, table: Subject, field: FieldInfo, column: TableColumn) -> Iterator[str]:
+    def offence(self, column: TableColumn) -> str:
         """No record has it; nothing can be said where it may lead to what is not in silver."""
-        if field.reference_to and all(map(table.has, field.reference_to)):
-            targets = [target.lower() for target in field.reference_to]
-            yield dangling(column, map(table.silver.table, targets))
+        targets = column.field.reference_to if column.field else ()
+        if not targets or not all(map(column.table.has, targets)):
+            return ""
+        tables = [column.table.silver.table(target.lower()) for target in targets]
+        return dangling(column, tables)
 
 
 class Picklists(_ByField):
@@ -157,11 +155,11 @@ class Picklists(_ByField):
     asks = "Every picklist value is one that describe lists."
     remedy = "correct the values that describe does not list, or add them to their picklists"
 
-    def offence(self, table: Subject, field: FieldInfo, column: TableColumn) -> Iterator[str]:
+    def offence(self, column: TableColumn) -> str:
         """A value is not listed."""
-        del table
-        if field.picklist and field.type in _PICKLISTS:
-            yield unlisted(column, field.picklist)
+        field = column.field
+        listed = field.picklist if field and field.type in _PICKLISTS else ()
+        return unlisted(column, listed) if listed else ""
 
 
 class Schema(SilverCheck):

@@ -97,11 +97,13 @@ class TableColumn:
     """A column that is asked about.
 
     Attributes:
+        table: Where it is.
         name: Its name.
         type: Its type, as DuckDB's SQL writes it.
         field: Its field, as described; None where no describe knows it.
     """
 
+    table: "Subject"
     name: str
     type: str
     field: FieldInfo | None
@@ -162,7 +164,7 @@ class Subject:
         """
         described = self.info.field(name) if self.info else None
         if name in self.columns:
-            return TableColumn(self.columns.spelt(name), self.columns[name], described)
+            return TableColumn(self, self.columns.spelt(name), self.columns[name], described)
         if self.info and described and described.is_compound:
             components = ", ".join(self.info.parts_of(described))
             raise UnaskableError(

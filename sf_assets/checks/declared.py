@@ -175,14 +175,14 @@ class _OfRows(Expectation):
     def query(self, table: Subject) -> tuple[str, Facts]:
         """The query of the rows that offend, and what else is to be said."""
         columns = [table.column(name) for name in self.fields]
-        return table.ids(self.offence(table, columns)), self._facts(table, columns)
+        return table.ids(self.offence(columns)), self._facts(columns)
 
-    def offence(self, table: Subject, columns: Sequence[TableColumn]) -> str:
+    def offence(self, columns: Sequence[TableColumn]) -> str:
         """The condition that a row t meets which offends."""
         raise NotImplementedError
 
-    def _facts(self, table: Subject, columns: Sequence[TableColumn]) -> Facts:
-        del table, columns
+    def _facts(self, columns: Sequence[TableColumn]) -> Facts:
+        del columns
         return {}
 
     def _answer(self, table: Subject, sql: str, facts: Facts) -> Finding:
@@ -206,11 +206,12 @@ class Unique(_OfRows):
     def _fields(self) -> tuple[str, ...]:
         return self.together
 
-    def offence(self, table: Subject, columns: Sequence[TableColumn]) -> str:
+    def offence(self, columns: Sequence[TableColumn]) -> str:
         """Another row has the same values; what is null equals nothing."""
         names = ", ".join(quoted(column.name) for column in columns)
         equal = " AND ".join(f"d.{quoted(column.name)} = {column.sql}" for column in columns)
-        several = f"SELECT {names} FROM {table.live} GROUP BY {names} HAVING count(*) > 1"
+        live = columns[0].table.live
+        several = f"SELECT {names} FROM {live} GROUP BY {names} HAVING count(*) > 1"
         return f"EXISTS (SELECT 1 FROM ({several}) AS d WHERE {equal})"
 
 
@@ -236,9 +237,8 @@ class NotNull(_FieldByField):
     cure = "fill {fields} in these records, and require it by a validation rule"
     listed: Annotated[Fields, Field(alias="not_null")]
 
-    def offence(self, table: Subject, columns: Sequence[TableColumn]) -> str:
+    def offence(self, columns: Sequence[TableColumn]) -> str:
         """The field is null."""
-        del table
         return f"{columns[0].sql} IS NULL"
 
 
@@ -250,9 +250,8 @@ class InPicklist(_FieldByField):
     cure = "correct {fields} or add its value to the picklist, and restrict the list"
     listed: Annotated[Fields, Field(alias="in_picklist")]
 
-    def offence(self, table: Subject, columns: Sequence[TableColumn]) -> str:
+    def offence(self, columns: Sequence[TableColumn]) -> str:
         """A value is none that describe lists."""
-        del table
         (column,) = columns
         if not column.field or not column.field.picklist:
             raise UnaskableError(f"describe lists no values for {column.name}: it is no picklist")
@@ -276,30 +275,30 @@ class References(_FieldByField):
     of_others = True
     listed: Annotated[Fields, Field(alias="references")]
 
-    def offence(self, table: Subject, columns: Sequence[TableColumn]) -> str:
+    def offence(self, columns: Sequence[TableColumn]) -> str:
         """No live record has it; what leads to objects that are not in silver is left out."""
         (column,) = columns
-        here, away = _targets(table, column)
-        condition = dangling(column, map(table.silver.live, here))
+        here, away = _targets(column)
+        condition = dangling(column, map(column.table.silver.live, here))
         if not away:
             return condition
-        infos = map(table.describe, here)
+        infos = map(column.table.describe, here)
         prefixes = [text_literal(i.key_prefix) for i in infos if i and i.key_prefix]
         known = f"left({column.sql}, 3) IN ({', '.join(prefixes)})" if prefixes else "false"
         return f"{condition} AND {known}"
 
-    def _facts(self, table: Subject, columns: Sequence[TableColumn]) -> Facts:
-        _, away = _targets(table, columns[0])
+    def _facts(self, columns: Sequence[TableColumn]) -> Facts:
+        _, away = _targets(columns[0])
         return {"not judged, not in silver": ", ".join(away)} if away else {}
 
 
-def _targets(table: Subject, column: TableColumn) -> tuple[list[str], list[str]]:
+def _targets(column: TableColumn) -> tuple[list[str], list[str]]:
     """The objects that a reference may lead to: those in silver, lower-cased, and the others."""
     targets = column.field.reference_to if column.field else ()
     if not targets:
         raise UnaskableError(f"{column.name} is no reference, as far as describe says")
-    here = [target.lower() for target in targets if table.has(target)]
-    away = [target for target in targets if not table.has(target)]
+    here = [target.lower() for target in targets if column.table.has(target)]
+    away = [target for target in targets if not column.table.has(target)]
     if not here:
         raise UnaskableError(f"{column.name} leads to {', '.join(away)}, which silver has not")
     return here, away
@@ -359,9 +358,8 @@ class Matches(_OfRows):
         for field, text in self.patterns.items():
             yield self.model_copy(update={"patterns": {field: text}})
 
-    def offence(self, table: Subject, columns: Sequence[TableColumn]) -> str:
+    def offence(self, columns: Sequence[TableColumn]) -> str:
         """The text does not match as a whole."""
-        del table
         (column,), (pattern,) = columns, self.patterns.values()
         if column.type != _TEXT:
             raise UnaskableError(f"{column.name} is no text but {column.type}")
@@ -418,9 +416,8 @@ class Between(_OfRows):
         for field, ends in self.ranges.items():
             yield self.model_copy(update={"ranges": {field: ends}})
 
-    def offence(self, table: Subject, columns: Sequence[TableColumn]) -> str:
+    def offence(self, columns: Sequence[TableColumn]) -> str:
         """The value lies outside."""
-        del table
         (column,), ((low, high),) = columns, self.ranges.values()
         ends = [(sign, end) for sign, end in (("<", low), (">", high)) if end is not None]
         return f"({' OR '.join(_beyond(column, sign, end) for sign, end in ends)})"
