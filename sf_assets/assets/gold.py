@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 LEFT_OUT = "left out"
 """Metadata of an observation: why a packaged table is not built."""
 
+_PATIENCE = 60.0
+"""Seconds to wait for another run that builds the same table."""
+
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
 
@@ -54,7 +57,9 @@ def gold_asset(integration: Integration, table: GoldTable, org: str) -> dg.Asset
         keys = context.partition_keys if table.daily else []
         home = integration.org(context.resources, org)
         try:
-            built = build_gold(home, home.stored_raw, table, [date.fromisoformat(k) for k in keys])
+            raw, days = home.stored_raw, [date.fromisoformat(key) for key in keys]
+            with raw.building(table.name, _PATIENCE):  # or the sensor takes this run for dead
+                built = build_gold(home, raw, table, days)
         except LeftOutError as error:
             context.log.warning(str(error))
             context.log_event(dg.AssetObservation(spec.key, metadata={LEFT_OUT: str(error)}))

@@ -1,20 +1,23 @@
 """The sensor that builds gold: it asks what is due, and never what happened."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from sf_assets.assets.dead_runs import BELIEVED, end_dead_runs
 from sf_assets.assets.gold import day_tags
 from sf_assets.assets.integration import Integration
-from sf_assets.assets.schedules import ACTIVE
-from sf_assets.errors import SfAssetsError, WarehouseLockedError
+from sf_assets.assets.schedules import ACTIVE, BEGINS
+from sf_assets.errors import ConfigError, SfAssetsError, WarehouseLockedError
 from sf_assets.naming import Layer, gold_name
 from sf_assets.pipeline.gold.files import gold_tables
 
 if TYPE_CHECKING:
     from sf_assets.pipeline.gold.due import GoldStatus
+    from sf_assets.pipeline.org import Org
 
 
 def rebuild_gold(integration: Integration, org: str) -> dg.SensorDefinition:
@@ -67,7 +70,8 @@ def _look(
     new = [f"{name}: {why}" for name, why in refused.items()]
     new += [f"{name} is new: reload the code location" for name in tables if name not in key]
     found = gold_due(org, [t for t in tables.values() if t.name in key], now, wait=False)
-    assets, checks = _at_work(context.instance)
+    assets, checks = _at_work(context.instance, now)
+    _end_dead(context.instance, org, key, now)
     due = {s.name: s for s in found if s.state is GoldState.DUE}
     at_work = {name for name in tables if key.get(name) in assets}
     ready = {name: s for name, s in due.items() if name not in at_work and _is_ready(s, now)}
@@ -110,8 +114,37 @@ def _requests(
         yield dg.RunRequest(asset_selection=[], asset_check_keys=checks)
 
 
-def _at_work(instance: dg.DagsterInstance) -> tuple[set[dg.AssetKey], set[dg.AssetCheckKey]]:
-    """Assets and checks of runs that are not over."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=ACTIVE))
+def _at_work(
+    instance: dg.DagsterInstance, now: datetime
+) -> tuple[set[dg.AssetKey], set[dg.AssetCheckKey]]:
+    """Assets and checks of runs that are not over.
+
+    Nothing tells of a run of checks whether its process lives: it is waited for only so long.
+    """
+    records = instance.get_run_records(dg.RunsFilter(statuses=ACTIVE))
+    runs = [record.dagster_run for record in records]
+    believed = [
+        record.dagster_run
+        for record in records
+        if record.dagster_run.status in BEGINS or now - record.update_timestamp <= BELIEVED
+    ]
     assets = {key for run in runs for key in run.asset_selection or ()}
-    return assets, {key for run in runs for key in run.asset_check_selection or ()}
+    return assets, {key for run in believed for key in run.asset_check_selection or ()}
+
+
+def _end_dead(
+    instance: dg.DagsterInstance, org: "Org", key: Mapping[str, dg.AssetKey], now: datetime
+) -> None:
+    """End runs of gold alone whose process has died: of any other nothing can be said here."""
+    names = {key: name for name, key in key.items()}
+
+    def is_alive(run: dg.DagsterRun) -> bool:
+        keys = run.asset_selection or set()
+        if not keys or not keys <= names.keys():
+            return True
+        return any(org.stored_raw.is_building(names[key]) for key in keys)
+
+    with suppress(ConfigError):  # nothing was ever read
+        end_dead_runs(
+            instance, dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]), is_alive, now
+        )

@@ -1,13 +1,20 @@
 """What runs by itself on a schedule: ticks, derived fields and checks once a day."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from sf_assets.assets.dead_runs import end_dead_runs
 from sf_assets.assets.integration import Integration
 from sf_assets.assets.jobs import fresh_job, reread_config, reread_job, tick_job
 from sf_assets.assets.objects import Objects
 from sf_assets.errors import ConfigError, SfAssetsError
+
+if TYPE_CHECKING:
+    from sf_assets.pipeline.org import Org
 
 BEGINS = [
     dg.DagsterRunStatus.QUEUED,
@@ -40,13 +47,22 @@ def tick(objects: Objects) -> dg.Definitions:
         if context.instance.get_runs(begins, limit=1):
             return dg.SkipReason("the last tick has not begun yet")
         try:
-            reason = nothing_due(objects.connected(context.resources))
+            org = objects.connected(context.resources)
+            _end_dead_ticks(context.instance, job, org)
+            reason = nothing_due(org)
         except SfAssetsError as error:
             context.log.warning(str(error))
             reason = None  # which the run tells, red
         return dg.SkipReason(reason) if reason else dg.RunRequest()
 
     return dg.Definitions(jobs=[job], schedules=[every_5_minutes])
+
+
+def _end_dead_ticks(instance: dg.DagsterInstance, job: dg.JobDefinition, org: "Org") -> None:
+    """End the runs of ticks whose process has died, which keep no other from its work."""
+    begun = dg.RunsFilter(job_name=job.name, statuses=[dg.DagsterRunStatus.STARTED])
+    with suppress(ConfigError):  # nothing was ever read
+        end_dead_runs(instance, begun, lambda _: org.stored_raw.is_ticking, datetime.now(UTC))
 
 
 def _asked(

@@ -111,6 +111,30 @@ class RawLayer:
         """
         return is_held(self.store, self._tick_folder)
 
+    def building(self, gold: str, patience: float = 0.0) -> AbstractContextManager[Lock]:
+        """Hold the lock of a gold table while the block runs, to show that it is being built.
+
+        Args:
+            gold: The table.
+            patience: Seconds to wait for another holder to end.
+
+        Raises:
+            BusyError: Somebody else is building it.
+            StorageError: The storage refuses.
+        """
+        return locked(self.store, self._gold_folder(gold), f"gold.{gold}", patience)
+
+    def is_building(self, gold: str) -> bool:
+        """Whether a process that is alive shows that it builds a gold table.
+
+        Raises:
+            StorageError: The storage refuses.
+        """
+        return is_held(self.store, self._gold_folder(gold))
+
+    def _gold_folder(self, gold: str) -> str:
+        return self.lock_folder(f"_gold_{gold}")
+
     @contextmanager
     def working(self, slug: str, what: str, patience: float = 0.0) -> Iterator[None]:
         """Hold an object's lock while the block runs; what is committed makes sure of it.

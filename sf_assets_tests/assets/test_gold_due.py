@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -10,10 +11,16 @@ import pytest
 
 from sf_assets.assets import gold_sensor
 from sf_assets.assets.build import build_salesforce_definitions
+from sf_assets.assets.dead_runs import BELIEVED
 from sf_assets.definitions import defs
+from sf_assets.errors import WarehouseError
 from sf_assets.pipeline.gold.due import GoldState, gold_due
 from sf_assets.pipeline.gold.files import gold_tables
+from sf_assets.pipeline.org import Org
+from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.warehouse.builds import Attempt
+from sf_assets.warehouse.gold_sql import GoldTable
+from sf_assets.warehouse.port import Built
 from sf_assets_tests.assets.shared import Shop, evaluate, look
 
 Look = Callable[[], set[str]]
@@ -149,7 +156,10 @@ class Clock:
 
     def set(self, *, seconds: int) -> None:
         """Some seconds from the next try."""
-        moment = self._attempt().next_try + timedelta(seconds=seconds)
+        self.show(self._attempt().next_try + timedelta(seconds=seconds))
+
+    def show(self, moment: datetime) -> None:
+        """Any time."""
 
         class Still(datetime):
             @classmethod
@@ -217,6 +227,49 @@ def test_what_is_at_work_is_not_launched_again(instance: dg.DagsterInstance) -> 
     )
     (request,) = evaluate(instance).run_requests
     assert request.asset_selection == [dg.AssetKey(["gold", "leads"])]
+
+
+def test_a_run_whose_process_died_is_ended_and_its_tables_are_built(
+    loaded: Shop, instance: dg.DagsterInstance, clock: Clock
+) -> None:
+    assert evaluate(instance).run_requests
+    run = instance.create_run_for_job(
+        job_def=defs().resolve_implicit_global_asset_job_def(),
+        asset_selection=frozenset({dg.AssetKey(["gold", n]) for n in ("accounts", "leads")}),
+        status=dg.DagsterRunStatus.STARTED,
+    )
+
+    def status() -> dg.DagsterRunStatus:
+        found = instance.get_run_by_id(run.run_id)
+        assert found
+        return found.status
+
+    clock.set(seconds=1)
+    assert look(instance) == [], "it may only have begun"
+    clock.show(datetime.now(UTC) + BELIEVED + timedelta(seconds=1))
+    with loaded.workspace.org().stored_raw.building("leads"):
+        assert look(instance) == []
+        assert status() is dg.DagsterRunStatus.STARTED, "it is at work on one of its tables"
+    look(instance)
+    assert status() is dg.DagsterRunStatus.FAILURE
+    assert [run.success for run in look(instance)] == [True]
+    assert loaded.gold("accounts") is not None
+
+
+def test_whoever_materializes_gold_shows_that_it_is_at_work(
+    loaded: Shop, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def build(_: Org, raw: RawLayer, table: GoldTable, __: Any) -> Built:
+        seen.append(raw.is_building(table.name))
+        raise WarehouseError("told")
+
+    monkeypatch.setattr("sf_assets.pipeline.gold.build.build_gold", build)
+    look(instance)
+    assert seen == [True, True]
+    raw = loaded.workspace.org().stored_raw
+    assert not raw.is_building("accounts")
 
 
 def test_a_file_that_cannot_be_used_keeps_the_code_location_and_the_other_tables(

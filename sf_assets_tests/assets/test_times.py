@@ -117,6 +117,28 @@ def test_a_tick_waits_for_one_that_is_alive_and_for_no_other(
         assert materialized(tick(instance)) == {"raw/account", "silver/account"}
 
 
+def test_the_run_of_a_tick_whose_process_died_is_ended(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(workspace, {"Account": None})
+    workspace.tick()
+    (tmp_path / "dagster").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
+        job = defs().resolve_job_def("tick_objects")
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+
+        def status() -> str:
+            asked(TICK, instance=instance)
+            found = instance.get_run_by_id(run.run_id)
+            return found.status.value if found else "?"
+
+        assert status() == "STARTED", "it may only have begun"
+        monkeypatch.setattr("sf_assets.assets.dead_runs.BELIEVED", timedelta())
+        with workspace.org().stored_raw.ticking():
+            assert status() == "STARTED", "its process lives"
+        assert status() == "FAILURE"
+
+
 def test_derived_fields_are_read_again_at_the_time_of_each_object(workspace: Workspace) -> None:
     write(
         workspace,
