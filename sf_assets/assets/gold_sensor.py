@@ -42,6 +42,8 @@ def rebuild_gold(integration: Integration, org: str) -> dg.SensorDefinition:
         minimum_interval_seconds=30,
         default_status=integration.sensor_status,
         required_resource_keys=integration.resource_keys(org),
+        description="Builds the gold tables that are due, by what the warehouse holds; tries again "
+        "what failed.",
     )
     def rebuild(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:

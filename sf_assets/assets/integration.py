@@ -98,6 +98,17 @@ class Integration:
         """A name that is its own in the code location."""
         return f"{self.prefix}_{name}" if self.prefix else name
 
+    def objects_name(self, org: str) -> str:
+        """What names of an org's steps, jobs and schedules end with: `objects`, `<org>_objects`.
+
+        A prefix comes before both.
+        """
+        return self.named("objects" if org == ONLY else f"{org}_objects")
+
+    def tick_schedule(self, org: str) -> str:
+        """Name of the schedule of an org's ticks."""
+        return f"every_5_minutes_{self.objects_name(org)}"
+
     @property
     def schedule_status(self) -> dg.DefaultScheduleStatus:
         """Whether its schedules run by themselves."""
@@ -153,7 +164,8 @@ class Integration:
         if layer is Layer.RAW and name == DESCRIBE:
             return SalesforceAsset(org, layer, name, describe_spec(key, group))
         (found,) = self.catalog.select([name])
-        spec = object_spec(key, group, layer, found, self.warehouse_kind)
+        kind, tick = self.warehouse_kind, self.tick_schedule(org)
+        spec = object_spec(key, group, layer, found, warehouse_kind=kind, tick=tick)
         return SalesforceAsset(org, layer, name, spec, found)
 
     def salesforce_key(self, org: str) -> str:

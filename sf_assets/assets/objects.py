@@ -9,7 +9,7 @@ import dagster as dg
 from sf_assets.assets.integration import Integration
 from sf_assets.catalog import ObjectSpec
 from sf_assets.checks.builtin import ORG_CHECKS, RAW_CHECKS
-from sf_assets.naming import ONLY, Layer
+from sf_assets.naming import Layer
 from sf_assets.windows import Grain
 
 if TYPE_CHECKING:
@@ -41,11 +41,8 @@ class Objects:
 
     @property
     def name(self) -> str:
-        """What names of steps, jobs and schedules end with: `objects`, or `<org>_objects`.
-
-        A prefix of the integration comes before both.
-        """
-        return self.integration.named("objects" if self.org == ONLY else f"{self.org}_objects")
+        """What names of its steps, jobs and schedules end with."""
+        return self.integration.objects_name(self.org)
 
     @property
     def resource_keys(self) -> set[str]:

@@ -35,4 +35,5 @@ def score_when_checked(
         integration.named(f"score_{ops_name(org)}"),
         target=dg.AssetSelection.assets(integration.key(org, Layer.OPS, QUALITY)),
         default_status=integration.sensor_status,
+        description="Scores the tables anew when checks ran.",
     )

@@ -37,7 +37,7 @@ def tick(objects: Objects) -> dg.Definitions:
     """
     job = tick_job(objects)
 
-    @_asked(objects, job, "every_5_minutes", "*/5 * * * *")
+    @_asked(objects, job, objects.integration.tick_schedule(objects.org), "*/5 * * * *")
     def every_5_minutes(
         context: dg.ScheduleEvaluationContext,
     ) -> dg.RunRequest | dg.SkipReason:
@@ -74,7 +74,8 @@ def _asked(
 ) -> Callable[[Callable[..., dg.RunRequest | dg.SkipReason]], dg.ScheduleDefinition]:
     """A schedule of a job, which asks the function each time whether there is anything to run."""
     return dg.schedule(
-        name=f"{name}_{objects.name}",
+        name=name,
+        description=job.description,
         cron_schedule=crons,
         execution_timezone=zone,
         job=job,
@@ -87,7 +88,7 @@ def fresh(objects: Objects) -> dg.Definitions:
     """Once an hour, without a call: what is idle is up to date, or overdue if the org is away."""
     job = fresh_job(objects)
 
-    @_asked(objects, job, "fresh_every_hour", "25 * * * *")
+    @_asked(objects, job, f"fresh_every_hour_{objects.name}", "25 * * * *")
     def fresh_every_hour(
         context: dg.ScheduleEvaluationContext,
     ) -> dg.RunRequest | dg.SkipReason:
@@ -105,7 +106,7 @@ def derived(objects: Objects) -> dg.Definitions:
     job = reread_job(objects)
     crons = sorted({spec.derived.cron for spec in objects.specs.values()})
 
-    @_asked(objects, job, "derived", crons, objects.integration.catalog.timezone)
+    @_asked(objects, job, job.name, crons, objects.integration.catalog.timezone)
     def derived_again(
         context: dg.ScheduleEvaluationContext,
     ) -> dg.RunRequest | dg.SkipReason:
@@ -136,5 +137,6 @@ def daily_checks(integration: Integration, orgs: Sequence[Objects]) -> dg.Defini
         cron_schedule=integration.catalog.daily_checks.cron,
         execution_timezone=integration.catalog.timezone,
         default_status=integration.schedule_status,
+        description=job.description,
     )
     return dg.Definitions(jobs=[job], schedules=[schedule])

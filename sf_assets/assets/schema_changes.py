@@ -35,10 +35,11 @@ def describe_asset(integration: Integration, org: str) -> dg.AssetsDefinition:
 
 def describe_when_changed(integration: Integration, org: str) -> dg.SensorDefinition:
     """The sensor that makes the asset of an org's schema anew when a describe was kept."""
+    key = integration.key(org, Layer.RAW, DESCRIBE)
 
     @dg.sensor(
         name=integration.named(f"schema_of_{raw_name(org)}"),
-        target=dg.AssetSelection.assets(integration.key(org, Layer.RAW, DESCRIBE)),
+        target=dg.AssetSelection.assets(key),
         minimum_interval_seconds=_EVERY,
         default_status=integration.sensor_status,
         required_resource_keys=integration.resource_keys(org),
@@ -52,7 +53,7 @@ def describe_when_changed(integration: Integration, org: str) -> dg.SensorDefini
             return dg.SkipReason(str(error))
         if newest is None:
             return dg.SkipReason("nothing was described yet")
-        return dg.RunRequest(run_key=newest)
+        return dg.RunRequest(run_key=newest, asset_selection=[key])  # shown in the list of runs
 
     return schema_sensor
 

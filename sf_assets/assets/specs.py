@@ -1,6 +1,7 @@
 """Assets as they are before a project translates them; their dependencies are added afterwards."""
 
 from datetime import timedelta
+from itertools import dropwhile
 from typing import Any
 
 import dagster as dg
@@ -29,12 +30,21 @@ SCORED_WHEN_CHECKED = (
 
 
 def object_spec(
-    key: dg.AssetKey, group: str, layer: Layer, spec: ObjectSpec, warehouse_kind: str
+    key: dg.AssetKey, group: str, layer: Layer, spec: ObjectSpec, *, warehouse_kind: str, tick: str
 ) -> dg.AssetSpec:
     """The raw or silver asset of an object, both partitioned by the cursor.
 
     A partition of silver is materialized once all that raw holds of its window is merged. A
     record's row moves on with its cursor, so it is then in the partition of its last change.
+
+    Args:
+        key: Its key.
+        group: Its group.
+        layer: Raw or silver.
+        spec: The object.
+        warehouse_kind: What silver lives in.
+        tick: The schedule that reads and merges it. Dagster shows only those that launch runs of
+            assets, and says of this one that nothing automates it.
     """
     common: dict[str, Any] = {
         "group_name": group,
@@ -46,14 +56,16 @@ def object_spec(
     if layer is Layer.RAW:
         return dg.AssetSpec(
             key,
-            description=f"{spec.name} as Salesforce said it: every version read, all text.",
+            description=f"{spec.name} as Salesforce said it: every version read, all text. "
+            f"The schedule `{tick}` reads what changed.",
             kinds={"salesforce", "parquet"},
             freshness_policy=_FRESH_RAW,
             **common,
         )
     return dg.AssetSpec(
         key,
-        description=f"{spec.name}, typed by describe: one row for each record Id.",
+        description=f"{spec.name}, typed by describe: one row for each record Id. "
+        f"The schedule `{tick}` merges what it read.",
         kinds={"silver", warehouse_kind},
         freshness_policy=_FRESH_SILVER,
         **common,
@@ -66,12 +78,18 @@ def gold_spec(key: dg.AssetKey, group: str, table: GoldTable, catalog: Catalog) 
     return dg.AssetSpec(
         key,
         partitions_def=days if table.daily else None,
-        description=f"{table.description}\n\n```sql\n{table.sql}\n```",
+        description=f"{table.description}\n\n```sql\n{_without_heading(table.sql)}\n```",
         kinds={"gold", "sql"},
         group_name=group,
         owners=list(catalog.owners),
         skippable=True,
     )
+
+
+def _without_heading(sql: str) -> str:
+    """A query without the comment that it begins with, which is the asset's description."""
+    lines = dropwhile(lambda line: not line.strip() or line.startswith("--"), sql.splitlines())
+    return "\n".join(lines)
 
 
 def refused_spec(key: dg.AssetKey, group: str, why: Exception, catalog: Catalog) -> dg.AssetSpec:

@@ -20,6 +20,7 @@ SELECT
     d.AccountId AS account_id,
     a.Name AS account,
     d.StageName AS stage,
+    -- Currency of the amounts; empty where the org has one
     d.CurrencyIsoCode AS currency,
     -- Open opportunities
     count(*) AS opportunities,

@@ -69,6 +69,7 @@ SELECT
     -- UTC day, at whose end the pipeline was so
     days.day,
     d.StageName AS stage,
+    -- Currency of the amounts; empty where the org has one
     d.CurrencyIsoCode AS currency,
     -- Open opportunities
     count(*) AS opportunities,

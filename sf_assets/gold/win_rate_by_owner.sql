@@ -5,6 +5,7 @@ SELECT
     date_trunc('quarter', o.CloseDate)::DATE AS quarter,
     o.OwnerId AS owner_id,
     u.Name AS owner,
+    -- Currency of the amounts; empty where the org has one
     o.CurrencyIsoCode AS currency,
     -- Opportunities that were closed
     count(*) AS closed,

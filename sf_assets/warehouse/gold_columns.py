@@ -9,7 +9,7 @@ import sqlglot
 from sqlglot import exp
 
 from sf_assets.naming import Layer, Names
-from sf_assets.warehouse.gold_sql import GoldTable, raw_relation
+from sf_assets.warehouse.gold_sql import CURRENCY, GoldTable, raw_relation
 
 if TYPE_CHECKING:
     from sqlglot.lineage import Node
@@ -92,7 +92,9 @@ def _lineage(table: GoldTable, comments: Comments) -> "dict[str, Node]":
 
     schema: dict[str, Any] = {}
     for (home, relation), columns in comments.items():
-        schema.setdefault(home, {})[relation] = dict.fromkeys(columns, "text")
+        # A query may name the currency where an org has one, and no such column.
+        named = Names((name, "text") for name in (CURRENCY, *columns))
+        schema.setdefault(home, {})[relation] = dict(named)
     query: Any = qualify(
         sqlglot.parse_one(table.rendered("silver", "gold"), dialect="duckdb"),
         schema=schema,

@@ -136,6 +136,7 @@ def test_gold_is_right_whatever_happened_while_the_daemon_was_dead(
     wait_until(zones.is_read, "a build that is at work")
     machine.die()
 
+    wait_until(lambda: gold(shop).keys() == {"accounts", "leads"}, "what was committed")
     leads, accounts = shop.accounts("silver.lead_live"), shop.accounts("silver.account_live")
     assert gold(shop) == {"accounts": accounts, "leads": leads}
     assert failed(shop) == {"rates", "wrong"}

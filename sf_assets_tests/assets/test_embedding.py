@@ -205,6 +205,19 @@ def test_schedules_and_sensors_take_everything_from_resources(
     assert len(seen.run_requests or ()) == 1, "the tick has described Account"
 
 
+def test_all_that_runs_by_itself_says_what_it_does_and_every_object_by_what_it_is_read(
+    catalog: Path,
+) -> None:
+    defs = build_salesforce_definitions(catalog, prefix="crm")
+    repository = defs.get_repository_def()
+    assert [found.name for found in repository.schedule_defs if not found.description] == []
+    assert [found.name for found in repository.sensor_defs if not found.description] == []
+    for layer in ("raw", "silver"):
+        spec = defs.resolve_asset_graph().get(dg.AssetKey(["crm", layer, "account"]))
+        assert "`every_5_minutes_crm_objects`" in (spec.description or "")
+    assert "every_5_minutes_crm_objects" in {one.name for one in repository.schedule_defs}
+
+
 def test_all_that_a_resource_says_of_reading_is_gone_by(catalog: Path) -> None:
     said: dict[str, Any] = {
         name: number for number, name in enumerate(ReadingSettings.model_fields, start=1)

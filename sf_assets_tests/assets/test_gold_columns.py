@@ -84,3 +84,16 @@ def test_a_query_that_cannot_be_followed_has_its_types_all_the_same(
     monkeypatch.setattr("sqlglot.lineage.lineage", fails)
     found = gold_columns(table, {"i": "VARCHAR", "Name": "VARCHAR"}, comments)
     assert found == {"i": GoldColumn("VARCHAR", "The Id"), "Name": GoldColumn("VARCHAR")}
+
+
+def test_where_an_org_has_one_currency_the_other_columns_are_followed(tmp_path: Any) -> None:
+    (tmp_path / "a.sql").write_text(
+        "WITH deals AS (SELECT o.Name, o.CurrencyIsoCode FROM silver.opportunity AS o) "
+        "SELECT d.Name AS deal, d.CurrencyIsoCode AS currency FROM deals AS d"
+    )
+    (table,) = read_gold(tmp_path, {"opportunity"})
+    comments = {("silver", "opportunity_live"): {"Name": "Opportunity Name"}}
+    found = gold_columns(table, {"deal": "VARCHAR", "currency": "VARCHAR"}, comments)
+    of = Source(Layer.SILVER, "opportunity", "Name")
+    assert found["deal"] == GoldColumn("VARCHAR", "Opportunity Name", (of,))
+    assert found["currency"] == GoldColumn("VARCHAR")

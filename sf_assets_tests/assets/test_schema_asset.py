@@ -58,6 +58,7 @@ def test_a_change_of_the_schema_is_shown_once_it_was_noticed(
     assert asked(instance) == []
     describe(workspace)
     (first,) = asked(instance)
+    assert first.asset_selection == [KEY], "the list of runs shows what it is of"
     describe(workspace)
     assert [request.run_key for request in asked(instance)] == [first.run_key]
     living_org.admin.add_field("Account", "Tier__c", {"type": "string", "length": 40})
