@@ -38,10 +38,10 @@ def asked(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
     """What the sensor asks for."""
     found = defs()
     sensor = found.resolve_sensor_def("schema_of_raw")
-    context = dg.build_sensor_context(
+    with dg.build_sensor_context(
         instance=instance, definitions=found, resources=found.resources
-    )
-    return list(sensor.evaluate_tick(context).run_requests or [])
+    ) as context:
+        return list(sensor.evaluate_tick(context).run_requests or [])
 
 
 def shown(instance: dg.DagsterInstance) -> dict[str, Any]:
