@@ -22,9 +22,11 @@ def in_dialect(sql: str, dialect: str) -> str:
     from sqlglot import ErrorLevel, exp
 
     tree = sqlglot.parse_one(sql, dialect="duckdb")
-    for found in list(tree.find_all(exp.ArrayContainsAll, exp.RegexpFullMatch)):
-        # What only DuckDB does fast, or at all.
-        if isinstance(found, exp.RegexpFullMatch):
+    # What only DuckDB needs, does fast, or does at all.
+    for found in list(tree.find_all(exp.CTE, exp.ArrayContainsAll, exp.RegexpFullMatch)):
+        if isinstance(found, exp.CTE):
+            found.set("materialized", None)
+        elif isinstance(found, exp.RegexpFullMatch):
             whole = exp.Literal.string(f"^({found.expression.name})$")
             found.replace(exp.RegexpLike(this=found.this, expression=whole))
         else:

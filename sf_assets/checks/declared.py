@@ -186,10 +186,11 @@ class _OfRows(Expectation):
         return {}
 
     def _answer(self, table: Subject, sql: str, facts: Facts) -> Finding:
-        offenders, ids = table.count(sql), tuple[str, ...]()
-        if offenders:
-            rows = table.silver.select(f'{sql} ORDER BY t."Id" LIMIT {EXAMPLES}')
-            ids = tuple(name for (name,) in rows)
+        found = table.silver.select(
+            f'WITH found AS MATERIALIZED ({sql}) SELECT "Id", (SELECT count(*) FROM found) '
+            f'FROM found ORDER BY "Id" LIMIT {EXAMPLES}'
+        )
+        offenders, ids = found[0][1] if found else 0, tuple(name for name, _ in found)
         return self._finding(
             table, passed=not offenders, facts=facts, offenders=offenders, ids=ids, sql=sql
         )

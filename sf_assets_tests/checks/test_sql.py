@@ -372,6 +372,7 @@ def test_all_that_is_asked_can_be_asked_of_other_engines(world: World, dialect: 
     for query in asked(world):
         tree = sqlglot.parse_one(in_dialect(query, dialect), dialect=dialect)
         assert not list(tree.find_all(exp.Anonymous, exp.ArrayContainsAll, exp.RegexpFullMatch))
+        assert "MATERIALIZED" not in tree.sql(dialect)
         names = [name for name in tree.find_all(exp.Identifier) if not name.name.islower()]
         assert all(name.quoted for name in names), "each engine folds names in its own way"
 
