@@ -1,19 +1,18 @@
 """Is everything there that a run needs? Each question is asked for itself and says what to do."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
-from sf_assets.addresses import shown
 from sf_assets.catalog import Catalog
-from sf_assets.errors import SalesforceError, SfAssetsError
+from sf_assets.errors import SalesforceError, SfAssetsError, StorageError
 from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.schema.queryable import is_passing, refusals
 from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
 from sf_assets.pipeline.status import budget
+from sf_assets.storage.permissions import missing_permissions, try_permissions
 from sf_assets.windows import Grain
-
-_PROBE = "doctor.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +76,16 @@ def _budget(org: Org) -> str:
 
 
 def _storage(org: Org, *, connected: bool) -> str:
-    store = org.raw.store if connected else org.storage
-    store.put(_PROBE, b"written by sf-assets doctor")
-    store.get(_PROBE)
-    store.delete([_PROBE])
-    return f"{shown(store.url)} can be written, read and deleted from"
+    store = org.storage
+    if connected:
+        with suppress(StorageError):  # what is another org's is refused before anything is written
+            _ = org.raw
+    found = try_permissions(store)
+    if any(found.values()):
+        raise StorageError(missing_permissions(store, found))
+    if connected:
+        _ = org.raw
+    return f"{store.url}: {', '.join(found)} work"
 
 
 def _warehouse(org: Org, *, connected: bool) -> str:

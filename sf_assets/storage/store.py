@@ -27,7 +27,9 @@ from sf_assets.storage.refusals import advice, brief, lacks_bucket
 _LIST_CHUNK = 1000
 _AT_ONCE = 8
 _ROWS = ".parquet"
-_LOCK = ".lock"  # in a local folder, of the objects in it that are replaced
+
+LOCK = ".lock"
+"""File in a local folder that is held while one of the objects in it is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ class Store:
                         raise
                     return False
                 return True
-            with (self._folder / path).with_name(_LOCK).open("w") as held:
+            with (self._folder / path).with_name(LOCK).open("w") as held:
                 fcntl.flock(held, fcntl.LOCK_EX)
                 try:
                     if self._store.head(path)["e_tag"] != tag:
