@@ -11,7 +11,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,13 +91,16 @@ def at_random(seed: int) -> Iterator[Kill]:
             yield Kill(step, "", dice.uniform(0.02, 1.1))
 
 
-def crashes(kills: Iterable[Kill], seed: int, folder: Path) -> Iterator[Crash]:
+def crashes(
+    kills: Iterable[Kill], seed: int, folder: Path, env: Mapping[str, str] | None = None
+) -> Iterator[Crash]:
     """Kill steps, and see what became of it.
 
     Args:
         kills: When.
         seed: Chooses what happens in the org.
         folder: An empty folder.
+        env: Environment of a storage elsewhere.
     """
     dice = random.Random(seed)  # noqa: S311 (no secret)
     clock = Clock(datetime(2026, 11, 20, 15, 30, tzinfo=UTC), frozen=True)
@@ -106,6 +109,7 @@ def crashes(kills: Iterable[Kill], seed: int, folder: Path) -> Iterator[Crash]:
         Steps() as steps,
     ):
         workspace = Workspace(folder, org.environment)
+        workspace.env |= env or {}
         workspace.catalogue(dict.fromkeys(OBJECTS))
         # Late commits have a test of their own; here all that is stamped is there.
         life = Life(org.records, seed, 1.0, weights=OFFICE | UPHEAVAL, late=0.0)

@@ -145,13 +145,17 @@ class FaultyS3(ScriptedServer):
         super().__init__()
         self._behind = behind.server
         self.bucket = Bucket(behind.url, dict(behind.env) | s3_env(self.url), self.url)
-        for method in _METHODS:
-            self.on(method, ".*", self.passed_on)
+        self.fail_all(self.passed_on)
 
     def fail(self, methods: str, *answers: Answer, path: str = ".*") -> None:
         """Give these answers to the next requests of these methods, and pass on those after."""
         for method in methods.split():
             self.on(method, path, *answers, self.passed_on)
+
+    def fail_all(self, answer: Answer) -> None:
+        """Give one answer to all requests from now on."""
+        for method in _METHODS:
+            self.on(method, ".*", answer)
 
     def passed_on(self, request: Heard) -> Reply:
         """What the S3 says."""

@@ -26,6 +26,9 @@ LEASE = timedelta(minutes=10)
 """A claim of another host that was not renewed for so long is void."""
 
 _PAUSE = 1.0
+_held: set[str] = set()
+"""Claims of this process. Another one of it could not be released: the storage was away."""
+
 _RELEASED = b"{}"
 
 
@@ -55,7 +58,8 @@ class _Claim(BaseModel):
     @property
     def alive(self) -> bool:
         if self.machine == _machine():
-            return self.started == _start_of(self.pid)
+            ours = self.pid == os.getpid()
+            return self.started == _start_of(self.pid) and (not ours or self.id in _held)
         return datetime.now(UTC) - self.renewed < LEASE
 
 
@@ -114,6 +118,7 @@ def locked(store: Store, folder: str, what: str, patience: float = 0.0) -> Itera
     finally:
         over.set()
         keeper.join()
+        _held.discard(claim.id)
         store.put(path, _RELEASED)  # kept, so that numbers never begin anew
 
 
@@ -132,15 +137,11 @@ def _acquire(store: Store, folder: str, what: str, patience: float) -> tuple[str
     deadline = time.monotonic() + patience
     while True:
         claims = _claims(store, folder)
-        newest = max(claims, default=-1)
-        holder = _read(store, claims[newest]) if claims else None
+        holder = _read(store, claims[max(claims)]) if claims else None
         if holder is None or not holder.alive:
-            path, ours = f"{folder}/{newest + 1:06d}.json", _ours()
-            if _created(store, path, ours):
-                if max(_claims(store, folder), default=-1) == newest + 1:
-                    store.delete(entry.path for entry in claims.values())
-                    return path, ours
-                store.delete([path])  # what we looked at is long past
+            ours = _ours()
+            if path := _took(store, folder, claims, ours):
+                return path, ours
         elif time.monotonic() >= deadline:
             raise BusyError(
                 f"{what} is being worked on by process {holder.pid} on {holder.host}, since "
@@ -150,11 +151,27 @@ def _acquire(store: Store, folder: str, what: str, patience: float) -> tuple[str
             time.sleep(_PAUSE)
 
 
-def _created(store: Store, path: str, ours: _Claim) -> bool:
-    """Create a claim. An answer may be lost: what a bucket was asked again may be there by then."""
-    data = ours.model_dump_json().encode()
-    if store.create(path, data):
-        return True
+def _took(store: Store, folder: str, claims: dict[int, Entry], ours: _Claim) -> str | None:
+    """Claim a lock that nobody holds; the path of the claim, None if somebody else was first."""
+    number = max(claims, default=-1) + 1
+    path, data, taken = f"{folder}/{number:06d}.json", ours.model_dump_json().encode(), False
+    _held.add(ours.id)
+    try:
+        # An answer may be lost: what a bucket is asked again for is there by then.
+        if not store.create(path, data) and not _is_there(store, path, data):
+            return None
+        if max(_claims(store, folder), default=-1) != number:
+            store.delete([path])  # what we looked at is long past
+            return None
+        store.delete(entry.path for entry in claims.values())
+        taken = True
+    finally:
+        if not taken:
+            _held.discard(ours.id)
+    return path
+
+
+def _is_there(store: Store, path: str, data: bytes) -> bool:
     with contextlib.suppress(FileNotFoundError):
         return store.get(path) == data
     return False

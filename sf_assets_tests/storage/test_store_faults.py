@@ -81,6 +81,16 @@ def test_a_lock_is_ours_though_the_answer_was_lost(faulty_s3: FaultyS3) -> None:
     assert not is_held(store, "locks/account")
 
 
+def test_a_lock_that_could_not_be_released_keeps_nobody_out(faulty_s3: FaultyS3) -> None:
+    """The process may live on, as one that runs schedules does."""
+    store = faulty_s3.bucket.store()
+    with pytest.raises(StorageError), locked(store, "locks/account", "Account"):
+        faulty_s3.on("PUT", ".*", EXPIRED)
+    faulty_s3.on("PUT", ".*", faulty_s3.passed_on)
+    with locked(store, "locks/account", "Account"):
+        pass
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [
@@ -97,8 +107,7 @@ def test_a_refusal_is_one_line_that_says_what_to_do(
     said: Reply, told: str, faulty_s3: FaultyS3
 ) -> None:
     store = faulty_s3.bucket.store()
-    for method in ("GET", "PUT", "POST", "DELETE"):
-        faulty_s3.on(method, ".*", said)
+    faulty_s3.fail_all(said)
     for ask in _all_asks(store):
         with pytest.raises(StorageError, match=told) as refused:
             ask()
