@@ -113,7 +113,8 @@ def _joined(fresh: list[Slice], older: list[Slice]) -> list[Slice]:
 def _compacted(raw: RawLayer, group: Sequence[Slice], now: datetime) -> Slice:
     """Write the rows of slices as one slice, which is not yet committed."""
     first = group[0]
-    slice_id = new_slice_id(now)
+    # By what is in its id times of reading go on rising, when those of its rows are told no more.
+    slice_id = new_slice_id(raw.reading(first.object.lower(), now))
     layout = Layout(
         folder=raw.raw_folder(first.object.lower()),
         slice_id=slice_id,

@@ -9,13 +9,18 @@ from typing import Any
 import pytest
 
 from sf_assets.emulator.server import Emulator
+from sf_assets.pipeline.extraction.repair import Repair
 from sf_assets.pipeline.load import behind, rebuild
 from sf_assets.pipeline.lost_files import lost_files
+from sf_assets.pipeline.planning.plan import plan_backfill
+from sf_assets.pipeline.reconciliation.reconcile import reconcile
+from sf_assets.storage import compaction
 from sf_assets.storage.compaction import compact_slices, remove_replaced
 from sf_assets.storage.manifest import SliceKind
 from sf_assets.storage.parquet_reader import scan
 from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.storage.store import Store
+from sf_assets.windows import Window
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 
@@ -92,6 +97,33 @@ def test_a_rebuild_from_compacted_slices_gives_the_same_table(
     rebuild(offline, offline.stored_raw, "account")
     assert sorted(workspace.rows("FROM silver.account"), key=str) == before
     assert behind(offline, offline.stored_raw) <= {"account"}  # what is about to be removed
+
+
+def test_times_of_reading_go_on_rising_when_what_was_read_last_is_compacted(
+    workspace: Workspace, org: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a row that is read, compacted and deleted for good within seconds would stay."""
+    workspace.tick()
+    here = workspace.org()
+    raw, now, specs = here.raw, here.client.now(), here.catalog.select([])
+    for _ in range(8):  # the org's clock stands still, so each is given a later time than it says
+        workspace.run(here, plan_backfill(here, specs, Window(now - timedelta(days=4000), now)))
+    monkeypatch.setattr(compaction, "_RECENT", timedelta(0))
+    monkeypatch.setattr(compaction, "_GRACE", timedelta(0))
+    read = {row[-2] for row in versions(raw)}
+    assert max(read) > now
+    with raw.working("account", "Account"):
+        assert compact_slices(raw, "account", now)
+        remove_replaced(raw, "account", now + timedelta(hours=3))
+        assert {ref.kind for ref in raw.refs()["account"]} == {SliceKind.COMPACTED}
+        assert raw.reading("account", now) > max(read)
+
+    ((key,),) = workspace.rows("SELECT max(Id) FROM silver.account_live")
+    org.records.purge("Account", key)
+    (found,) = reconcile(here, specs, Repair(here))
+    workspace.load("account")
+    assert found.kinds == {"gone": 1}
+    assert differences(org, workspace, "Account") == []
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error of ours
