@@ -22,7 +22,7 @@ def take(page: Page, name: str) -> None:
 
 
 def main(url: str, backfill: str) -> None:
-    """Take the pictures: part of the graph, an asset's checks, a backfill."""
+    """Take the pictures: part of the graph, an asset's checks, a gold table, a backfill."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
@@ -35,8 +35,10 @@ def main(url: str, backfill: str) -> None:
         page.keyboard.press("Enter")
         page.keyboard.press("Escape")
         take(page, "graph")
-        page.goto(f"{url}/assets/raw/opportunity?view=checks")
+        page.goto(f"{url}/assets/silver/opportunity?view=checks")
         take(page, "checks")
+        page.goto(f"{url}/assets/gold/case_resolution")
+        take(page, "gold")
         page.goto(f"{url}/runs/b/{backfill}")
         take(page, "backfill")
         browser.close()

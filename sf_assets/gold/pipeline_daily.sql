@@ -68,6 +68,7 @@ deals AS (
 SELECT
     -- UTC day, at whose end the pipeline was so
     days.day,
+    -- Stage at the end of the day
     d.StageName AS stage,
     -- Currency of the amounts; empty where the org has one
     d.CurrencyIsoCode AS currency,
