@@ -12,8 +12,8 @@ from obstore.store import ObjectStore, from_url
 
 from sf_assets.errors import ConfigError
 
-_AWS_TTL = timedelta(minutes=5)
-"""Botocore's temporary credentials are good for ten minutes at least when they are handed out."""
+_AWS_TTL = timedelta(minutes=10)
+"""So long at least botocore's temporary credentials are good when they are handed out."""
 
 _AWS_PLAIN = {"AWS_ACCESS_KEY_ID", "AWS_SKIP_SIGNATURE"}
 """Variables with which obstore needs nobody's help."""

@@ -3,12 +3,11 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from sf_assets.errors import ConfigError, StorageError
-from sf_assets.storage.bucket import Access, connection_of_azure
+from sf_assets.storage.bucket import Access
 from sf_assets.storage.locks import is_held, locked
 from sf_assets.storage.store import Store
 from sf_assets_tests.object_stores import Bucket, FaultyS3, s3_env
@@ -123,49 +122,6 @@ def test_an_endpoint_where_nobody_listens_is_told(monkeypatch: pytest.MonkeyPatc
         store.put("x", b"")
 
 
-def test_credentials_are_those_of_an_aws_profile(
-    s3: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keys = "aws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = s3cr3t\nregion = eu-north-1"
-    (tmp_path / "config").write_text(
-        f"[profile dev]\n{keys}\n[profile sso]\nregion = eu-north-1\nsso_session = x\n"
-        "sso_account_id = 1\nsso_role_name = r\n"
-        "[sso-session x]\nsso_region = eu-north-1\nsso_start_url = https://x.awsapps.com/start\n"
-    )
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_PROFILE", "dev")
-    env = {"AWS_ENDPOINT_URL": s3.server}
-    store = Bucket(s3.url, env).store()
-    store.put("x", b"1")
-    assert store.get("x") == b"1"
-    monkeypatch.setenv("AWS_PROFILE", "sso")
-    with pytest.raises(StorageError, match=r"SSO.*log in anew \(`aws sso login`"):
-        Bucket(s3.url, env).store().put("x", b"1")
-    monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(ConfigError, match=r"nobody.*AWS_PROFILE"):
-        Bucket(s3.url, env).store()
-
-
-@pytest.mark.parametrize(
-    ("url", "says"),
-    [
-        ("s3://bucket/x", "there are no AWS credentials; set AWS_ACCESS_KEY_ID"),
-        ("gs://bucket/x", "there are no Google credentials; set GOOGLE_APPLICATION_CREDENTIALS"),
-    ],
-)
-def test_where_there_are_no_credentials_it_is_said_which_to_set(
-    url: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(StorageError, match=says) as refused:
-        Store(url).put("x", b"")
-    assert "\n" not in str(refused.value)
-
-
 @pytest.mark.parametrize("url", ["gs://bucket/x", "az://bucket/x"])
 def test_a_key_of_ones_own_that_cannot_be_set_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="SF_ASSETS_STORAGE_KMS_KEY"):
@@ -188,23 +144,6 @@ def test_key_and_storage_class_go_with_what_is_written(faulty_s3: FaultyS3) -> N
         assert headers.get("x-amz-storage-class") == told
         assert headers["x-amz-server-side-encryption"] == "aws:kms"
         assert headers["x-amz-server-side-encryption-aws-kms-key-id"] == "key-1"
-
-
-def test_an_azure_connection_string_is_read_in_all_its_forms() -> None:
-    key, sas = "a2V5PT0=", "sv=2024&sig=x%3D"
-    assert connection_of_azure(
-        f"DefaultEndpointsProtocol=https;AccountName=me;AccountKey={key};"
-        "EndpointSuffix=core.windows.net"
-    ) == {"account_name": "me", "account_key": key, "endpoint": "https://me.blob.core.windows.net"}
-    assert connection_of_azure(
-        f"BlobEndpoint=https://me.blob.core.windows.net/;SharedAccessSignature={sas}"
-    ) == {
-        "account_name": "me",
-        "sas_key": sas,
-        "endpoint": "https://me.blob.core.windows.net/",
-    }
-    with pytest.raises(ConfigError, match="AZURE_STORAGE_CONNECTION_STRING names no account"):
-        connection_of_azure("UseDevelopmentStorage=true")
 
 
 def _all_asks(store: Store) -> tuple[Callable[[], object], ...]:
