@@ -69,6 +69,14 @@ def lacks_bucket(error: Exception) -> bool:
     return any(sign in str(error) for sign in _NO_BUCKET)
 
 
+def is_conflict(error: Exception) -> bool:
+    """Whether S3 took another request of the same moment first, and says nothing of what is there.
+
+    That is told as if there were an object.
+    """
+    return "ConditionalRequestConflict" in str(error)
+
+
 def brief(error: Exception) -> str:
     """What a storage said: its code and message where it answered with XML, else its first line."""
     text = str(error).partition("\n\nDebug source")[0]

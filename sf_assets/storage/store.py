@@ -1,6 +1,7 @@
 """An object storage behind one small door: a local folder, S3, GCS or Azure by its URL."""
 
 import fcntl
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +23,13 @@ from sf_assets.addresses import shown
 from sf_assets.errors import ConfigError, StorageError
 from sf_assets.private import private_folder
 from sf_assets.storage.bucket import Access, open_bucket
-from sf_assets.storage.refusals import advice, brief, lacks_bucket
+from sf_assets.storage.refusals import advice, brief, is_conflict, lacks_bucket
 
 _LIST_CHUNK = 1000
 _AT_ONCE = 8
 _ROWS = ".parquet"
+_PAUSES = (0.1, 0.3, 1.0, 3.0)
+"""Seconds before a creation that met another request is tried again."""
 
 LOCK = ".lock"
 """File in a local folder that is held while one of the objects in it is replaced."""
@@ -94,12 +97,19 @@ class Store:
 
     def create(self, path: str, data: bytes) -> bool:
         """Write an object unless there is one of that path; whether it was written."""
+        pauses = iter(_PAUSES)
         with self._explained():
-            try:
-                self._store.put(path, data, mode="create")
-            except AlreadyExistsError:
-                return False
-        return True
+            while True:
+                try:
+                    self._store.put(path, data, mode="create")
+                except AlreadyExistsError as error:
+                    if not is_conflict(error):
+                        return False
+                    if (pause := next(pauses, None)) is None:
+                        raise
+                    time.sleep(pause)
+                else:
+                    return True
 
     def replace(self, path: str, data: bytes, tag: str | None) -> bool:
         """Write an object unless somebody else has since it was read.

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sf_assets.errors import ConfigError, StorageError
+from sf_assets.storage import store as store_module
 from sf_assets.storage.bucket import Access
 from sf_assets.storage.locks import is_held, locked
 from sf_assets.storage.store import Store
@@ -64,6 +65,21 @@ def test_a_large_file_of_which_parts_fail_is_whole(faulty_s3: FaultyS3) -> None:
     assert store.get("x.parquet") == data
     faulty_s3.fail("GET", lambda request: replace(faulty_s3.passed_on(request), cut=5 << 20))
     assert store.get("x.parquet") == data
+
+
+def test_a_creation_that_met_another_request_is_tried_again(
+    faulty_s3: FaultyS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 says 409 then, also where the other came to nothing; that is not that there is one."""
+    store, conflict = faulty_s3.bucket.store(), refusal(409, "ConditionalRequestConflict")
+    faulty_s3.fail("PUT", conflict)
+    assert store.create("claim.json", b"1")
+    faulty_s3.fail("PUT", conflict)
+    assert not store.create("claim.json", b"2")
+    faulty_s3.on("PUT", ".*", conflict)
+    monkeypatch.setattr(store_module, "_PAUSES", ())
+    with pytest.raises(StorageError, match="ConditionalRequestConflict"):
+        store.create("other.json", b"3")
 
 
 def test_a_lock_is_ours_though_the_answer_was_lost(faulty_s3: FaultyS3) -> None:
