@@ -151,6 +151,8 @@ def test_tables_are_the_same_wherever_raw_is(
 def test_killed_before_a_write_and_run_again_the_tables_equal_the_org(
     tmp_path: Path, bucket: Bucket
 ) -> None:
+    if bucket.kind == "file":
+        pytest.skip("with a folder it is shown in every run of the tests")
     env = {**bucket.env, "SF_ASSETS_STORAGE_URL": bucket.url}
     for crash in crashes(KILLS, 20, tmp_path, env):
         assert crash.killed, f"{crash.kill}: there was none"
