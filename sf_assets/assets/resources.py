@@ -100,7 +100,10 @@ class SalesforceResource(dg.ConfigurableResource[Any]):
 
 
 class StorageResource(dg.ConfigurableResource[Any]):
-    """The object storage of the raw layer."""
+    """The object storage of the raw layer.
+
+    What is set neither here nor by the credentials is what `SF_ASSETS_STORAGE_*` say.
+    """
 
     url: str = Field(description="`file:///…`, `s3://…`, `gs://…` or `az://…`.")
     credentials: dg.ResourceDependency[Any] = Field(
@@ -139,11 +142,13 @@ class StorageResource(dg.ConfigurableResource[Any]):
         from sf_assets.storage.bucket import Access
         from sf_assets.storage.store import Store
 
-        known = self.credentials
-        access = Access(variables=environment()) if known is None else access_of(known)
-        options = {name: getattr(self, name) for name in _STORAGE_OPTIONS}
-        own = {name: value for name, value in options.items() if value}
-        return Store(self.url, replace(access, **own))
+        env, given = environment(), self.credentials
+        access = Access(variables=env) if given is None else access_of(given)
+        options: dict[str, Any] = {
+            name: getattr(self, name) or getattr(access, name) or env.get(_variable(name))
+            for name in _STORAGE_OPTIONS
+        }
+        return Store(self.url, replace(access, **options))
 
 
 class WarehouseResource(dg.ConfigurableResource[Any]):
