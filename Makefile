@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 AZURITE := .clouds/node_modules/.bin/azurite-blob
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-clouds test-daemon lint format bench bench-peers bench-crash bench-chaos clean
+.PHONY: help setup demo dev test test-clouds test-postgres test-daemon lint format bench bench-peers bench-crash bench-chaos clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,7 +24,7 @@ demo: setup  ## A Salesforce org on this machine becomes raw, silver and gold ta
 dev: setup  ## The emulated org and the Dagster UI
 	$(BIN)/python -m sf_assets.demo --ui
 
-test: setup  ## All tests but those of test-clouds and test-daemon
+test: setup  ## All tests but those of the targets below
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-clouds: setup $(AZURITE)  ## Storage and the main job on S3, GCS and Azure as far as they can be had here
@@ -34,6 +34,9 @@ test-clouds: setup $(AZURITE)  ## Storage and the main job on S3, GCS and Azure 
 $(AZURITE):
 	npm install --prefix .clouds --silent --no-audit --no-fund azurite@3.35.0 \
 		|| echo "npm could not install Azurite: what is of Azure is skipped"
+
+test-postgres: setup  ## The tests of the pipeline with all their tables in PostgreSQL
+	$(BIN)/python -m pytest -n auto --dist worksteal --warehouse postgres sf_assets_tests/pipeline
 
 test-daemon: setup  ## A quarter of an hour of Dagster's daemon, whose schedules are waited for
 	$(BIN)/python -m pytest -m long

@@ -93,6 +93,7 @@ class Writes:
     def watch(self) -> None:
         """Count those of this process from now on."""
         import duckdb
+        from adbc_driver_manager import dbapi
 
         from sf_assets.storage.store import Store
 
@@ -105,6 +106,13 @@ class Writes:
             return commit(connection)
 
         duckdb.DuckDBPyConnection.commit = committing  # type: ignore[assignment, method-assign]
+        server_commit = dbapi.Connection.commit
+
+        def committing_there(connection: dbapi.Connection) -> None:
+            self._count("commit")
+            server_commit(connection)
+
+        dbapi.Connection.commit = committing_there  # type: ignore[assignment, method-assign]
 
     def _counting(self, write: Callable[..., Any]) -> Callable[..., Any]:
         def counting(store: Any, path: Any, *more: Any) -> Any:

@@ -1,5 +1,10 @@
 """Names and texts as SQL writes them, and queries as other engines write them."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
 
 def quoted(*names: str) -> str:
     """Names as SQL identifiers, joined by dots."""
@@ -19,10 +24,18 @@ def in_dialect(sql: str, dialect: str) -> str:
         dialect: What sqlglot calls the other engine.
     """
     import sqlglot  # with much that only other engines need
-    from sqlglot import ErrorLevel, exp
+    from sqlglot import ErrorLevel
 
     tree = sqlglot.parse_one(sql, dialect="duckdb")
-    # What only DuckDB needs, does fast, or does at all.
+    make_portable(tree)
+    return tree.sql(dialect, unsupported_level=ErrorLevel.RAISE)
+
+
+def make_portable(tree: "exp.Expr") -> None:
+    """Replace in a query what only DuckDB needs, does fast, or does at all."""
+    import sqlglot
+    from sqlglot import exp
+
     for found in list(tree.find_all(exp.CTE, exp.ArrayContainsAll, exp.RegexpFullMatch)):
         if isinstance(found, exp.CTE):
             found.set("materialized", None)
@@ -34,4 +47,3 @@ def in_dialect(sql: str, dialect: str) -> str:
             every = f"unnest({found.expression.sql('duckdb')}) AS v(value)"
             other = f"NOT EXISTS (SELECT 1 FROM {every} WHERE value NOT IN ({values}))"
             found.replace(sqlglot.parse_one(other, dialect="duckdb"))
-    return tree.sql(dialect, unsupported_level=ErrorLevel.RAISE)

@@ -1,6 +1,7 @@
 """What several kinds of test share: an org, and a place where its tables go."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from sf_assets.pipeline.extraction.execute import Extraction, execute
 from sf_assets.pipeline.load import Loaded, load
 from sf_assets.pipeline.org import Org, load_orgs
 from sf_assets.pipeline.planning.plan import Plan, plan_tick
+from sf_assets.warehouse.postgres.connection import PostgresConnection
+from sf_assets_tests import postgres
 from sf_assets_tests.object_stores import azurite, bucket, faulty_s3, moto, s3
 
 __all__ = ("azurite", "bucket", "faulty_s3", "moto", "s3")
@@ -22,8 +25,28 @@ FAST = Settings(job_seconds=0.0)
 _SETTINGS = ("SALESFORCE_", "SF_ASSETS_", "DAGSTER_", "AWS_", "GOOGLE_", "AZURE_")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--warehouse postgres`: tests of the pipeline keep their tables there."""
+    parser.addoption("--warehouse", choices=("duckdb", "postgres"), default="duckdb")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warehouse_of_tests(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.config.getoption("--warehouse") == "duckdb":
+        yield
+        return
+    with postgres.running() as server:
+        Workspace.new_warehouse = staticmethod(lambda folder: server.new())  # noqa: ARG005
+        yield
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Slow tests come first, so that no worker is left alone with one in the end."""
+    if config.getoption("--warehouse") != "duckdb":
+        skip = pytest.mark.skip(reason="is about the file that a DuckDB warehouse is")
+        for item in items:
+            if item.get_closest_marker("duckdb"):
+                item.add_marker(skip)
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
@@ -35,12 +58,17 @@ class Workspace:
         env: The environment that says so.
     """
 
-    def __init__(self, folder: Path, org_env: Mapping[str, str]) -> None:
+    new_warehouse = staticmethod(lambda folder: f"duckdb:///{folder}/warehouse.duckdb")
+    """Makes the address of an empty warehouse for a folder."""
+
+    def __init__(
+        self, folder: Path, org_env: Mapping[str, str], warehouse: str | None = None
+    ) -> None:
         self.folder = folder
         self.env = dict(org_env) | {
             "SF_ASSETS_CATALOG": str(folder / "catalog.yaml"),
             "SF_ASSETS_STORAGE_URL": f"file://{folder}/raw",
-            "SF_ASSETS_WAREHOUSE_URL": f"duckdb:///{folder}/warehouse.duckdb",
+            "SF_ASSETS_WAREHOUSE_URL": warehouse or self.new_warehouse(folder),
             "SF_ASSETS_LAG_SECONDS": "0",
         }
 
@@ -76,15 +104,38 @@ class Workspace:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Ask the warehouse."""
+        url = self.env["SF_ASSETS_WAREHOUSE_URL"]
+        if url.startswith("postgresql:"):
+            with closing(PostgresConnection(url)) as connection:
+                return connection.execute(query)
         path = str(self.folder / "warehouse.duckdb")
         with duckdb.connect(path, read_only=True) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             return connection.execute(query).fetchall()
 
+    def columns(self, table: str) -> list[tuple[str, str]]:
+        """Columns of a table, in its order, and their types."""
+        url = self.env["SF_ASSETS_WAREHOUSE_URL"]
+        if url.startswith("postgresql:"):
+            with closing(PostgresConnection(url)) as connection:
+                return list(connection.types(*table.split(".")).items())
+        return [(name, kind) for name, kind, *_ in self.rows(f"DESCRIBE {table}")]
+
     def change(self, statements: str) -> None:
         """Do something to the warehouse, as its owner may."""
+        url = self.env["SF_ASSETS_WAREHOUSE_URL"]
+        if url.startswith("postgresql:"):
+            with closing(PostgresConnection(url)) as connection:
+                for statement in statements.split(";"):
+                    connection.execute(statement)
+            return
         with duckdb.connect(str(self.folder / "warehouse.duckdb")) as connection:
             connection.execute(statements)
+
+    def lose_warehouse(self) -> None:
+        """Have an empty one in its place."""
+        (self.folder / "warehouse.duckdb").unlink(missing_ok=True)
+        self.env["SF_ASSETS_WAREHOUSE_URL"] = self.new_warehouse(self.folder)
 
 
 @pytest.fixture(autouse=True)

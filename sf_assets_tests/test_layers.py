@@ -23,8 +23,10 @@ ALLOWED = {
     "emulator": {"emulator"},
 }
 
-ENGINES = ("warehouse/duckdb", "comparison/", "emulator/")
+ENGINES = ("warehouse/duckdb", "warehouse/postgres", "comparison/", "emulator/")
 """Where an engine is used: the warehouse that it is, comparisons in files, and the emulator."""
+
+CLIENTS = frozenset({"duckdb", "adbc_driver_manager", "adbc_driver_postgresql"})
 
 
 def imports(path: Path) -> set[str]:
@@ -57,10 +59,11 @@ def test_only_engines_and_local_calculators_know_an_engine() -> None:
         for path in PACKAGE.rglob("*.py")
         for home in ["/".join(path.relative_to(PACKAGE).parts[:2])]
         for name in imports(path)
-        if (name.split(".")[0] == "duckdb" and not home.startswith(ENGINES))
-        or (
-            name.startswith("sf_assets.warehouse.duckdb")
-            and not home.startswith(("warehouse/duckdb", "warehouse/open.py"))
+        if (name.split(".")[0] in CLIENTS and not home.startswith(ENGINES))
+        or any(
+            name.startswith(f"sf_assets.warehouse.{engine}")
+            and not home.startswith((f"warehouse/{engine}", "warehouse/open.py"))
+            for engine in ("duckdb", "postgres")
         )
     ]
     assert wrong == []

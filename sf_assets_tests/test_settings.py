@@ -34,7 +34,7 @@ def test_a_folder_with_an_awkward_name_is_no_hindrance(
     warehouse = Database(settings.warehouse_url)
     assert warehouse.path == here / ".sf_assets" / "sf.duckdb"
     with warehouse.connect() as connection:
-        assert connection.execute("SELECT 1").fetchone() == (1,)
+        assert connection.execute("SELECT 1") == [(1,)]
 
 
 def test_every_setting_is_read_from_its_variable() -> None:

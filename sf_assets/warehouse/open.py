@@ -11,15 +11,27 @@ def open_warehouse(url: str) -> Warehouse:
     """A warehouse by URL; nothing is opened before it is used.
 
     Args:
-        url: `duckdb:///path/to/file`.
+        url: `duckdb:///path/to/file` or `postgresql://user:password@host/database`.
 
     Raises:
-        ConfigError: The URL is of no engine there is, or not of its form.
+        ConfigError: The URL is of no engine there is, or not of its form, or what the engine needs
+            is not installed.
     """
-    if urlsplit(url).scheme == "duckdb":
+    scheme = urlsplit(url).scheme
+    if scheme == "duckdb":
         from sf_assets.warehouse.duckdb.warehouse import DuckDBWarehouse
 
         return DuckDBWarehouse(url)
+    if scheme in {"postgresql", "postgres"}:
+        try:
+            from sf_assets.warehouse.postgres.warehouse import PostgresWarehouse
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"a warehouse in PostgreSQL needs {error.name}; install it: pip install "
+                "'sf-assets[postgres]'"
+            ) from None
+        return PostgresWarehouse(url)
     raise ConfigError(
-        f"SF_ASSETS_WAREHOUSE_URL is {shown(url)!r}; it must be like duckdb:////path/to/file"
+        f"SF_ASSETS_WAREHOUSE_URL is {shown(url)!r}; it must be like duckdb:////path/to/file or "
+        "postgresql://user:password@host:5432/database"
     )

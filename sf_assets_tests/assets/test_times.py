@@ -93,7 +93,7 @@ def test_where_it_is_the_time_of_no_object_nothing_runs(
     living_org.records.insert("Account", {"Name": "new"})
     why = "it is the time of no object; each was read when it last was"
     assert asked(TICK).skip_message == why
-    (workspace.folder / "warehouse.duckdb").unlink()
+    workspace.lose_warehouse()
     assert asked(TICK).run_requests, "silver lags"
     assert materialized(tick(instance)) == {"silver/account"}
     assert asked(TICK).skip_message == why

@@ -21,7 +21,8 @@ from sf_assets.checks.check import Check, Finding, Subject
 from sf_assets.checks.declared import EXAMPLES, WORDS, Declared, Expectation
 from sf_assets.describe import FieldInfo, ObjectInfo
 from sf_assets.sql import in_dialect
-from sf_assets.warehouse.duckdb.silver import Silver
+from sf_assets.warehouse.duckdb.connection import DuckDBConnection
+from sf_assets.warehouse.sql.silver import Silver
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 INFO = ObjectInfo(
@@ -60,7 +61,7 @@ def check(**entry: Any) -> Expectation:
 class World:
     """A warehouse with one object in it."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: DuckDBConnection) -> None:
         self.connection = connection
         connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA silver")
         columns = {"Id": "VARCHAR", **COLUMNS, "_cursor": "TIMESTAMPTZ", "_deleted": "BOOLEAN"}
@@ -91,7 +92,7 @@ class World:
         found = asked.ask(self.subject(earlier_rows))
         if found.offenders is not None:
             query = str(found.facts["sql"])
-            ids = [row[0] for row in self.connection.execute(query).fetchall()]
+            ids = [row[0] for row in self.connection.execute(query)]
             assert (len(ids), tuple(sorted(ids)[:EXAMPLES])) == (found.offenders, found.ids)
         return found
 
@@ -101,7 +102,8 @@ class World:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with duckdb.connect() as connection:
+    with duckdb.connect() as raw:
+        connection = DuckDBConnection(raw)
         yield World(connection)
 
 
@@ -347,7 +349,7 @@ EVERY: Sequence[Check] = (
 class Overheard(Silver):
     """Silver tables that keep what they are asked."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: DuckDBConnection) -> None:
         super().__init__(connection, "silver")
         self.queries: list[str] = []
 
@@ -380,4 +382,4 @@ def test_all_that_is_asked_can_be_asked_of_other_engines(world: World, dialect: 
 def test_what_other_engines_are_asked_has_the_same_answer(world: World) -> None:
     run = world.connection.execute
     for query in asked(world):
-        assert run(in_dialect(query, "duckdb")).fetchall() == run(query).fetchall()
+        assert run(in_dialect(query, "duckdb")) == run(query)

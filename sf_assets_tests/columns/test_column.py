@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sf_assets.columns.column import MOST_DIGITS, Column, ColumnKind, column_of
 from sf_assets.describe import FieldInfo
-from sf_assets.warehouse.duckdb.types import type_of
+from sf_assets.warehouse.sql.types import type_of
 
 
 def of(type_: str, **more: int) -> Column:

@@ -11,9 +11,10 @@ import pytest
 
 from sf_assets.columns.column import Column, ColumnKind
 from sf_assets.comparison.silver_copy import SilverCopy
-from sf_assets.warehouse.duckdb import ops
-from sf_assets.warehouse.duckdb.silver import Silver
-from sf_assets.warehouse.duckdb.tables import Table
+from sf_assets.warehouse.duckdb.connection import DuckDBConnection
+from sf_assets.warehouse.sql import ops
+from sf_assets.warehouse.sql.silver import Silver
+from sf_assets.warehouse.sql.tables import Table
 
 COLUMNS = {
     "Id": Column("Id", ColumnKind.TEXT),
@@ -28,7 +29,7 @@ STAMP = "2026-11-20T10:00:00.000Z"
 
 @pytest.fixture
 def aside(tmp_path: Path) -> SilverCopy:
-    connection = duckdb.connect()
+    connection = DuckDBConnection(duckdb.connect())
     connection.execute("SET TimeZone = 'UTC'")
     ops.bring_up(connection)
     table = Table(connection, "silver", "account")
@@ -80,7 +81,8 @@ def test_values_are_compared_as_what_they_mean(aside: SilverCopy) -> None:
 
 def test_numbers_of_any_room_are_compared(tmp_path: Path) -> None:
     """A type that held both sides would have more digits than a number can."""
-    with duckdb.connect() as connection:
+    with duckdb.connect() as raw:
+        connection = DuckDBConnection(raw)
         connection.execute("SET TimeZone = 'UTC'")
         ops.bring_up(connection)
         Table(connection, "silver", "account").ensure(list(COLUMNS.values()))

@@ -208,7 +208,7 @@ _NEW = {"Case": {"Subject": "short-lived"}, "OpportunityHistory": {"StageName": 
 def test_deletions_need_no_warehouse_and_every_warehouse_ends_the_same(
     workspace: Workspace, org: Emulator
 ) -> None:
-    (workspace.folder / "warehouse.duckdb").unlink()
+    workspace.lose_warehouse()
     case = org.store.rows('SELECT min(Id) FROM "Case" WHERE NOT IsDeleted')[0][0]
     org.records.purge("Case", case)
     org.advance(DAY + HOUR)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import duckdb
 import pytest
 
 from sf_assets.checks.builtin import RAW_CHECKS, SILVER_CHECKS, Rejects
@@ -47,8 +46,7 @@ def test_a_check_that_is_new_is_run_by_the_next_refresh(loaded: Workspace) -> No
 
 
 def test_checks_that_a_killed_run_left_out_are_run_by_the_next_refresh(loaded: Workspace) -> None:
-    with duckdb.connect(str(loaded.folder / "warehouse.duckdb")) as connection:
-        connection.execute("DELETE FROM ops.quality WHERE object = 'contact'")
+    loaded.change("DELETE FROM ops.quality WHERE object = 'contact'")
     assert run_checks(refreshed(loaded)) == {("silver/contact", name) for name in SILVER_CHECKS}
     assert run_checks(refreshed(loaded)) == set()
 
@@ -56,8 +54,7 @@ def test_checks_that_a_killed_run_left_out_are_run_by_the_next_refresh(loaded: W
 def test_a_check_that_cannot_be_run_is_set_aside_and_keeps_no_other(
     loaded: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with duckdb.connect(str(loaded.folder / "warehouse.duckdb")) as connection:
-        connection.execute("DELETE FROM ops.quality")
+    loaded.change("DELETE FROM ops.quality")
     with monkeypatch.context() as broken:
 
         def offenders(_: Rejects, table: Subject) -> dict[str, int]:
@@ -95,9 +92,8 @@ def test_references_to_an_object_that_is_no_longer_read_are_not_judged(
 ) -> None:
     check = {"checks": [{"references": "AccountId"}]}
     loaded.catalogue({"Contact": check})
-    with duckdb.connect(str(loaded.folder / "warehouse.duckdb")) as connection:
-        connection.execute("DELETE FROM silver.account")
-        connection.execute("DELETE FROM ops.quality")
+    loaded.change("DELETE FROM silver.account")
+    loaded.change("DELETE FROM ops.quality")
     found = {check["check"]: check for check in refreshed(loaded).checks}
     assert found["references"]["passed"]
     assert "silver has not" in found["references_AccountId"]["facts"]["reason"]

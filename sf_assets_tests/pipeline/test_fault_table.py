@@ -49,6 +49,8 @@ from sf_assets.warehouse.duckdb import database as warehouse
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 
+pytestmark = pytest.mark.duckdb
+
 ROWS, PAGE_ROWS = 60, 25
 BOTH = SIDE_BY_SIDE, ONE_BY_ONE = "side by side", "one by one"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"

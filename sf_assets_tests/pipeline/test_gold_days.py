@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import duckdb
 import pytest
 
 from sf_assets.emulator.server import Emulator
@@ -62,8 +61,7 @@ class Gold:
 
     def run(self, sql: str) -> None:
         """What other hands do to the warehouse."""
-        with duckdb.connect(str(self._workspace.folder / "warehouse.duckdb")) as connection:
-            connection.execute(sql)
+        self._workspace.change(sql)
 
     def counts(self, table: str = "daily") -> dict[date, int]:
         return dict(self._workspace.rows(f"SELECT day, n FROM gold.{table}"))
@@ -189,6 +187,7 @@ def test_a_view_in_the_place_of_a_table_is_called_one(gold: Gold, new: Callable[
             gold.build(name)
 
 
+@pytest.mark.duckdb
 def test_what_reads_files_or_the_clock_is_built_anew_once_a_day(
     gold: Gold, new: Callable[[], None], own_workspace: Workspace
 ) -> None:

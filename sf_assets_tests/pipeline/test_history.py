@@ -82,7 +82,7 @@ def test_each_moment_can_be_asked_for_and_raw_alone_gives_the_same(
         )
         assert found == rows
     before = workspace.rows(HISTORY)
-    (workspace.folder / "warehouse.duckdb").unlink()
+    workspace.lose_warehouse()
     offline = workspace.org()
     rebuild(offline, offline.stored_raw, "showcase__c")
     assert workspace.rows(HISTORY) == before

@@ -42,6 +42,8 @@ from sf_assets.windows import ALWAYS, Window
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 
+pytestmark = pytest.mark.duckdb
+
 VICTIM, OTHERS = "contact", ("account", "lead")
 OBJECTS = ("Account", "Contact", "Lead")
 PLANTED = "jane.doe@example.com"

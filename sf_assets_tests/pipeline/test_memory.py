@@ -6,6 +6,8 @@ import pytest
 
 from bench.memory import measure
 
+pytestmark = pytest.mark.duckdb
+
 ROWS, WINDOW, DELETIONS = 150_000, 40_000, 8_000
 MOST_MB = 500
 

@@ -31,8 +31,8 @@ def anyhow(text: str, dice: random.Random) -> str:
 
 def columns(workspace: Workspace, slug: str) -> list[tuple[str, str]]:
     return workspace.rows(
-        "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'silver' "
-        f"AND table_name = '{slug}' ORDER BY lower(column_name)"
+        "SELECT column_name, data_type FROM information_schema.columns "
+        f"WHERE table_schema = 'silver' AND table_name = '{slug}' ORDER BY lower(column_name)"
     )
 
 

@@ -18,6 +18,8 @@ from sf_assets.pipeline.refresh import refresh
 from sf_assets_tests.conftest import FAST, Workspace
 from sf_assets_tests.equality import differences
 
+pytestmark = pytest.mark.duckdb
+
 ARCHIVE = Path(__file__).parents[1] / "data" / "before_gold_builds.tar.xz"
 OBJECTS = ("Account", "Contact", "Lead")
 
@@ -50,13 +52,14 @@ def refreshed(workspace: Workspace) -> Report:
 
 
 def test_it_is_migrated_and_read_on_without_a_rebuild(org: Emulator, workspace: Workspace) -> None:
-    merges = workspace.rows("FROM ops.merges ORDER BY ALL")
+    noted = "SELECT COLUMNS(lambda c: c <> 'place') FROM ops.merges ORDER BY ALL"  # which is new
+    merges = workspace.rows(noted)
     history = workspace.rows("SELECT count(*) FROM silver.contact_history")
 
     report = refreshed(workspace)
 
     assert report.errors == {}
-    assert workspace.rows("FROM ops.merges ORDER BY ALL") == merges
+    assert workspace.rows(noted) == merges
     assert [table for schema, table in report.materialized if schema == "gold"] == ["accounts"], (
         "it was not noted by which query it was built"
     )

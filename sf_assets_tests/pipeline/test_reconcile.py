@@ -43,10 +43,7 @@ def compared(workspace: Workspace, name: str = "Account", **remedy: Any) -> Reco
 
 
 def spoil(workspace: Workspace, statement: str) -> None:
-    import duckdb
-
-    with duckdb.connect(str(workspace.folder / "warehouse.duckdb")) as connection:
-        connection.execute(statement)
+    workspace.change(statement)
 
 
 def test_both_sides_are_equal_and_what_changes_meanwhile_is_no_difference(

@@ -38,8 +38,8 @@ def workspace(tmp_path: Path, org: Emulator) -> Workspace:
 
 def types(workspace: Workspace) -> list[Any]:
     return workspace.rows(
-        "SELECT table_name, column_name, data_type FROM duckdb_columns() "
-        "WHERE schema_name = 'silver' ORDER BY ALL"
+        "SELECT table_name, column_name, data_type FROM information_schema.columns "
+        "WHERE table_schema = 'silver' ORDER BY table_name, column_name, data_type"
     )
 
 

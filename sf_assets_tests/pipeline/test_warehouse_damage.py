@@ -15,6 +15,8 @@ from sf_assets.storage import compaction
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 
+pytestmark = pytest.mark.duckdb
+
 
 @pytest.fixture
 def loaded(workspace: Workspace) -> Workspace:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from sf_assets.checks.check import CheckResult, Severity
-from sf_assets.warehouse.duckdb.check_log import LAST_READINGS, CheckLog
+from sf_assets.warehouse.duckdb.connection import DuckDBConnection
 from sf_assets.warehouse.duckdb.database import Database
+from sf_assets.warehouse.sql.check_log import LAST_READINGS, CheckLog
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 UK, US = "00D0000000000UK", "00D0000000000US"
@@ -19,13 +19,13 @@ Log = Callable[[str], CheckLog]
 
 
 @pytest.fixture
-def connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def connection(tmp_path: Path) -> Iterator[DuckDBConnection]:
     with Database(f"duckdb:///{tmp_path}/w.duckdb").connect() as connection:
         yield connection
 
 
 @pytest.fixture
-def log(connection: duckdb.DuckDBPyConnection) -> Log:
+def log(connection: DuckDBConnection) -> Log:
     """What is kept of an org."""
     return lambda org: CheckLog(connection, org)
 
@@ -44,19 +44,19 @@ def kept(  # noqa: PLR0917 (read like a row)
 REMEDIES = {("account", "a"): "do a", ("account", "b"): "do b", ("lead", "c"): "do c"}
 
 
-def test_orgs_are_kept_apart(connection: duckdb.DuckDBPyConnection, log: Log) -> None:
+def test_orgs_are_kept_apart(connection: DuckDBConnection, log: Log) -> None:
     log(UK).keep([kept(UK, "account", "a", 50), kept(US, "account", "a", 10, rows=1000)], REMEDIES)
     (uk, _), (us, _) = (log(org).score(NOW, REMEDIES) for org in (UK, US))
     assert (uk.score, us.score) == (50.0, 99.0)
     listed = connection.execute("SELECT org_id, offenders, place FROM ops.to_fix ORDER BY 1")
-    assert listed.fetchall() == [(UK, 50, 1), (US, 10, 1)]
+    assert listed == [(UK, 50, 1), (US, 10, 1)]
     assert log(UK).readings("account") == [100]
     assert log(US).readings("account") == [1000]
     assert log(US).readings("lead") == []
 
 
 def test_a_score_weighs_the_latest_outcomes_by_severity(
-    connection: duckdb.DuckDBPyConnection, log: Log
+    connection: DuckDBConnection, log: Log
 ) -> None:
     log(UK).keep(
         [
@@ -74,7 +74,7 @@ def test_a_score_weighs_the_latest_outcomes_by_severity(
     assert overall.score == pytest.approx((account.score + lead.score) / 2)
     assert (overall.object, overall.checks, overall.failed, overall.rows) == (None, 3, 2, 107)
     assert (account.checks, account.failed, account.rows) == (2, 2, 100)
-    history = connection.execute("SELECT count(*) FROM ops.quality_scores").fetchone()
+    history = connection.execute("SELECT count(*) FROM ops.quality_scores")[0]
     assert history == (3,)
 
 
@@ -89,12 +89,10 @@ def test_more_offending_values_than_rows_are_all_of_the_rows(log: Log) -> None:
     assert [one.score for one in log(UK).score(NOW, REMEDIES)] == [0.0, 0.0]
 
 
-def test_first_seen_is_since_it_last_passed(
-    connection: duckdb.DuckDBPyConnection, log: Log
-) -> None:
+def test_first_seen_is_since_it_last_passed(connection: DuckDBConnection, log: Log) -> None:
     log(UK).keep([kept(UK, "lead", "c", n, hours=h) for h, n in enumerate((4, 0, 5, 6))], REMEDIES)
     log(UK).score(NOW, REMEDIES)
-    row = connection.execute("SELECT first_seen, checked_at, what_to_do FROM ops.to_fix").fetchone()
+    row = connection.execute("SELECT first_seen, checked_at, what_to_do FROM ops.to_fix")[0]
     assert row == (NOW + timedelta(hours=2), NOW + timedelta(hours=3), "do c")
 
 

@@ -3,7 +3,7 @@
 import codecs
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -12,9 +12,10 @@ import pytest
 
 from sf_assets.catalog import PACKAGED_GOLD
 from sf_assets.errors import ConfigError, SfAssetsError
-from sf_assets.warehouse.duckdb.daily import NOT_ITS_DAY, of_many_days, of_one_day
+from sf_assets.warehouse.duckdb.connection import DuckDBConnection
 from sf_assets.warehouse.gold_columns import gold_columns, relations
 from sf_assets.warehouse.gold_sql import GoldTable, read_gold
+from sf_assets.warehouse.sql.daily import NOT_ITS_DAY, of_many_days, of_one_day
 
 OBJECTS = frozenset(
     {"account", "case", "event", "invoice__c", "invoice__history", "lead", "opportunity",
@@ -302,22 +303,24 @@ def test_many_days_at_once_are_what_each_is_alone(
     sql = EVERY_DAY[name]
     days = [date(2025, 12, 30) + timedelta(n) for n in range(50)]
 
-    alone = [
-        row for d in days for row in connection.execute(of_one_day(sql), {"day": d}).fetchall()
-    ]
-    together = connection.execute(of_many_days(sql), {"days": days}).fetchall()
+    shape = DuckDBConnection(connection).shape(sql, {"day": days[0]})
+    columns = [column for column, _ in shape]
+
+    one, run = of_one_day(sql, columns), connection.execute
+    alone = [row for d in days for row in run(one, {"day": d}).fetchall()]
+    together = connection.execute(of_many_days(sql, columns), {"days": days}).fetchall()
 
     assert Counter(together) == Counter(alone)
 
 
 @pytest.mark.parametrize("render", [of_many_days, of_one_day])
 def test_rows_of_another_day_are_refused(
-    connection: duckdb.DuckDBPyConnection, render: Callable[[str], str]
+    connection: duckdb.DuckDBPyConnection, render: Callable[[str, Sequence[str]], str]
 ) -> None:
     days = [date(2026, 1, 1)]
     parameters = {"days": days} if render is of_many_days else {"day": days[0]}
     with pytest.raises(duckdb.InvalidInputException, match=re.escape(NOT_ITS_DAY)):
-        connection.execute(render("SELECT $day + 1 AS day"), parameters).fetchall()
+        connection.execute(render("SELECT $day + 1 AS day", ["day"]), parameters).fetchall()
 
 
 def test_every_column_of_the_packaged_tables_is_described() -> None:
@@ -331,4 +334,4 @@ def test_every_column_of_the_packaged_tables_is_described() -> None:
         types = dict.fromkeys(table.query.named_selects, "VARCHAR")
         found = gold_columns(table, types, comments)
         bare = [name for name, column in found.items() if not column.comment]
-        assert bare == {"pipeline_daily": ["stage", "currency"]}.get(table.name, []), table.name
+        assert bare == {"pipeline_daily": ["stage"]}.get(table.name, []), table.name

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sf_assets.storage.manifest import Slice, SliceKind
-from sf_assets.warehouse.duckdb import history, ops
-from sf_assets.warehouse.duckdb.merge import merge, rebuild
-from sf_assets.warehouse.duckdb.tables import Table
+from sf_assets.warehouse.duckdb.connection import DuckDBConnection
+from sf_assets.warehouse.sql import history, ops
+from sf_assets.warehouse.sql.merge import merge, rebuild
+from sf_assets.warehouse.sql.tables import Table
 from sf_assets_tests.warehouse.test_patch import (
     COLUMNS,
     DAWN,
@@ -33,7 +34,7 @@ class Silver:
     """A silver table in memory that keeps its history, loaded as `load` does it."""
 
     def __init__(self) -> None:
-        self.connection = duckdb.connect()
+        self.connection = DuckDBConnection(duckdb.connect())
         self.connection.execute("SET TimeZone = 'UTC'")
         ops.bring_up(self.connection)
         self.table = Table(self.connection, "silver", "account", history=True)
@@ -59,14 +60,14 @@ class Silver:
         return self.connection.execute(
             "SELECT Id, Name, Score__c, valid_from, valid_to FROM silver.account_history "
             "ORDER BY Id, valid_from"
-        ).fetchall()
+        )
 
     def at(self, minute: int) -> list[tuple[Any, ...]]:
         return self.connection.execute(
             "SELECT Id, Name, Score__c FROM silver.account_history WHERE valid_from <= $at "
             "AND (valid_to > $at OR valid_to IS NULL) ORDER BY Id",
             {"at": moment(minute)},
-        ).fetchall()
+        )
 
 
 def moment(minute: int) -> datetime:
@@ -92,7 +93,7 @@ def test_a_version_read_again_is_the_same_version() -> None:
     silver.load(export(20, ("a", 1, "A", "1")))
     assert silver.history() == [("a", "A", 1, moment(1), None)]
     versions = "SELECT count(*) FROM silver.account_versions"
-    assert silver.connection.execute(versions).fetchall() == [(1,)]
+    assert silver.connection.execute(versions) == [(1,)]
     assert silver.rebuilt == 0
 
 
@@ -317,7 +318,7 @@ def test_history_is_what_a_plain_model_works_out_however_slices_are_merged(
     assert shuffled or silver.rebuilt == 0
     live = silver.connection.execute(
         "SELECT Id, Name, Score__c FROM silver.account_live ORDER BY Id"
-    ).fetchall()
+    )
     assert live == [interval[:3] for interval in silver.history() if interval[4] is None]
     silver.rebuild()
     assert silver.history() == model.history()

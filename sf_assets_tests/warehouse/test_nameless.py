@@ -7,9 +7,10 @@ import polars as pl
 import pytest
 
 from sf_assets.storage.manifest import Slice
-from sf_assets.warehouse.duckdb import ops
-from sf_assets.warehouse.duckdb.merge import merge, rebuild
-from sf_assets.warehouse.duckdb.tables import Table
+from sf_assets.warehouse.duckdb.connection import DuckDBConnection
+from sf_assets.warehouse.sql import ops
+from sf_assets.warehouse.sql.merge import merge, rebuild
+from sf_assets.warehouse.sql.tables import Table
 from sf_assets_tests.warehouse.test_patch import COLUMNS, export, fields
 
 NOBODY: Any = None
@@ -27,13 +28,14 @@ def test_a_row_without_an_id_keeps_no_other_from_silver(first: bool, history: bo
         return [frames[piece.id]]
 
     def right() -> None:
-        found = connection.execute(f"SELECT Id, Score__c FROM {table.name} ORDER BY Id").fetchall()
+        found = connection.execute(f"SELECT Id, Score__c FROM {table.name} ORDER BY Id")
         assert found == [("b", 3)] if first else [("a", 1), ("b", 3)]
         told = connection.execute(f"SELECT Id, reason, _slice FROM {table.rejects} ORDER BY _slice")
         reason = "a record without an Id"
-        assert told.fetchall() == [(None, reason, odd[0].id), (None, reason, amended[0].id)]
+        assert told == [(None, reason, odd[0].id), (None, reason, amended[0].id)]
 
-    with duckdb.connect() as connection:
+    with duckdb.connect() as raw:
+        connection = DuckDBConnection(raw)
         connection.execute("SET TimeZone = 'UTC'")
         ops.bring_up(connection)
         table = Table(connection, "silver", "account", history)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from sf_assets.columns.column import Column, ColumnKind
 from sf_assets.storage.manifest import Counts, Slice, SliceKind
-from sf_assets.warehouse.duckdb import ops
-from sf_assets.warehouse.duckdb.merge import merge
-from sf_assets.warehouse.duckdb.tables import Table
+from sf_assets.warehouse.duckdb.connection import DuckDBConnection
+from sf_assets.warehouse.sql import ops
+from sf_assets.warehouse.sql.merge import merge
+from sf_assets.warehouse.sql.tables import Table
 
 DAWN = datetime(2026, 11, 20, tzinfo=UTC)
 COLUMNS = {
@@ -76,7 +77,7 @@ class Silver:
     """A silver table in memory."""
 
     def __init__(self) -> None:
-        self.connection = duckdb.connect()
+        self.connection = DuckDBConnection(duckdb.connect())
         self.connection.execute("SET TimeZone = 'UTC'")
         ops.bring_up(self.connection)
         self.table = Table(self.connection, "silver", "account")
@@ -89,7 +90,7 @@ class Silver:
     def rows(self) -> list[tuple[Any, ...]]:
         return self.connection.execute(
             "SELECT Id, Name, Score__c, _deleted FROM silver.account ORDER BY Id"
-        ).fetchall()
+        )
 
 
 def test_a_field_read_again_changes_the_row_of_that_stamp_alone() -> None:
@@ -109,10 +110,10 @@ def test_a_value_that_a_field_cannot_take_is_rejected_until_it_can() -> None:
     silver.merge(fields(20, ("a", 1, "many")))
     assert silver.rows() == [("a", "A", None, False)]
     rejects = 'SELECT Id, "column", "text" FROM silver.account_rejects'
-    assert silver.connection.execute(rejects).fetchall() == [("a", "Score__c", "many")]
+    assert silver.connection.execute(rejects) == [("a", "Score__c", "many")]
     silver.merge(fields(30, ("a", 1, "3")))
     assert silver.rows() == [("a", "A", 3, False)]
-    assert silver.connection.execute(rejects).fetchall() == []
+    assert silver.connection.execute(rejects) == []
 
 
 def test_a_field_that_silver_has_not_yet_gets_a_column() -> None:

@@ -10,8 +10,9 @@ from sf_assets.columns.column import Column, ColumnKind
 from sf_assets.errors import CountMismatchError
 from sf_assets.storage.manifest import Slice, SliceKind
 from sf_assets.storage.parquet_writer import most_digits
-from sf_assets.warehouse.duckdb import intact, merge, ops
-from sf_assets.warehouse.duckdb.tables import Table
+from sf_assets.warehouse.duckdb.connection import DuckDBConnection
+from sf_assets.warehouse.sql import intact, merge, ops
+from sf_assets.warehouse.sql.tables import Table
 from sf_assets_tests.warehouse.test_patch import piece, stamp
 
 COLUMNS = {
@@ -23,7 +24,8 @@ COLUMNS = {
 
 @pytest.fixture
 def table() -> Iterator[Table]:
-    with duckdb.connect() as connection:
+    with duckdb.connect() as raw:
+        connection = DuckDBConnection(raw)
         connection.execute("SET TimeZone = 'UTC'")
         ops.bring_up(connection)
         yield Table(connection, "silver", "account")
@@ -52,7 +54,7 @@ def load(table: Table, *slices: tuple[Slice, pl.DataFrame], reads: list[str]) ->
 
 def stored(table: Table) -> tuple[str, list[str]]:
     """The type of the numbers, and what they are."""
-    rows = table.connection.execute(f"SELECT Total__c FROM {table.name} ORDER BY Id").fetchall()
+    rows = table.connection.execute(f"SELECT Total__c FROM {table.name} ORDER BY Id")
     return table.types()["Total__c"], [str(value) for (value,) in rows]
 
 

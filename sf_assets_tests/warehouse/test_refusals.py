@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from sf_assets.errors import WarehouseError
-from sf_assets.warehouse.duckdb.database import Database, known_names
+from sf_assets.warehouse.duckdb.connection import known_names
+from sf_assets.warehouse.duckdb.database import Database
 from sf_assets.warehouse.duckdb.refusals import refusal
 
 SECRET = "Zoë's account, zoe@secret.example"

@@ -4,8 +4,9 @@ import duckdb
 import pytest
 
 from sf_assets.columns.column import Column, ColumnKind
-from sf_assets.warehouse.duckdb.tables import Table
-from sf_assets.warehouse.duckdb.types import type_of
+from sf_assets.warehouse.duckdb.connection import DuckDBConnection
+from sf_assets.warehouse.sql.tables import Table
+from sf_assets.warehouse.sql.types import type_of
 
 ID, ROOM = (
     Column("Id", ColumnKind.TEXT),
@@ -15,7 +16,7 @@ ID, ROOM = (
 
 @pytest.fixture
 def table() -> Table:
-    table = Table(duckdb.connect(), "silver", "room__c")
+    table = Table(DuckDBConnection(duckdb.connect()), "silver", "room__c")
     table.ensure([ID, ROOM])
     table.make_view()
     row = "'a', 1.5, now(), now(), 's', false"
@@ -33,8 +34,8 @@ def test_a_column_that_is_spelt_anew_is_the_same_column(table: Table) -> None:
     table.make_view()
     assert list(table.types().items()) == [("Id", "VARCHAR"), ("ROOM_No__c", "DECIMAL(5,1)")]
     run = table.connection.execute
-    assert run("SELECT ROOM_No__c FROM silver.room__c_live").fetchall()[0][0] is not None
-    rejects = run(f'SELECT "column" FROM {table.rejects} ORDER BY 1').fetchall()
+    assert run("SELECT ROOM_No__c FROM silver.room__c_live")[0][0] is not None
+    rejects = run(f'SELECT "column" FROM {table.rejects} ORDER BY 1')
     assert rejects == [("Other",), ("ROOM_No__c",)]
 
 

@@ -22,8 +22,9 @@ from sf_assets.errors import (
 )
 from sf_assets.private import private_folder
 from sf_assets.sql import quoted
-from sf_assets.warehouse.duckdb import ops
+from sf_assets.warehouse.duckdb.connection import DuckDBConnection
 from sf_assets.warehouse.duckdb.refusals import refusal
+from sf_assets.warehouse.sql import ops
 
 MEMORY_LIMIT = "1GB"
 """Of the engine, unless the URL says otherwise (`?memory_limit=4GB`)."""
@@ -89,9 +90,7 @@ class Database:
         return self.path.exists()
 
     @contextmanager
-    def connect(
-        self, *, read_only: bool = False, wait: bool = True
-    ) -> Iterator[duckdb.DuckDBPyConnection]:
+    def connect(self, *, read_only: bool = False, wait: bool = True) -> Iterator[DuckDBConnection]:
         """Open the file, and close it in any case.
 
         Args:
@@ -122,7 +121,7 @@ class Database:
         """
         with self.connect(read_only=True) as connection:
             try:
-                return _answer(connection, sql)
+                return _answer(connection.raw, sql)
             except duckdb.InvalidInputException as error:
                 if _NOT_TO_WRITE not in str(error):
                     raise
@@ -149,8 +148,8 @@ class Database:
         with self.connect(read_only=True) as connection:
             for schema, table in connection.execute(
                 "SELECT schema_name, table_name FROM duckdb_tables()"
-            ).fetchall():
-                connection.execute(f"SELECT sum(hash(t)) FROM {quoted(schema, table)} t").fetchall()
+            ):
+                connection.execute(f"SELECT sum(hash(t)) FROM {quoted(schema, table)} t")
 
     def quarantine(self) -> Path:
         """Give the file another name, so that a new one can be made.
@@ -171,31 +170,31 @@ class Database:
             raise self._unusable(error) from None
 
     @contextmanager
-    def _opened(self, read_only: bool, wait: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-        connection = self._open(read_only, wait)
+    def _opened(self, read_only: bool, wait: bool) -> Iterator[DuckDBConnection]:
+        raw = self._open(read_only, wait)
+        connection = DuckDBConnection(raw)
         try:
             with self.explained(connection):
-                connection.execute("SET TimeZone = 'UTC'")
+                raw.execute("SET TimeZone = 'UTC'")
                 if not read_only:
-                    connection.execute("SET preserve_insertion_order = false")
+                    raw.execute("SET preserve_insertion_order = false")
                     if not ops.is_current(connection):
-                        with transaction(connection):
+                        with connection.transaction():
                             ops.bring_up(connection)
                 yield connection
         finally:
-            connection.close()
+            raw.close()
 
     @contextmanager
-    def explained(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    def explained(self, connection: DuckDBConnection) -> Iterator[None]:
         """Turn what the engine refuses into our error; the connection stays open."""
         try:
             yield
         except duckdb.Error as error:
             if _is_damage(error, self.path):
                 raise self._damaged() from None
-            said = refusal(error, names=known_names(connection))
             raise WarehouseError(
-                f"the warehouse {self.path} refused: {said}; "
+                f"the warehouse {self.path} refused: {connection.refusal(error)}; "
                 "nothing half done was kept, the tables are as they were last committed"
             ) from None
 
@@ -266,34 +265,7 @@ def _is_damage(error: Exception, path: Path) -> bool:
     return about_files and (cut_short or _DAMAGED.search(text) is not None)
 
 
-def known_names(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    """Names of the schemas, tables, columns and functions there are, which errors may tell.
-
-    None when the connection is broken.
-    """
-    try:
-        rows = connection.execute(
-            "SELECT unnest([schema_name, table_name, column_name]) FROM duckdb_columns() "
-            "UNION SELECT function_name FROM duckdb_functions()"
-        ).fetchall()
-    except duckdb.Error:
-        return set()
-    return {name for (name,) in rows}
-
-
 def _holder(message: str) -> str:
     """Which program has the lock, as far as DuckDB says."""
     _, _, rest = message.partition("Conflicting lock is held in ")
     return rest.partition(". ")[0] or "unknown"
-
-
-@contextmanager
-def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """All of it or nothing."""
-    connection.begin()
-    try:
-        yield
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.commit()

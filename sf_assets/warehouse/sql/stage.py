@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-import duckdb
 import polars as pl
 import pyarrow as pa
 
@@ -12,7 +11,9 @@ from sf_assets.columns.decimals import digits
 from sf_assets.errors import CountMismatchError
 from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice
-from sf_assets.warehouse.duckdb.tables import Table
+from sf_assets.warehouse.sql import tables
+from sf_assets.warehouse.sql.connection import Connection
+from sf_assets.warehouse.sql.tables import Table
 
 VERSION = ("_read_at", "_cursor", "_slice")
 """What versions of a record are ordered by: the greatest is the newest.
@@ -29,12 +30,9 @@ _NAMED = pl.col("Id").is_not_null()
 _MANY_REJECTS = 50_000
 
 
-def make_rejects(connection: duckdb.DuckDBPyConnection) -> None:
+def make_rejects(connection: Connection) -> None:
     """Make the temporary table of rejects, empty."""
-    connection.execute(
-        f'CREATE OR REPLACE TEMP TABLE {REJECTS} (Id VARCHAR, "column" VARCHAR, "text" VARCHAR, '
-        "reason VARCHAR, _slice VARCHAR)"
-    )
+    connection.temporary("staged_rejects", tables.REJECTS)
 
 
 def fill(
@@ -61,11 +59,11 @@ def fill(
     """
     stream = _Stream(iter(batches), columns, tight, piece)
     while (heap := stream.heap) is not None:
-        insert(into.connection, into.name, stream.open(heap))
+        into.connection.load(into.name, stream.open(heap))
         if stream.error:
             raise stream.error
         if stream.rejects:
-            insert(into.connection, REJECTS, pl.concat(stream.rejects))
+            into.connection.load(REJECTS, pl.concat(stream.rejects))
             stream.rejects = []
     if stream.count != piece.counts.written:
         raise CountMismatchError(
@@ -76,13 +74,13 @@ def fill(
 
 
 class _Stream:
-    """The rows of a slice on their way: typed while DuckDB inserts those before.
+    """The rows of a slice on their way: typed while the engine takes those before.
 
     Attributes:
         heap: The next rows, still text; None when there are no more.
         count: Rows that have passed.
         rejects: Values that could not be typed, to be inserted when the stream is closed.
-        error: What went wrong while it was open; DuckDB would tell it as an error of its own.
+        error: What went wrong while it was open; an engine would tell it as an error of its own.
     """
 
     def __init__(
@@ -167,22 +165,12 @@ def count_nameless(table: Table) -> int:
     return scalar(table.connection, f"SELECT count(*) FROM {REJECTS} WHERE Id IS NULL")
 
 
-def insert(
-    connection: duckdb.DuckDBPyConnection, name: str, rows: pa.RecordBatchReader | pl.DataFrame
-) -> None:
-    """Append rows to a table by column name."""
-    connection.register("batch", rows)
-    connection.execute(f"INSERT INTO {name} BY NAME FROM batch")
-    connection.unregister("batch")
-
-
 def make_stage(table: Table, staged: Table, names: Sequence[str]) -> None:
     """Temporary tables for rows and rejects; rows of a first load go straight into the table."""
-    run = table.connection.execute
     make_rejects(table.connection)
     if staged is not table:
         spelt = ", ".join(map(quoted, names))
-        run(f"CREATE OR REPLACE TEMP TABLE staged AS SELECT {spelt} FROM {table.name} LIMIT 0")
+        table.connection.temporary(staged.slug, f"AS SELECT {spelt} FROM {table.name} LIMIT 0")
 
 
 def drop_older(staged: Table) -> int:
@@ -197,7 +185,7 @@ def drop_older(staged: Table) -> int:
     return scalar(staged.connection, f"DELETE FROM {staged.name} WHERE rowid IN ({older})")
 
 
-def replace_rows(table: Table, rows: str) -> None:
+def replace_rows(table: Table, rows: str, names: Iterable[str]) -> None:
     """Put rows in the place of those with the same Ids, or beside the others.
 
     They are deleted and inserted, not updated in place: DuckDB keeps updates in memory until they
@@ -208,9 +196,11 @@ def replace_rows(table: Table, rows: str) -> None:
     Args:
         table: The table.
         rows: A query in parentheses, or another table: whole rows.
+        names: Their columns.
     """
-    table.connection.execute(f"DELETE FROM {table.name} WHERE Id IN (SELECT Id FROM {rows})")
-    table.connection.execute(f"INSERT INTO {table.name} BY NAME FROM {rows}")
+    spelt = ", ".join(map(quoted, names))
+    table.connection.execute(f"DELETE FROM {table.name} WHERE Id IN (SELECT Id FROM {rows} w)")
+    table.connection.execute(f"INSERT INTO {table.name} ({spelt}) SELECT {spelt} FROM {rows} w")
 
 
 def keep_rejects(table: Table, winners: str, columns: Sequence[str]) -> int:
@@ -221,7 +211,8 @@ def keep_rejects(table: Table, winners: str, columns: Sequence[str]) -> int:
     ):
         return 0
     run(
-        f'DELETE FROM {table.rejects} WHERE Id IN (SELECT Id FROM {winners}) AND "column" = ANY(?)',
+        f"DELETE FROM {table.rejects} WHERE Id IN (SELECT Id FROM {winners} w) "
+        'AND "column" = ANY(CAST(? AS VARCHAR[]))',
         [list(columns)],
     )
     nameless = f"SELECT * FROM {REJECTS} WHERE Id IS NULL"
@@ -231,12 +222,12 @@ def keep_rejects(table: Table, winners: str, columns: Sequence[str]) -> int:
     )
     return scalar(
         table.connection,
-        f"INSERT INTO {table.rejects} SELECT r.* FROM {REJECTS} r "
-        f"SEMI JOIN {winners} w ON r.Id = w.Id AND r._slice = w._slice UNION ALL {nameless}",
+        f"INSERT INTO {table.rejects} SELECT r.* FROM {REJECTS} r WHERE EXISTS (SELECT 1 "
+        f"FROM {winners} w WHERE r.Id = w.Id AND r._slice = w._slice) UNION ALL {nameless}",
     )
 
 
-def scalar(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+def scalar(connection: Connection, query: str) -> int:
     """The one number that a query answers with; 0 for none."""
-    ((value,),) = connection.execute(query).fetchall()
+    ((value,),) = connection.execute(query)
     return int(value or 0)

@@ -5,15 +5,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import polars as pl
 
 from sf_assets.columns.column import Column
 from sf_assets.comparison.silver_copy import SilverCopy
 from sf_assets.naming import Names
-from sf_assets.sql import quoted, text_literal
-from sf_assets.warehouse.duckdb.tables import Table, as_stored
-from sf_assets.warehouse.duckdb.types import type_of
+from sf_assets.sql import quoted
+from sf_assets.warehouse.sql.connection import Connection
+from sf_assets.warehouse.sql.tables import Table
+from sf_assets.warehouse.sql.types import as_stored, type_of
 
 
 class Silver:
@@ -24,11 +24,9 @@ class Silver:
         schema: `silver`, or `silver_<org>`.
     """
 
-    Error: type[Exception] = duckdb.Error
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, schema: str) -> None:
+    def __init__(self, connection: Connection, schema: str) -> None:
+        self.Error = connection.error
         self._connection = connection
-        self._run = connection.execute
         self._schema = schema
 
     def __contains__(self, slug: str) -> bool:
@@ -36,12 +34,7 @@ class Silver:
 
     def tables(self) -> set[str]:
         """Names of the tables, those of rejects among them."""
-        rows = self._run(
-            "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? "
-            "AND database_name = current_database()",
-            [self._schema],
-        ).fetchall()
-        return {name for (name,) in rows}
+        return self._connection.tables(self._schema)
 
     def columns(self, slug: str) -> Names[str]:
         """SQL types of an object's columns, by name."""
@@ -49,15 +42,7 @@ class Silver:
 
     @cached_property
     def _types(self) -> dict[str, Names[str]]:
-        rows = self._run(
-            "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE "
-            "database_name = current_database() AND schema_name = ?",
-            [self._schema],
-        ).fetchall()
-        columns: dict[str, list[tuple[str, str]]] = {}
-        for table, column, kind in rows:
-            columns.setdefault(table, []).append((column, kind))
-        return {table: Names(some) for table, some in columns.items()}
+        return self._connection.relations(self._schema)
 
     def table(self, slug: str) -> str:
         """An object's table, as SQL writes it."""
@@ -78,16 +63,16 @@ class Silver:
 
     def select(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a query."""
-        return self._run(sql).fetchall()
+        return self._connection.execute(sql)
 
     def copy_keys(self, slug: str, path: Path) -> None:
         """Copy Id, cursor, read time and deletion marks of all rows into a Parquet file."""
         flagged = "IsDeleted" in self._types[slug]
         binned = "coalesce(IsDeleted, false)" if flagged else "false"
-        self._run(
-            f"COPY (SELECT Id, _cursor AS cursor, _read_at AS read_at, _deleted AS deleted, "
-            f"{binned} AS binned FROM {self.table(slug)}) "
-            f"TO {text_literal(str(path))} (FORMAT parquet)"
+        self._connection.copy(
+            'SELECT Id, _cursor AS "cursor", _read_at AS read_at, _deleted AS deleted, '
+            f"{binned} AS binned FROM {self.table(slug)}",
+            path,
         )
 
     def copy_columns(
@@ -111,13 +96,12 @@ class Silver:
         )
         query = f"SELECT Id, _cursor, {chosen} FROM {table.name} WHERE NOT _deleted"
         if only is not None:
-            self._connection.register("wanted", only)
-            query += " AND Id IN (SELECT Id FROM wanted)"
+            self._connection.temporary("wanted", "(Id VARCHAR)")
+            self._connection.load("temp.wanted", only.select("Id"))
+            query += " AND Id IN (SELECT Id FROM temp.wanted)"
         if sample is not None:
             live = self.live(slug)
-            query = f"FROM (SELECT Id, _cursor, {chosen} FROM {live}) USING SAMPLE {sample} ROWS"
-        ((rows,),) = self._run(
-            f"COPY ({query}) TO {text_literal(str(path))} (FORMAT parquet)"
-        ).fetchall()
+            query = f"SELECT Id, _cursor, {chosen} FROM {live} ORDER BY random() LIMIT {sample}"
+        rows = self._connection.copy(query, path)
         stored = {n: as_stored(c, types[n]) if n in there else c for n, c in columns.items()}
         return SilverCopy(path, stored, cursor, rows)

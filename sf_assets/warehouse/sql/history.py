@@ -8,23 +8,22 @@ it, so slices must be merged in the order of reading; where one comes late, silv
 
 from collections.abc import Iterable, Sequence
 
-import duckdb
-
 from sf_assets.columns.column import Column
-from sf_assets.naming import Names
+from sf_assets.naming import Names, folded
 from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice, SliceKind
-from sf_assets.warehouse.duckdb.tables import PROVENANCE, Table
+from sf_assets.warehouse.sql.connection import Connection
+from sf_assets.warehouse.sql.tables import PROVENANCE, Table
 
 _ORDER = "_read_at, _cursor, _patch, _slice"
 _NEWEST_FIRST = "_read_at DESC, _cursor DESC, _patch DESC, _slice DESC"
 _TOUCHED = "temp.touched"
 
 
-def histories(connection: duckdb.DuckDBPyConnection, org_id: str) -> set[str]:
+def histories(connection: Connection, org_id: str) -> set[str]:
     """Objects whose history is complete: kept since their first slice."""
     rows = connection.execute("SELECT object FROM ops.histories WHERE org_id = ?", [org_id])
-    return {row[0] for row in rows.fetchall()}
+    return {slug for (slug,) in rows}
 
 
 def must_rebuild(table: Table, org_id: str, slices: Iterable[Slice]) -> bool:
@@ -38,7 +37,7 @@ def must_rebuild(table: Table, org_id: str, slices: Iterable[Slice]) -> bool:
     run = table.connection.execute
     rows = run(
         "SELECT slice, kind FROM ops.slices WHERE org_id = ? AND object = ?", [org_id, table.slug]
-    ).fetchall()
+    )
     merged = {slice_id for slice_id, _ in rows}
     if not merged:
         return False
@@ -52,19 +51,20 @@ def must_rebuild(table: Table, org_id: str, slices: Iterable[Slice]) -> bool:
         "SELECT 1 FROM ops.slices WHERE org_id = ? AND object = ? AND kind <> ? "
         "AND (read_at > ? OR (read_at = ? AND slice > ?)) LIMIT 1",
         [org_id, table.slug, SliceKind.COMPACTED, first[0], *first],
-    ).fetchone()
-    return later is not None
+    )
+    return bool(later)
 
 
 def begin(table: Table) -> None:
     """Prepare a merge. The rows of one merge are tidied together, when all of them are there."""
-    table.connection.execute(f"CREATE OR REPLACE TEMP TABLE {_TOUCHED} (Id VARCHAR)")
+    table.connection.temporary("touched", "(Id VARCHAR)")
 
 
 def finish(table: Table, org_id: str) -> None:
     """Drop the rows that say what the one before says."""
     run = table.connection.execute
-    run("INSERT OR IGNORE INTO ops.histories VALUES (?, ?)", [org_id, table.slug])
+    if table.slug not in histories(table.connection, org_id):
+        run("INSERT INTO ops.histories (org_id, object) VALUES (?, ?)", [org_id, table.slug])
     versions = _versions(table)
     columns = [name for name in versions.types() if name != "_patch"]
     if not columns:
@@ -74,7 +74,7 @@ def finish(table: Table, org_id: str) -> None:
         f"DELETE FROM {versions.name} WHERE rowid IN (SELECT r FROM ("
         f"SELECT v.rowid AS r, {content} AS said, lag({content}) OVER "
         f"(PARTITION BY Id ORDER BY {_ORDER}) AS said_before "
-        f"FROM {versions.name} v SEMI JOIN {_TOUCHED} USING (Id)) WHERE said = said_before)"
+        f"FROM {versions.name} v WHERE Id IN (SELECT Id FROM {_TOUCHED})) WHERE said = said_before)"
     )
 
 
@@ -109,6 +109,7 @@ def room(table: Table, columns: Iterable[Column]) -> Table:
 
 def make_view(table: Table) -> None:
     """Make `<object>_history`, by the columns that the versions have."""
+    table.connection.execute(f"DROP VIEW IF EXISTS {_name(table)}")
     table.connection.execute(_view(table, _versions(table)))
 
 
@@ -122,7 +123,11 @@ def add(table: Table, staged: Table, slices: Sequence[Slice]) -> None:
     """
     run = table.connection.execute
     versions = _versions(table)
-    run(f"INSERT INTO {versions.name} BY NAME SELECT *, false AS _patch FROM {staged.name}")
+    spelt = ", ".join(map(quoted, [*staged.types(), *PROVENANCE]))
+    run(
+        f"INSERT INTO {versions.name} ({spelt}, _patch) "
+        f"SELECT {spelt}, false AS _patch FROM {staged.name}"
+    )
     run(f"INSERT INTO {_TOUCHED} SELECT Id FROM {staged.name}")
     for piece in sorted(slices, key=lambda piece: (piece.read_at, piece.id)):
         if piece.kind is SliceKind.SNAPSHOT:
@@ -144,9 +149,9 @@ def end(table: Table, piece: Slice, gone: str) -> None:
         return
     _forget(versions, piece)
     table.connection.execute(
-        f"INSERT INTO {versions.name} BY NAME SELECT Id, _cursor, $read_at AS _read_at, "
-        "$slice AS _slice, true AS _deleted, true AS _patch "
-        f"FROM ({_newest(versions)} WHERE _read_at <= $read_at {_FIRST}) "
+        f"INSERT INTO {versions.name} (Id, _cursor, _read_at, _slice, _deleted, _patch) "
+        "SELECT Id, _cursor, $read_at, $slice, true, true "
+        f"FROM ({_newest(versions)} WHERE _read_at <= $read_at {_FIRST}) n "
         f"WHERE NOT _deleted AND (_patch OR _read_at < $read_at) AND {gone}",
         {"read_at": piece.read_at, "slice": piece.id},
     )
@@ -164,11 +169,14 @@ def amend(table: Table, piece: Slice, staged: Table, names: Sequence[str]) -> No
     """
     versions = _versions(table)
     _forget(versions, piece)
-    replaced = [*(f"s.{n} AS {n}" for n in names), "s._read_at AS _read_at", "s._slice AS _slice"]
+    every = [*map(quoted, versions.types()), *PROVENANCE]  # `_patch` is among the first
+    told = {folded(name): f"s.{name}" for name in (*names, "_read_at", "_slice")}
+    told['"_patch"'] = "true"
+    spelt = ", ".join(told.get(folded(name), f"v.{name}") for name in every)
     table.connection.execute(
-        f"INSERT INTO {versions.name} BY NAME SELECT v.* REPLACE ({', '.join(replaced)}, "
-        f"true AS _patch) FROM {staged.name} s JOIN ({_newest(versions)} "
-        f"SEMI JOIN {staged.name} USING (Id) WHERE _read_at <= $read_at {_FIRST}) v "
+        f"INSERT INTO {versions.name} ({', '.join(every)}) SELECT {spelt} FROM {staged.name} s "
+        f"JOIN ({_newest(versions)} WHERE Id IN (SELECT Id FROM {staged.name}) "
+        f"AND _read_at <= $read_at {_FIRST}) v "
         "ON v.Id = s.Id AND v._cursor = s._cursor AND NOT v._deleted",
         {"read_at": piece.read_at},
     )
@@ -210,16 +218,18 @@ def _view(table: Table, versions: Table) -> str:
     A version is valid from its cursor. One whose cursor is no later than that of a version read
     before it, and an end, is valid from when it was read; all at the latest when the next begins.
     """
-    own = ", ".join(name for name in PROVENANCE if name != "_deleted")
+    own = [name for name in PROVENANCE if name != "_deleted"]
+    fields = [quoted(name) for name in versions.types() if name != "_patch"]
+    told = ", ".join([*fields, "valid_from", "valid_to", *own])
     mine = f"PARTITION BY Id ORDER BY {_ORDER}"
     return (
-        f"CREATE OR REPLACE VIEW {_name(table)} AS WITH seen AS ("
+        f"CREATE VIEW {_name(table)} AS WITH seen AS ("
         f"SELECT *, CASE WHEN _patch OR _cursor <= max(_cursor) OVER ({mine} ROWS BETWEEN "
         "UNBOUNDED PRECEDING AND 1 PRECEDING) THEN _read_at ELSE _cursor END AS _from "
         f"FROM {versions.name}), begun AS ("
         f"SELECT *, least(_from, min(_from) OVER ({mine} ROWS BETWEEN 1 FOLLOWING AND "
         "UNBOUNDED FOLLOWING)) AS valid_from FROM seen), ended AS ("
         f"SELECT *, lead(valid_from) OVER ({mine}) AS valid_to FROM begun) "
-        f"SELECT * EXCLUDE (_patch, _deleted, _from, {own}), {own} FROM ended "
+        f"SELECT {told} FROM ended "
         "WHERE NOT _deleted AND (valid_to IS NULL OR valid_from < valid_to)"
     )

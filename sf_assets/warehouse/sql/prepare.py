@@ -10,9 +10,9 @@ from sf_assets.columns.column import MOST_DIGITS, NUMBERS, Column
 from sf_assets.columns.decimals import digits
 from sf_assets.naming import Names
 from sf_assets.storage.manifest import Slice
-from sf_assets.warehouse.duckdb import history, intact
-from sf_assets.warehouse.duckdb.tables import Table
 from sf_assets.warehouse.port import Reader
+from sf_assets.warehouse.sql import history, intact
+from sf_assets.warehouse.sql.tables import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,9 @@ def prepare(
     if table.history:
         tables.append(history.room(table, actual.values()))
     made = make_room(tables, actual, slices, read)
+    for one in tables:
+        if not one.is_empty():  # a first load is quicker without
+            one.connection.index(one.name, "Id")
     if _shape(table) != before:  # else nothing is written, and there is nothing to commit
         table.make_view()
         if table.history:

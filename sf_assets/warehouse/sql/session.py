@@ -1,42 +1,47 @@
-"""A DuckDB warehouse while it is open, for one org."""
+"""A warehouse while it is open, for one org."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-import duckdb
+import polars as pl
 
 from sf_assets.columns.column import Column
 from sf_assets.naming import Names, gold_name, silver_name
 from sf_assets.storage.manifest import Slice
-from sf_assets.warehouse.duckdb import intact
-from sf_assets.warehouse.duckdb.check_log import CheckLog
-from sf_assets.warehouse.duckdb.database import Database
-from sf_assets.warehouse.duckdb.gold import Gold
-from sf_assets.warehouse.duckdb.history import histories, must_rebuild
-from sf_assets.warehouse.duckdb.merge import merge, rebuild
-from sf_assets.warehouse.duckdb.silver import Silver
-from sf_assets.warehouse.duckdb.slice_log import SliceLog
-from sf_assets.warehouse.duckdb.tables import Table
 from sf_assets.warehouse.ledger import Outcome
 from sf_assets.warehouse.port import Reader
+from sf_assets.warehouse.sql import intact
+from sf_assets.warehouse.sql.check_log import CheckLog
+from sf_assets.warehouse.sql.connection import Connection
+from sf_assets.warehouse.sql.gold import Gold
+from sf_assets.warehouse.sql.history import histories, must_rebuild
+from sf_assets.warehouse.sql.merge import merge, rebuild
+from sf_assets.warehouse.sql.silver import Silver
+from sf_assets.warehouse.sql.slice_log import SliceLog
+from sf_assets.warehouse.sql.tables import Table
 
 
 class Session:
     """The tables of one org, and what `ops` notes of them.
 
     Args:
-        database: The file.
         connection: Open on it.
+        explained: Turns what the engine refuses in a block into a `WarehouseError`.
         org_id: Whose.
         name: What the catalogue calls the org.
     """
 
     def __init__(
-        self, database: Database, connection: duckdb.DuckDBPyConnection, org_id: str, name: str
+        self,
+        connection: Connection,
+        explained: Callable[[], AbstractContextManager[None]],
+        org_id: str,
+        name: str,
     ) -> None:
-        self._database = database
         self._connection = connection
+        self._explained = explained
         self._org_id = org_id
         self._schema = silver_name(name)
         self.silver = Silver(connection, self._schema)
@@ -50,12 +55,8 @@ class Session:
 
     def orgs(self) -> list[str]:
         """Names of all orgs that have silver tables in this warehouse."""
-        rows = self._connection.execute(
-            "SELECT DISTINCT schema_name FROM duckdb_tables() "
-            "WHERE database_name = current_database()"
-        ).fetchall()
-        names = self._connection.execute("SELECT name FROM ops.orgs ORDER BY 1").fetchall()
-        return [name for (name,) in names if (silver_name(name),) in rows]
+        names = self._connection.execute("SELECT name FROM ops.orgs ORDER BY name")
+        return [name for (name,) in names if self._connection.tables(silver_name(name))]
 
     def changed(self) -> dict[str, str]:
         """What others have dropped or changed, by object; nothing of what is as merges left it."""
@@ -67,14 +68,13 @@ class Session:
 
     def note_failures(self, errors: Mapping[str, str]) -> None:
         """Note in `ops.sync_log` what failed, by object."""
-        self._connection.executemany(
-            "INSERT INTO ops.failures (org_id, object, failed_at, error) VALUES (?, ?, now(), ?)",
-            [(self._org_id, slug, error) for slug, error in errors.items()],
-        )
+        rows = {"org_id": self._org_id, "object": list(errors), "error": list(errors.values())}
+        now = pl.lit(datetime.now(UTC), pl.Datetime("us", "UTC"))
+        self._connection.load("ops.failures", pl.DataFrame(rows).with_columns(failed_at=now))
 
     def explained(self) -> AbstractContextManager[None]:
         """Turn what the engine refuses in the block into a `WarehouseError`."""
-        return self._database.explained(self._connection)
+        return self._explained()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,20 @@ no more what raw says.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-import duckdb
 import polars as pl
 
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
-from sf_assets.warehouse.duckdb.database import transaction
 from sf_assets.warehouse.port import Missing, Origins, Refs
+from sf_assets.warehouse.sql.connection import Connection
 from sf_assets.windows import compact
 
 _LISTED = {"object": pl.String(), "slice": pl.String(), "size": pl.Int64()}
+_NOTED = {
+    **dict.fromkeys(("read_at", "min_cursor"), pl.Datetime("us", "UTC")),
+    **dict.fromkeys(("rows_org", "rows_pages", "rows_parsed", "rows_known"), pl.Int64()),
+    **dict.fromkeys(("job_id", "merge"), pl.String()),
+}
+"""Types of what may be null in all of some rows of `ops.slices`."""
 
 
 class SliceLog:
@@ -27,7 +32,7 @@ class SliceLog:
         org_id: Whose.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, org_id: str) -> None:
+    def __init__(self, connection: Connection, org_id: str) -> None:
         self._connection = connection
         self._run = connection.execute
         self._org_id = org_id
@@ -45,7 +50,7 @@ class SliceLog:
             "SELECT slice FROM ops.replaced WHERE org_id = $1 AND object = $2 "
             "AND slice IN (SELECT unnest($3::VARCHAR[]))",
             [self._org_id, slug, list(slices)],
-        ).fetchall()
+        )
         return {slice_id for (slice_id,) in rows}
 
     def missing(self, refs: Refs) -> dict[str, list[Missing]]:
@@ -53,9 +58,11 @@ class SliceLog:
         found: dict[str, list[Missing]] = defaultdict(list)
         for slug, slice_id, kind, rows in self._asked(
             refs,
-            "SELECT s.object, s.slice, s.kind, s.rows FROM ops.slices s "
-            "SEMI JOIN listed USING (object) ANTI JOIN listed USING (object, slice) "
-            "ANTI JOIN ops.replaced USING (org_id, object, slice) WHERE s.org_id = ?",
+            "SELECT s.object, s.slice, s.kind, s.rows FROM ops.slices s WHERE s.org_id = ? "
+            "AND s.object IN (SELECT object FROM temp.listed) AND NOT EXISTS (SELECT 1 "
+            "FROM temp.listed l WHERE l.object = s.object AND l.slice = s.slice) AND NOT EXISTS ("
+            "SELECT 1 FROM ops.replaced r WHERE r.org_id = s.org_id AND r.object = s.object "
+            "AND r.slice = s.slice)",
         ):
             found[slug].append(Missing(slice_id, SliceKind(kind), int(rows or 0)))
         return dict(found)
@@ -80,7 +87,7 @@ class SliceLog:
         found: dict[str, set[str]] = defaultdict(set)
         for slug, slice_id in self._asked(
             refs,
-            "SELECT object, slice FROM ops.slices s JOIN listed USING (object, slice) "
+            "SELECT object, slice FROM ops.slices s JOIN temp.listed USING (object, slice) "
             "WHERE s.org_id = ? AND s.manifest_bytes <> size",
         ):
             found[slug].add(slice_id)
@@ -91,7 +98,7 @@ class SliceLog:
         found: dict[str, dict[str, int]] = defaultdict(dict)
         for slug, slice_id, size in self._asked(
             refs,
-            "SELECT object, slice, bytes FROM ops.slices s JOIN listed USING (object, slice) "
+            "SELECT object, slice, bytes FROM ops.slices s JOIN temp.listed USING (object, slice) "
             "WHERE s.org_id = ? AND bytes IS NOT NULL",
         ):
             found[slug][slice_id] = int(size)
@@ -101,14 +108,14 @@ class SliceLog:
         """Note how large the manifests are of slices that were read, and are merged."""
         self._asked(
             {slug: list(refs)},
-            "UPDATE ops.slices SET manifest_bytes = size FROM listed l WHERE slices.org_id = ? "
-            "AND slices.object = l.object AND slices.slice = l.slice "
+            "UPDATE ops.slices SET manifest_bytes = size FROM temp.listed l "
+            "WHERE slices.org_id = ? AND slices.object = l.object AND slices.slice = l.slice "
             "AND manifest_bytes IS DISTINCT FROM size",
         )
 
     def note_replacements(self, slug: str, slices: Iterable[Slice]) -> None:
         """Note that silver has slices, because it has all those whose place they take."""
-        with transaction(self._connection):
+        with self._connection.transaction():
             for piece in slices:
                 self.note(slug, [piece], None)
 
@@ -120,13 +127,13 @@ class SliceLog:
         for piece in slices:
             self._note_replaced(slug, piece.replaces, piece.id)
         rows = [_row(piece, slug, merge_id) for piece in slices]
-        self._connection.register("batch", pl.DataFrame(rows).to_arrow())
-        # A patch may be merged again.
-        self._run(
-            "INSERT INTO ops.slices BY NAME FROM batch "
-            "ANTI JOIN ops.slices USING (org_id, object, slice)"
+        noted = self._run(  # a patch may be merged again
+            "SELECT slice FROM ops.slices WHERE org_id = ? AND object = ? "
+            "AND slice IN (SELECT unnest(CAST(? AS VARCHAR[])))",
+            [self._org_id, slug, [piece.id for piece in slices]],
         )
-        self._connection.unregister("batch")
+        if new := [row for row in rows if (row["slice"],) not in noted]:
+            self._connection.load("ops.slices", pl.DataFrame(new, schema_overrides=_NOTED))
 
     def forget(self, slug: str) -> None:
         """Note nothing of slices of a table that is made anew."""
@@ -144,27 +151,25 @@ class SliceLog:
             "r, members m WHERE r.org_id = ? AND r.object = ? AND r.replaced_by = m.slice) "
             "SELECT slice FROM members",
             [lost.id, self._org_id, slug],
-        ).fetchall()
+        )
         return [slice_id for (slice_id,) in rows]
 
     def _note_replaced(self, slug: str, replaced: Sequence[str], replaced_by: str) -> None:
         if replaced:
             self._run(
-                "INSERT INTO ops.replaced BY NAME SELECT * FROM (SELECT ? AS org_id, ? AS object, "
-                "unnest(?::VARCHAR[]) AS slice, ? AS replaced_by) "
-                "ANTI JOIN ops.replaced USING (org_id, object, slice)",
+                "INSERT INTO ops.replaced (org_id, object, slice, replaced_by) "
+                "SELECT $1, $2, slice, $4 FROM (SELECT unnest($3::VARCHAR[]) AS slice) n "
+                "WHERE slice NOT IN (SELECT slice FROM ops.replaced WHERE org_id = $1 "
+                "AND object = $2)",
                 [self._org_id, slug, list(replaced), replaced_by],
             )
 
     def _asked(self, refs: Refs, query: str) -> list[tuple[str, ...]]:
-        """Rows of a query that knows as `listed` what raw lists."""
+        """Rows of a query that knows as `temp.listed` what raw lists."""
         rows = [(slug, ref.id, ref.size) for slug, mine in refs.items() for ref in mine]
-        listed = pl.DataFrame(rows, _LISTED, orient="row").to_arrow()
-        self._connection.register("listed", listed)
-        try:
-            return self._run(query, [self._org_id]).fetchall()
-        finally:
-            self._connection.unregister("listed")
+        self._connection.temporary("listed", "(object VARCHAR, slice VARCHAR, size BIGINT)")
+        self._connection.load("temp.listed", pl.DataFrame(rows, _LISTED, orient="row"))
+        return self._run(query, [self._org_id])
 
 
 def _row(piece: Slice, slug: str, merge_id: str | None) -> dict[str, object]:

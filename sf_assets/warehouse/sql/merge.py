@@ -8,14 +8,17 @@ from itertools import groupby
 
 from sf_assets.columns.column import Column
 from sf_assets.errors import CountMismatchError
+from sf_assets.naming import folded
 from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice, SliceKind
-from sf_assets.warehouse.duckdb import history, intact
-from sf_assets.warehouse.duckdb.database import transaction
-from sf_assets.warehouse.duckdb.patch import patch
-from sf_assets.warehouse.duckdb.prepare import Prepared, prepare
-from sf_assets.warehouse.duckdb.slice_log import SliceLog
-from sf_assets.warehouse.duckdb.stage import (
+from sf_assets.warehouse.ledger import Outcome
+from sf_assets.warehouse.port import Reader
+from sf_assets.warehouse.sql import history, intact
+from sf_assets.warehouse.sql.connection import TEMPORARY
+from sf_assets.warehouse.sql.patch import patch
+from sf_assets.warehouse.sql.prepare import Prepared, prepare
+from sf_assets.warehouse.sql.slice_log import SliceLog
+from sf_assets.warehouse.sql.stage import (
     VERSION,
     count_nameless,
     drop_older,
@@ -24,9 +27,7 @@ from sf_assets.warehouse.duckdb.stage import (
     make_stage,
     replace_rows,
 )
-from sf_assets.warehouse.duckdb.tables import PROVENANCE, TEMPORARY, Table
-from sf_assets.warehouse.ledger import Outcome
-from sf_assets.warehouse.port import Reader
+from sf_assets.warehouse.sql.tables import PROVENANCE, Table
 
 _ROWS_AT_ONCE = 5_000_000
 
@@ -51,14 +52,14 @@ def merge(
 
     Raises:
         CountMismatchError: A slice does not hold the rows that its manifest says.
-        duckdb.Error: The warehouse refused; what was committed before stays.
+        Exception: The engine's own, where it refuses; what was committed before stays.
     """
     batches = list(_batches(slices))
     for some in [batches] if table.history and batches else [[batch] for batch in batches]:
         org_id = slices[0].org_id
-        with transaction(table.connection):
+        with table.connection.transaction():
             prepared = prepare(table, org_id, _flat(some), columns, read)
-        with transaction(table.connection):
+        with table.connection.transaction():
             outcome = _merge_batches(table, org_id, some, prepared, read)
         yield outcome
 
@@ -77,9 +78,9 @@ def rebuild(
 
     Raises:
         CountMismatchError: A slice does not hold the rows that its manifest says.
-        duckdb.Error: The warehouse refused.
+        Exception: The engine's own, where it refuses.
     """
-    with transaction(table.connection):
+    with table.connection.transaction():
         table.drop()
         if table.history:
             history.drop(table)
@@ -165,18 +166,19 @@ def _merge_versions(
 
 def _apply(table: Table, names: Sequence[str]) -> Outcome:
     """Put the new rows of the stage in the place of the old, as was decided for each record."""
-    run = table.connection.execute
     _judge(table, [name for name in names if name not in PROVENANCE])
     rows = _WINNERS
-    if kept := [f"t.{quoted(name)}" for name in table.types() if name not in names]:
+    brought = set(map(folded, names))
+    if kept := [f"t.{quoted(n)}" for n in table.types() if folded(n) not in brought]:
         rows = "temp.renewed"
-        run(
-            f"CREATE OR REPLACE TEMP TABLE renewed AS SELECT s.*, {', '.join(kept)} "
-            f"FROM {_WINNERS} s LEFT JOIN {table.name} t USING (Id)"
+        table.connection.temporary(
+            "renewed",
+            f"AS SELECT s.*, {', '.join(kept)} "
+            f"FROM {_WINNERS} s LEFT JOIN {table.name} t ON t.Id = s.Id",
         )
-    replace_rows(table, rows)
-    counts = dict(run("SELECT what, count(*) FROM temp.verdicts GROUP BY 1").fetchall())
-    return Outcome(**counts)
+    replace_rows(table, rows, [*table.types(), *PROVENANCE])
+    query = "SELECT what, count(*) FROM temp.verdicts GROUP BY what"
+    return Outcome(**dict(table.connection.execute(query)))
 
 
 def _judge(table: Table, names: Sequence[str]) -> None:
@@ -185,26 +187,27 @@ def _judge(table: Table, names: Sequence[str]) -> None:
     Contents are compared only where the cursor is the same, or says nothing because the object has
     none: then the version may be one that silver has read before.
     """
-    run = table.connection.execute
+    temporary = table.connection.temporary
     version = ", ".join(f"{{0}}.{column}" for column in VERSION)
     equal = " AND ".join(f"s.{n} IS NOT DISTINCT FROM t.{n}" for n in map(quoted, names))
-    run(
-        "CREATE OR REPLACE TEMP TABLE candidates AS SELECT s.Id, CASE "
+    temporary(
+        "candidates",
+        "AS SELECT s.Id, CASE "
         "WHEN t.Id IS NULL THEN 'inserted' "
         f"WHEN ({version.format('t')}) > ({version.format('s')}) THEN 'stale' "
         "WHEN t._cursor = s._cursor OR s._cursor = s._read_at THEN 'same' "
-        f"ELSE 'updated' END AS what FROM temp.staged s LEFT JOIN {table.name} t USING (Id)"
+        f"ELSE 'updated' END AS what FROM temp.staged s LEFT JOIN {table.name} t ON t.Id = s.Id",
     )
     # A table of its own: to update millions of rows of the first, beyond the memory that DuckDB
     # may have, takes many minutes.
-    run(
-        "CREATE OR REPLACE TEMP TABLE verdicts AS "
-        "SELECT Id, what FROM temp.candidates WHERE what <> 'same' UNION ALL "
+    temporary(
+        "verdicts",
+        "AS SELECT Id, what FROM temp.candidates WHERE what <> 'same' UNION ALL "
         f"SELECT c.Id, if(NOT t._deleted AND {equal}, 'unchanged', 'updated') "
         f"FROM temp.candidates c JOIN temp.staged s USING (Id) JOIN {table.name} t USING (Id) "
-        "WHERE c.what = 'same'"
+        "WHERE c.what = 'same'",
     )
-    run("DROP TABLE temp.candidates")
+    table.connection.execute("DROP TABLE temp.candidates")
 
 
 def _mark_missing(table: Table, snapshot: Slice) -> None:
@@ -225,6 +228,8 @@ def _record(table: Table, slices: Sequence[Slice], outcome: Outcome, seconds: fl
     SliceLog(table.connection, slices[0].org_id).note(table.slug, slices, merge_id)
     table.connection.execute(
         "INSERT INTO ops.merges (org_id, object, merge, merged_at, seconds, rows_in, inserted, "
-        "updated, unchanged, stale, rejected) VALUES (?, ?, ?, now(), ?, ?, ?, ?, ?, ?, ?)",
+        "updated, unchanged, stale, rejected, place) SELECT $1, $2, $3, now(), $4, $5, $6, $7, "
+        "$8, $9, $10, coalesce(max(place), 0) + 1 FROM ops.merges "
+        "WHERE org_id = $1 AND object = $2",
         [slices[0].org_id, table.slug, merge_id, seconds, *astuple(outcome)],
     )

@@ -1,15 +1,13 @@
 """Silver tables as they stand: made, widened and given their views, all inside a transaction."""
 
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import duckdb
-
-from sf_assets.columns.column import BIGINT_DIGITS, MOST_DIGITS, Column, ColumnKind
+from sf_assets.columns.column import MOST_DIGITS, Column
 from sf_assets.naming import Names
 from sf_assets.sql import quoted, text_literal
-from sf_assets.warehouse.duckdb.types import type_of
+from sf_assets.warehouse.sql.connection import TEMPORARY, Connection
+from sf_assets.warehouse.sql.types import as_stored, same_kind, type_of
 
 PROVENANCE = {
     "_cursor": "TIMESTAMP WITH TIME ZONE",
@@ -20,10 +18,8 @@ PROVENANCE = {
 """Columns of our own: the version's cursor (for an object without one the read time), when and by
 which slice it was read, and whether the record is known to be gone from the org for good."""
 
-TEMPORARY = "temp"
-"""Where DuckDB keeps temporary tables; as a schema it is always there."""
-
-_DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
+REJECTS = '(Id VARCHAR, "column" VARCHAR, "text" VARCHAR, reason VARCHAR, _slice VARCHAR)'
+"""Columns of values that could not be typed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +33,7 @@ class Table:
         history: Whether all versions are kept, too.
     """
 
-    connection: duckdb.DuckDBPyConnection
+    connection: Connection
     schema: str
     slug: str
     history: bool = False
@@ -54,16 +50,12 @@ class Table:
 
     def types(self) -> Names[str]:
         """SQL types of the fields' columns; empty when there is no table yet."""
-        rows = self.connection.execute(
-            "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = "
-            "current_database() AND schema_name = ? AND table_name = ? ORDER BY column_index",
-            [self.schema, self.slug],
-        ).fetchall()
-        return Names((name, kind) for name, kind in rows if name not in PROVENANCE)
+        there = self.connection.types(self.schema, self.slug)
+        return Names((name, kind) for name, kind in there.items() if name not in PROVENANCE)
 
     def is_empty(self) -> bool:
         """Whether it has no row."""
-        return self.connection.execute(f"SELECT 1 FROM {self.name} LIMIT 1").fetchone() is None
+        return not self.connection.execute(f"SELECT 1 FROM {self.name} LIMIT 1")
 
     def ensure(self, columns: Sequence[Column]) -> dict[str, Column]:
         """Make the table, or add the columns and the room for digits that it lacks.
@@ -91,8 +83,9 @@ class Table:
 
     def _respell(self, before: str, name: str) -> None:
         """Give a column the name that its field has now, where only the case is another."""
-        if before == name:
+        if before == self.connection.kept(name):
             return
+        self._drop_views()
         run = self.connection.execute
         run(f"ALTER TABLE {self.name} RENAME COLUMN {quoted(before)} TO {quoted(name)}")
         if self._has_rejects():
@@ -102,12 +95,7 @@ class Table:
             )
 
     def _has_rejects(self) -> bool:
-        found = self.connection.execute(
-            "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
-            "AND schema_name = ? AND table_name = ?",
-            [self.schema, f"{self.slug}_rejects"],
-        )
-        return found.fetchone() is not None
+        return bool(self.connection.types(self.schema, f"{self.slug}_rejects"))
 
     def widened(self, column: Column, integers: int, scale: int) -> Column:
         """The column with room for so many digits beside those it has, as far as 38 go.
@@ -125,10 +113,11 @@ class Table:
         """Columns whose kind is no longer what the table has: the org changed the field's type."""
         types = self.types()
         known = [c for c in columns if c.name in types]
-        return [c.name for c in known if not _same_kind(c, types[c.name])]
+        return [c.name for c in known if not same_kind(c, types[c.name])]
 
     def resize(self, column: Column) -> None:
-        """Give a number column its new type."""
+        """Give a number column its new type; views of the table are to be made again."""
+        self._drop_views()
         self.connection.execute(
             f"ALTER TABLE {self.name} ALTER COLUMN {quoted(column.name)} TYPE {type_of(column)}"
         )
@@ -144,21 +133,30 @@ class Table:
         )
 
     def drop(self) -> None:
-        """Remove the table, its rejects and its view."""
-        self.connection.execute(f"DROP VIEW IF EXISTS {quoted(self.schema, self.slug + '_live')}")
+        """Remove the table, its rejects and its views."""
+        self._drop_views()
         self.connection.execute(f"DROP TABLE IF EXISTS {self.name}")
         self.connection.execute(f"DROP TABLE IF EXISTS {self.rejects}")
 
+    def _drop_views(self) -> None:
+        """Remove the views that read the table: some engines change no column that one reads."""
+        if self.schema != TEMPORARY:
+            slug = self.slug.removesuffix("_versions")
+            for view in ("live", "history"):
+                name = quoted(self.schema, f"{slug}_{view}")
+                self.connection.execute(f"DROP VIEW IF EXISTS {name}")
+
     def _create(self, columns: Sequence[Column]) -> None:
-        run = self.connection.execute
-        temporary = "TEMP " if self.schema == TEMPORARY else ""
-        if not temporary:
-            run(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.schema)}")
-        described = {c.name: type_of(c) for c in columns} | {"Id": "VARCHAR NOT NULL"} | PROVENANCE
+        kinds = {c.name: type_of(c) for c in columns}
+        described = kinds | {"Id": "VARCHAR NOT NULL"} | PROVENANCE
         spelt = ", ".join(f"{quoted(name)} {sql}" for name, sql in described.items())
-        run(f"CREATE {temporary}TABLE {self.name} ({spelt})")
-        rejects = 'Id VARCHAR, "column" VARCHAR, "text" VARCHAR, reason VARCHAR, _slice VARCHAR'
-        run(f"CREATE {temporary}TABLE {self.rejects} ({rejects})")
+        if self.schema == TEMPORARY:
+            self.connection.temporary(self.slug, f"({spelt})")
+            return
+        run = self.connection.execute
+        run(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.schema)}")
+        run(f"CREATE TABLE {self.name} ({spelt})")
+        run(f"CREATE TABLE {self.rejects} {REJECTS}")
         for column in columns:
             self._comment(column)
 
@@ -176,23 +174,7 @@ class Table:
             )
 
     def _integers_used(self, column: str) -> int:
-        row = self.connection.execute(
+        ((most,),) = self.connection.execute(
             f"SELECT max(length(trunc(abs({quoted(column)}))::VARCHAR)) FROM {self.name}"
-        ).fetchone()
-        return int(row[0]) if row and row[0] else 0
-
-
-def _same_kind(column: Column, stored: str) -> bool:
-    if column.kind in {ColumnKind.INTEGER, ColumnKind.DECIMAL}:
-        return stored == "BIGINT" or stored.startswith("DECIMAL")
-    return stored == type_of(column)
-
-
-def as_stored(column: Column, stored: str) -> Column:
-    """The column with the room that its stored type has."""
-    if match := _DECIMAL.match(stored):
-        digits, scale = map(int, match.groups())
-        return replace(column, kind=ColumnKind.DECIMAL, integers=digits - scale, scale=scale)
-    if stored == "BIGINT":
-        return replace(column, kind=ColumnKind.INTEGER, integers=BIGINT_DIGITS, scale=0)
-    return column
+        )
+        return int(most or 0)

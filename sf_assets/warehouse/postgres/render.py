@@ -1,0 +1,154 @@
+"""The shared SQL, as PostgreSQL takes it.
+
+Names are lower case there, so that people need not quote them: Salesforce tells none apart by case.
+Values are written into a statement as literals, since drivers agree little about parameters.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from sf_assets.errors import ConfigError
+from sf_assets.sql import make_portable
+from sf_assets.warehouse.sql.connection import TEMPORARY, Values
+
+LONGEST = 63
+"""Bytes of a name; PostgreSQL cuts longer ones off."""
+
+_ORDERED = frozenset({"id", "_slice", "slice", "object", "merge"})
+"""Columns of text that are put in order, which a database's own collation must not decide."""
+
+
+def render(sql: str, values: Values = ()) -> str:
+    """A statement of the shared SQL for PostgreSQL.
+
+    Args:
+        sql: One statement.
+        values: What takes the place of `?`, `$1` or `$name`.
+
+    Raises:
+        ConfigError: A name in it is too long for PostgreSQL, or it cannot be told to PostgreSQL.
+    """
+    try:
+        tree = _parsed(sql).copy()
+    except SqlglotError as error:
+        brief = str(error).partition("\n")[0]
+        raise ConfigError(f"this cannot be told to PostgreSQL: {brief}") from None
+    _fill_in(tree, values)
+    make_portable(tree)
+    _name_subqueries(tree)
+    for changes in (_FUNCTIONS, _NAMES):
+        for node in list(tree.walk()):
+            if change := changes.get(type(node)):
+                change(node)
+    return tree.sql(dialect="postgres", comments=False)
+
+
+def kept(name: str) -> str:
+    """A name as PostgreSQL keeps it.
+
+    Raises:
+        ConfigError: It is too long.
+    """
+    if len(name.encode()) > LONGEST:
+        raise ConfigError(
+            f"{name} is longer than the {LONGEST} bytes that a name in PostgreSQL may have; leave "
+            "the field out of the catalogue (`exclude`)"
+        )
+    return name.lower()
+
+
+def names(query: str) -> list[str]:
+    """The columns of a query, as it spells them."""
+    tree = _parsed(query)
+    return tree.named_selects if isinstance(tree, exp.Query) else []
+
+
+@lru_cache(maxsize=1024)
+def _parsed(sql: str) -> exp.Expr:
+    return sqlglot.parse_one(sql, dialect="duckdb")
+
+
+def _fill_in(tree: exp.Expr, values: Values) -> None:
+    named: Mapping[str, Any] = (
+        values
+        if isinstance(values, Mapping)
+        else {str(place): value for place, value in enumerate(values, 1)}
+    )
+    places = list(tree.find_all(exp.Placeholder, exp.Parameter, bfs=False))
+    for number, place in enumerate(places, 1):
+        name = place.name if place.name != "?" else ""
+        place.replace(_literal(named[name or str(number)]))
+
+
+def _name_subqueries(tree: exp.Expr) -> None:
+    """Name what is read from: before its release 16, PostgreSQL insists."""
+    for number, node in enumerate(list(tree.find_all(exp.Subquery))):
+        if isinstance(node.parent, exp.From | exp.Join) and not node.alias:
+            node.set("alias", exp.TableAlias(this=exp.to_identifier(f"_q{number}")))
+
+
+def _literal(value: Any) -> exp.Expr:
+    match value:
+        case datetime():
+            return exp.cast(exp.Literal.string(value.astimezone(UTC).isoformat()), "timestamptz")
+        case date():
+            return exp.cast(exp.Literal.string(value.isoformat()), "date")
+        case [] | ():
+            return exp.Literal.string("{}")  # of whatever type is wanted there
+        case list() | tuple():
+            return exp.Array(expressions=[_literal(one) for one in value])
+        case str():  # the members of an enumeration, too
+            return exp.Literal.string(str(value))
+    return exp.convert(value)
+
+
+def _identifier(node: exp.Identifier) -> None:
+    node.set("this", kept(node.this))
+    node.set("quoted", True)
+
+
+def _table(node: exp.Table) -> None:
+    if node.db.lower() == TEMPORARY:
+        node.set("db", exp.to_identifier("pg_temp", quoted=True))
+
+
+def _column(node: exp.Column) -> None:
+    if node.name.lower() == "rowid":
+        node.set("this", exp.to_identifier("ctid", quoted=True))
+
+
+def _definition(node: exp.ColumnDef) -> None:
+    if node.name.lower() in _ORDERED:
+        collation = exp.CollateColumnConstraint(this=exp.to_identifier("C", quoted=True))
+        node.append("constraints", exp.ColumnConstraint(kind=collation))
+
+
+def _function(node: exp.Anonymous) -> None:
+    """Functions that PostgreSQL calls otherwise, or has not."""
+    if node.name.lower() == "hash":
+        said = node.expressions
+        one = said[0] if len(said) == 1 else exp.Anonymous(this="ROW", expressions=said)
+        text = [exp.cast(one, "text"), exp.Literal.number(0)]
+        node.replace(exp.Anonymous(this="HASHTEXTEXTENDED", expressions=text))
+    elif node.name.lower() == "error":
+        # The planner works out what is constant, and would raise at once; what is random is not.
+        nothing = exp.Left(this=exp.cast(exp.Rand(), "text"), expression=exp.Literal.number(0))
+        node.replace(exp.cast(exp.DPipe(this=node.expressions[0], expression=nothing), "date"))
+
+
+_Changes = Mapping[type[exp.Expr], Callable[[Any], None]]
+
+_FUNCTIONS: _Changes = {exp.Anonymous: _function}
+
+_NAMES: _Changes = {
+    exp.Identifier: _identifier,
+    exp.Table: _table,
+    exp.Column: _column,
+    exp.ColumnDef: _definition,
+}

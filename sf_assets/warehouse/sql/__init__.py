@@ -1,0 +1,1 @@
+"""The tables of a warehouse in SQL, whichever engine runs it."""
