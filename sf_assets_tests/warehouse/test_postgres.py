@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -24,6 +25,7 @@ from sf_assets.warehouse.postgres.refusals import refusal
 from sf_assets.warehouse.postgres.render import LONGEST, render
 from sf_assets.warehouse.sql.connection import Cause
 from sf_assets.warehouse.sql.tables import Table
+from sf_assets_tests import postgres
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 from sf_assets_tests.postgres import PostgresServer
@@ -206,3 +208,37 @@ def test_a_view_of_the_users_that_stands_in_the_way_is_told(url: str) -> None:
             table.ensure([replace(number, scale=3)])
         assert "other objects depend on it" in connection.refusal(refused.value)
         assert connection.types("silver", "account")["Number__c"] == "DECIMAL(5,2)"
+
+
+def test_a_server_that_dies_in_the_middle_of_merges_leaves_nothing_half_done(
+    tmp_path: Path, living_org: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if postgres.binaries() is None:
+        pytest.skip("no PostgreSQL server on this machine (Debian: postgresql)")
+    left, run = [0], PostgresConnection.run
+    with postgres.running() as server:
+
+        def counting(connection: PostgresConnection, sql: str) -> list[tuple[Any, ...]]:
+            left[0] -= 1
+            if left[0] == 0:
+                server.kill()
+            return run(connection, sql)
+
+        monkeypatch.setattr(PostgresConnection, "run", counting)
+        own = Workspace(tmp_path, living_org.environment, server.new())
+        own.catalogue({"Account": None, "Showcase__c": {"history": True}})
+        own.tick()
+        for statements in (15, 40, 75, 110):
+            for name in ("Account", "Showcase__c"):
+                ((key,),) = own.rows(f"SELECT min(Id) FROM silver.{name.lower()}_live")
+                living_org.org.records.update(name, key, {"Name": f"after {statements}"})
+            living_org.advance(60)
+            left[0] = statements
+            with pytest.raises(WarehouseError, match=r"refused|cannot be reached"):
+                own.tick()
+            server.start()
+            own.tick()
+            for slug in ("account", "showcase__c"):
+                own.load(slug)
+            for name in ("Account", "Showcase__c"):
+                assert differences(living_org, own, name) == []
