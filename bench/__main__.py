@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench import export, first_fill, load, org, tick
+from bench import export, first_fill, load, org, postgres, tick
 from bench.measure import Result, child, interleaved, median, median_ratio, resident_mb
 from bench.report import Line, machine, publish
+from sf_assets_tests.postgres import binaries
 
 HOME = Path(__file__).parents[1] / ".bench"
 
@@ -29,6 +30,7 @@ class Sizes:
         objects: Objects of the tick and of the definitions.
         changed: How many of them change.
         pairs: Repetitions of what is compared.
+        server_rows: Opportunities that are merged by a server.
     """
 
     rows: int = 3_000_000
@@ -40,11 +42,12 @@ class Sizes:
     objects: int = 200
     changed: int = 10
     pairs: int = 5
+    server_rows: int = 1_000_000
 
 
 QUICK = Sizes(
     rows=60_000, many_rows=120_000, page_rows=20_000, emulator_rows=60_000, tap_rows=5_000,
-    rest_rows=2_000, objects=10, changed=2, pairs=1,
+    rest_rows=2_000, objects=10, changed=2, pairs=1, server_rows=60_000,
 )  # fmt: skip
 
 
@@ -84,6 +87,23 @@ def exports(sizes: Sizes) -> Iterator[Line]:
     yield Line("e", "the same: peak memory", _peak(files), "MB")
     yield Line("e", "simple-salesforce Bulk pages, record by record", _pace(tap), "rows/s")
     yield Line("e", "simple-salesforce REST, record by record", _pace(rest), "rows/s")
+
+
+def in_postgres(sizes: Sizes) -> Iterator[Line]:
+    """(p): silver in PostgreSQL, where there is a server."""
+    if binaries() is None:
+        print("(p) is left out: no PostgreSQL server on this machine", file=sys.stderr)
+        return
+    with org.opportunities(sizes.server_rows, sizes.page_rows) as running:
+        found = postgres.measure(HOME / "postgres", dict(running.env), min(sizes.pairs, 3))
+    rows = f"{found['rows']:,} rows"
+    yield Line(
+        "p", f"raw to silver in PostgreSQL, {rows}", found["rows"] / found["first"], "rows/s"
+    )
+    yield Line("p", "the same, of the pace of COPY and MERGE", found["first_ratio"], least=0.5)
+    yield Line("p", f"{rows} merged into as many", found["rows"] / found["again"], "rows/s")
+    yield Line("p", "the same, of the pace of COPY and MERGE", found["again_ratio"], least=0.5)
+    yield Line("p", "peak memory", found["peak_mb"], "MB", most=1000)
 
 
 def memory(sizes: Sizes) -> Iterator[Line]:
@@ -161,6 +181,7 @@ PARTS: dict[str, Callable[[Sizes], Iterator[Line]]] = {
     "tick": ticks,
     "first_fill": first_fills,
     "export": exports,
+    "postgres": in_postgres,
     "memory": memory,
 }
 

@@ -88,6 +88,9 @@ class Tables(Protocol):
     def rows(self, slug: str) -> int:
         """Live rows of an object."""
 
+    def spelled(self, sql: str) -> str:
+        """A query as the engine writes it, for people."""
+
     def select(self, sql: str) -> Sequence[tuple[Any, ...]]:
         """The rows of a query."""
 

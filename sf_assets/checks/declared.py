@@ -139,7 +139,7 @@ class Expectation(BaseModel):
             told["share"] = round(offenders / table.rows, 6) if table.rows else 0.0
         told |= {"ids": ", ".join(ids)} if ids else {}
         told |= {"reason": reason} if reason else {}
-        told |= {"sql": sql} if sql else {}
+        told |= {"sql": table.silver.spelled(sql)} if sql else {}
         return Finding(
             table.slug, self.name, passed, self.severe, told, offenders, ids, reason,
             self.definition,

@@ -34,6 +34,10 @@ class DuckDBConnection:
         """A column's name as it is kept."""
         return name
 
+    def rendered(self, sql: str, values: Values = ()) -> str:  # noqa: ARG002
+        """A statement as it is written."""
+        return sql
+
     def execute(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
         """Run a statement; the rows that answer it."""
         # To the end: a result that is not fetched whole keeps others from being registered.

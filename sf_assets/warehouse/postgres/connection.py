@@ -78,6 +78,10 @@ class PostgresConnection:
         """A column's name as it is kept: in lower case."""
         return kept(name)
 
+    def rendered(self, sql: str, values: Values = ()) -> str:
+        """A statement of the shared SQL as PostgreSQL writes it."""
+        return render(sql, values)
+
     def execute(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
         """Run a statement of the shared SQL."""
         return self.run(render(sql, values))

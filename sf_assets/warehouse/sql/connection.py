@@ -43,6 +43,9 @@ class Connection(Protocol):
     def kept(self, name: str) -> str:
         """A column's name as the engine keeps it: some know none with capital letters."""
 
+    def rendered(self, sql: str, values: Values = ()) -> str:
+        """A statement as the engine writes it."""
+
     def execute(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
         """Run a statement.
 

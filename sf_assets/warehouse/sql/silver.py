@@ -61,6 +61,10 @@ class Silver:
         ((rows,),) = self.select(f"SELECT count(*) FROM {self.live(slug)}")
         return int(rows)
 
+    def spelled(self, sql: str) -> str:
+        """A query as the engine writes it, for people."""
+        return self._connection.rendered(sql)
+
     def select(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a query."""
         return self._connection.execute(sql)
