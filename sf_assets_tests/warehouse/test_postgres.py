@@ -210,6 +210,28 @@ def test_a_view_of_the_users_that_stands_in_the_way_is_told(url: str) -> None:
         assert connection.types("silver", "account")["Number__c"] == "DECIMAL(5,2)"
 
 
+def test_views_on_gold_stay_while_its_columns_do(own: Workspace) -> None:
+    own.tick()
+    own.catalogue({"Account": None}, gold="gold")
+    file = own.folder / "gold" / "n.sql"
+    file.parent.mkdir()
+    org = own.org()
+
+    def build(sql: str) -> None:
+        file.write_text(sql, encoding="utf-8")
+        (table,) = (one for one in gold_tables(own.org().catalog) if one.name == "n")
+        build_gold(org, org.stored_raw, table)
+
+    build("SELECT count(*) AS n FROM silver.account")
+    own.change("CREATE VIEW public.mine AS SELECT n FROM gold.n")
+    build("SELECT -count(*) AS n FROM silver.account")
+    ((n,),) = own.rows("SELECT n FROM public.mine")
+    assert n < 0
+    with pytest.raises(WarehouseError, match="other objects depend on it"):
+        build("SELECT 'x' AS n FROM silver.account")
+    assert own.rows("SELECT n FROM gold.n") == [(n,)]
+
+
 def test_a_server_that_dies_in_the_middle_of_merges_leaves_nothing_half_done(
     tmp_path: Path, living_org: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,10 @@ class DuckDBConnection:
         """Make a temporary table, in the place of one of that name."""
         self.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(name)} {definition}", values)
 
+    def replace(self, schema: str, name: str, query: str, values: Values = ()) -> None:
+        """Have a table hold what answers a query, whatever it was before."""
+        self.execute(f"CREATE OR REPLACE TABLE {quoted(schema, name)} AS {query}", values)
+
     def index(self, table: str, column: str) -> None:
         """Do nothing: what is joined is read column by column, and an index would slow loading."""
 

@@ -14,6 +14,7 @@ from adbc_driver_manager import dbapi
 from sqlglot import exp
 
 from sf_assets.naming import Names
+from sf_assets.sql import quoted
 from sf_assets.warehouse.postgres.refusals import cause, refusal
 from sf_assets.warehouse.postgres.render import kept, names, render
 from sf_assets.warehouse.sql.connection import TEMPORARY, Cause, Values
@@ -105,6 +106,20 @@ class PostgresConnection:
         made = self.execute(f'CREATE TEMP TABLE "{name}" {definition}', values)
         if made and made[0][0] >= _MANY:
             self._analyze(name)
+
+    def replace(self, schema: str, name: str, query: str, values: Values = ()) -> None:
+        """Have a table hold what answers a query.
+
+        One with the same columns stays, so that views which people made of it stay, too.
+        """
+        table = quoted(schema, name)
+        there = self.types(schema, name)
+        if there and self.shape(f"SELECT * FROM {table}") == self.shape(query, values):
+            self.execute(f"DELETE FROM {table}")
+            self.execute(f"INSERT INTO {table} {query}", values)
+            return
+        self.execute(f"DROP TABLE IF EXISTS {table}")
+        self.execute(f"CREATE TABLE {table} AS {query}", values)
 
     def index(self, table: str, column: str) -> None:
         """Have rows of a table found by a column."""

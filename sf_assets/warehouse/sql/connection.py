@@ -59,6 +59,9 @@ class Connection(Protocol):
     def temporary(self, name: str, definition: str, values: Values = ()) -> None:
         """Make a temporary table, in the place of one of that name: `AS SELECT …` or `(…)`."""
 
+    def replace(self, schema: str, name: str, query: str, values: Values = ()) -> None:
+        """Have a table hold what answers a query, whatever it was before."""
+
     def index(self, table: str, column: str) -> None:
         """Have rows of a table found by a column without reading all, where an engine can."""
 

@@ -18,7 +18,7 @@ from sf_assets.warehouse.builds import Attempt, Build
 from sf_assets.warehouse.gold_columns import gold_columns, relations
 from sf_assets.warehouse.gold_sql import CURRENCY, DAY, GoldTable, raw_relation
 from sf_assets.warehouse.port import Built, Versions
-from sf_assets.warehouse.sql.connection import TEMPORARY, Cause, Connection, Values
+from sf_assets.warehouse.sql.connection import TEMPORARY, Cause, Connection
 from sf_assets.warehouse.sql.daily import NOT_ITS_DAY, of_many_days, of_one_day
 from sf_assets.warehouse.sql.prepare import make_room
 from sf_assets.warehouse.sql.stage import fill, make_rejects
@@ -172,7 +172,7 @@ class Gold:
     ) -> Built:
         name, by_day = quoted(self._schema, table.name), dict[date, int]()
         if not table.daily:
-            self._replace(table.name, query)
+            self._connection.replace(self._schema, table.name, query)
         else:
             if self._make_daily(table, query, days[0]):
                 note = replace(note, days=frozenset(days))
@@ -200,12 +200,6 @@ class Gold:
         if cause is not Cause.DATA:
             return ConfigError(f"{table.path}: {said}")
         return WarehouseError(f"{table.path}: {said}; the table is as it was")
-
-    def _replace(self, name: str, query: str, values: Values = ()) -> None:
-        """Make a table of what answers a query, in the place of the one there was."""
-        table = quoted(self._schema, name)
-        self._run(f"DROP TABLE IF EXISTS {table}")
-        self._run(f"CREATE TABLE {table} AS {query}", values)
 
     def _comments(self, table: GoldTable) -> dict[tuple[str, str], dict[str, str]]:
         """Columns of what a table reads, with their comments, which views have from tables."""
@@ -236,7 +230,8 @@ class Gold:
             if shape(f"SELECT * FROM {name}") == shape(query, {DAY: day}):
                 return False
             log.info("gold.%s has other columns now; its days are built anew", table.name)
-        self._replace(table.name, f"SELECT * FROM ({query}) q LIMIT 0", {DAY: day})
+        nothing = f"SELECT * FROM ({query}) AS q LIMIT 0"
+        self._connection.replace(self._schema, table.name, nothing, {DAY: day})
         return True
 
     def _build_days(
