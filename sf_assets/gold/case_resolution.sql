@@ -14,10 +14,12 @@ SELECT
     -- Those that are escalated
     count(*) FILTER (WHERE c.IsEscalated) AS escalated,
     -- Median of the hours from creation to closing
-    round(median(date_diff('minute', c.CreatedDate, c.ClosedDate)) / 60, 1)::DOUBLE
+    round((median(date_diff('minute', c.CreatedDate, c.ClosedDate)) / 60)::DECIMAL(18, 6), 1)::DOUBLE
         AS median_hours_to_close,
     -- Hours within which 90 % of those closed were
-    round(quantile_cont(date_diff('minute', c.CreatedDate, c.ClosedDate), 0.9) / 60, 1)::DOUBLE
+    round(
+        (quantile_cont(date_diff('minute', c.CreatedDate, c.ClosedDate), 0.9) / 60)::DECIMAL(18, 6), 1
+    )::DOUBLE
         AS p90_hours_to_close
 FROM silver.case AS c
 GROUP BY 1, 2

@@ -18,7 +18,7 @@ SELECT
     -- Those whose opportunity was won
     count(*) FILTER (WHERE o.IsWon) AS won,
     -- Share of the leads that were converted, from 0 to 1
-    round(count(*) FILTER (WHERE l.IsConverted) / count(*), 4)::DOUBLE AS conversion_rate,
+    round((count(*) FILTER (WHERE l.IsConverted) / count(*))::DECIMAL(18, 9), 4)::DOUBLE AS conversion_rate,
     -- Median of the days from creation to conversion
     median(date_diff('day', l.CreatedDate::DATE, l.ConvertedDate)) AS median_days_to_conversion,
     -- Median of the days from conversion to a win

@@ -12,7 +12,7 @@ SELECT
     -- Those of them that were won
     count(*) FILTER (WHERE o.IsWon) AS won,
     -- Share of those closed that were won, from 0 to 1
-    round(count(*) FILTER (WHERE o.IsWon) / count(*), 4)::DOUBLE AS win_rate,
+    round((count(*) FILTER (WHERE o.IsWon) / count(*))::DECIMAL(18, 9), 4)::DOUBLE AS win_rate,
     -- Amount of those that were won
     sum(CASE WHEN abs(CAST(o.Amount AS DOUBLE)) < 1e27 THEN CAST(o.Amount AS DECIMAL(29, 2)) END)
         FILTER (WHERE o.IsWon) AS amount_won,

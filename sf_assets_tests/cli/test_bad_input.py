@@ -184,7 +184,7 @@ def test_a_held_warehouse_is_waited_for_once_in_a_run_and_caught_up_with(
         (("refresh",), {"DAGSTER_HOME": "/no/such/folder"}, ("DAGSTER_HOME", "unset it")),
         (
             ("refresh",),
-            {"SF_ASSETS_WAREHOUSE_URL": "postgresql://h/db"},
+            {"SF_ASSETS_WAREHOUSE_URL": "mysql://h/db"},
             ("SF_ASSETS_WAREHOUSE_URL", "duckdb:///"),
         ),
         (

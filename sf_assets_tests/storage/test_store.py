@@ -123,7 +123,7 @@ SECRETS = ("u:pa55word", "pa55word", "s3cr3t")
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://u:pa55word@host/db",
+        "mysql://u:pa55word@host/db",
         "https://u:pa55word@host/bucket",
         "abs://u:pa55word@host/x?sas_token=s3cr3t&other=1",
         "duckdb://u:pa55word@host",
