@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sf_assets.checks.check import Facts, Finding, Subject, TableColumn
 from sf_assets.checks.declared import dangling, unlisted
+from sf_assets.naming import folded
 
 LEFT_OUT = "not read any more; it keeps what was read last, until `sf-assets rebuild` removes it"
 """Of a column whose field the catalogue, or its query, leaves out by now."""
@@ -178,10 +179,13 @@ class Schema(SilverCheck):
         fields = info.fields if info else ()
         facts: Facts = {f.name: str(f.gone) for f in fields if f.gone and f.name in columns}
         if newest is not None:
+            told = set(map(folded, facts))  # as describe spells them; a table may not
             facts |= {
                 name: LEFT_OUT
                 for name in columns
-                if not name.startswith("_") and name not in facts and name.lower() not in newest
+                if not name.startswith("_")
+                and folded(name) not in told
+                and folded(name) not in newest
             }
         if info and info.gone:
             facts = {info.name: str(info.gone)}

@@ -17,6 +17,8 @@ from sf_assets.windows import Window
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 
+pytestmark = pytest.mark.duckdb  # PostgreSQL keeps names in lower case
+
 HOUR = 3700
 TEXT = {"type": "string", "length": 40}
 NUMBER = {"type": "double", "precision": 18, "scale": 2}
