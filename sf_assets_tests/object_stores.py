@@ -14,7 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -270,3 +270,15 @@ def _entered(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     for name, value in bucket.env.items():
         monkeypatch.setenv(name, value)
     return bucket
+
+
+def all_asks(store: Store) -> tuple[Callable[[], object], ...]:
+    """All that can be asked of a storage."""
+    return (
+        lambda: store.put("a/b", b"x"),
+        lambda: store.create("a/b", b"x"),
+        lambda: store.replace("a/b", b"x", "1"),
+        lambda: store.get("a/b"),
+        lambda: list(store.list("a")),
+        lambda: store.delete(["a/b"]),
+    )

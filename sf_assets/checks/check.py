@@ -1,7 +1,8 @@
 """What a check is, what it is asked of, what it finds, and how that is kept.
 
 SQL is written here as DuckDB writes it, in words that sqlglot knows of other engines, too: names
-are quoted, for engines fold them differently, and what other engines lack is in `sql.in_dialect`.
+are quoted, for engines fold them differently, and `warehouse/sql/portable.py` replaces what other
+engines lack.
 """
 
 import math

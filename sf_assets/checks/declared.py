@@ -5,6 +5,7 @@ that cannot be asked, as when the org has no such field, has not passed and says
 """
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
@@ -111,16 +112,17 @@ class Expectation(BaseModel):
             reason = f"the warehouse refused ({type(error).__name__}); run the SQL to see why"
             return self._finding(table, reason=reason, sql=sql)
 
+    @abstractmethod
     def query(self, table: Subject) -> tuple[str, Facts]:
         """The query that tells, and what else is to be said.
 
         Raises:
             UnaskableError: It makes no sense of this table.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def _answer(self, table: Subject, sql: str, facts: Facts) -> Finding:
-        raise NotImplementedError
+        """What the query's answer means."""
 
     def _finding(
         self,
@@ -177,9 +179,9 @@ class _OfRows(Expectation):
         columns = [table.column(name) for name in self.fields]
         return table.ids(self.offence(columns)), self._facts(columns)
 
+    @abstractmethod
     def offence(self, columns: Sequence[TableColumn]) -> str:
         """The condition that a row t meets which offends."""
-        raise NotImplementedError
 
     def _facts(self, columns: Sequence[TableColumn]) -> Facts:
         del columns

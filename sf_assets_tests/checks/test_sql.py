@@ -20,8 +20,8 @@ from sf_assets.checks.builtin import SILVER_CHECKS
 from sf_assets.checks.check import Check, Finding, Subject
 from sf_assets.checks.declared import EXAMPLES, WORDS, Declared, Expectation
 from sf_assets.describe import FieldInfo, ObjectInfo
-from sf_assets.sql import in_dialect
 from sf_assets.warehouse.duckdb.connection import DuckDBConnection
+from sf_assets.warehouse.sql.portable import make_portable
 from sf_assets.warehouse.sql.silver import Silver
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -366,6 +366,13 @@ def asked(world: World) -> list[str]:
     for one in EVERY:
         one.ask(replace(world.subject(), silver=overheard))
     return list(dict.fromkeys(overheard.queries))
+
+
+def in_dialect(sql: str, dialect: str) -> str:
+    """A query as another engine writes it."""
+    tree = sqlglot.parse_one(sql, dialect="duckdb")
+    make_portable(tree)
+    return tree.sql(dialect, unsupported_level=sqlglot.ErrorLevel.RAISE)
 
 
 @pytest.mark.parametrize("dialect", ["postgres", "bigquery", "redshift", "snowflake"])

@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,26 +18,6 @@ from sf_assets_tests.salesforce.scripted import Reply, ScriptedServer
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(f"file://{tmp_path}/raw")
-
-
-def test_what_is_put_can_be_read_listed_and_deleted(store: Store) -> None:
-    store.put("a/b/one.json", b"1")
-    store.put("a/two.json", memoryview(b"22"))
-    assert store.get("a/b/one.json") == b"1"
-    assert {(e.path, e.size) for e in store.list("a")} == {("a/b/one.json", 1), ("a/two.json", 2)}
-    (entry,) = store.list("a/b")
-    assert abs(entry.modified - datetime.now(UTC)) < timedelta(minutes=1)
-    store.delete(["a/b/one.json", "never/was.json"])
-    assert [e.path for e in store.list("a")] == ["a/two.json"]
-    with pytest.raises(FileNotFoundError):
-        store.get("a/b/one.json")
-
-
-def test_a_listing_is_of_a_folder_not_of_names_that_begin_alike(store: Store) -> None:
-    store.put("manifests/account/1.json", b"")
-    store.put("manifests/accountshare/2.json", b"")
-    assert [e.path for e in store.list("manifests/account")] == ["manifests/account/1.json"]
-    assert list(store.list("nowhere")) == []
 
 
 def test_a_put_replaces_and_a_create_does_not(store: Store) -> None:

@@ -1,7 +1,6 @@
 """What goes wrong on the way to a bucket, once or for good: nothing is lost, and it is told."""
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,7 +10,7 @@ from sf_assets.storage import store as store_module
 from sf_assets.storage.bucket import Access
 from sf_assets.storage.locks import is_held, locked
 from sf_assets.storage.store import Store
-from sf_assets_tests.object_stores import Bucket, FaultyS3, s3_env
+from sf_assets_tests.object_stores import Bucket, FaultyS3, all_asks, s3_env
 from sf_assets_tests.salesforce.scripted import Heard, Reply
 
 
@@ -123,7 +122,7 @@ def test_a_refusal_is_one_line_that_says_what_to_do(
 ) -> None:
     store = faulty_s3.bucket.store()
     faulty_s3.fail_all(said)
-    for ask in _all_asks(store):
+    for ask in all_asks(store):
         with pytest.raises(StorageError, match=told) as refused:
             ask()
         assert "\n" not in str(refused.value)
@@ -160,14 +159,3 @@ def test_key_and_storage_class_go_with_what_is_written(faulty_s3: FaultyS3) -> N
         assert headers.get("x-amz-storage-class") == told
         assert headers["x-amz-server-side-encryption"] == "aws:kms"
         assert headers["x-amz-server-side-encryption-aws-kms-key-id"] == "key-1"
-
-
-def _all_asks(store: Store) -> tuple[Callable[[], object], ...]:
-    return (
-        lambda: store.put("a/b", b"x"),
-        lambda: store.create("a/b", b"x"),
-        lambda: store.replace("a/b", b"x", "1"),
-        lambda: store.get("a/b"),
-        lambda: list(store.list("a")),
-        lambda: store.delete(["a/b"]),
-    )

@@ -164,6 +164,8 @@ def test_query_reads_and_changes_nothing(own: Workspace, url: str) -> None:
     own.tick()
     warehouse = open_warehouse(url)
     assert warehouse.query("SELECT count(*) AS n FROM silver.account").to_pylist()[0]["n"] > 0
+    (wide,) = warehouse.query("SELECT 'NaN'::numeric AS a, 1e50::numeric AS b").to_pylist()
+    assert (wide["a"], Decimal(wide["b"])) == ("nan", Decimal("1e50")), "no decimal holds them"
     with pytest.raises(WarehouseError, match="only reads"):
         warehouse.query("DELETE FROM silver.account")
 

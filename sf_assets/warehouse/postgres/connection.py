@@ -58,7 +58,7 @@ class PostgresConnection:
         self._raw = driver.connect(url, autocommit=True)
         self._cursor = self._raw.cursor()
         self.run("SET TimeZone = 'UTC'")
-        # What a database of another encoding, or an old one, would do with backslashes.
+        # Else a backslash in a literal would be no backslash, where a database is set so.
         self.run("SET standard_conforming_strings = on")
         self.run("SET client_min_messages = warning")
 
@@ -264,10 +264,15 @@ def _table(cursor: dbapi.Cursor) -> pa.Table:
 
 
 def _decimals(texts: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
-    if _typmod(field):
-        return pc.cast(texts, _plain(field))
-    scale = max((len(t.partition(".")[2]) for t in texts.to_pylist() if t), default=0)
-    return pc.cast(texts, pa.decimal128(38, min(scale, 37)))
+    """Numbers that come as texts; they stay so where one is none, or has more than 38 digits."""
+    kind = _plain(field)
+    if not _typmod(field):
+        scale = max((len(t.partition(".")[2]) for t in texts.to_pylist() if t), default=0)
+        kind = pa.decimal128(38, min(scale, 37))
+    try:
+        return pc.cast(texts, kind)
+    except pa.ArrowInvalid:
+        return texts
 
 
 def _ingestible(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:

@@ -14,8 +14,8 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from sf_assets.errors import ConfigError
-from sf_assets.sql import make_portable
 from sf_assets.warehouse.sql.connection import TEMPORARY, Values
+from sf_assets.warehouse.sql.portable import make_portable
 
 LONGEST = 63
 """Bytes of a name; PostgreSQL cuts longer ones off."""

@@ -205,7 +205,7 @@ class Gold:
         """Columns of what a table reads, with their comments, which views have from tables."""
         read = relations(table)
         homes = {"silver": self._silver, "gold": self._schema, TEMPORARY: TEMPORARY}
-        told = {home: self._connection.comments(schema) for home, schema in homes.items()}
+        told = {home: self._connection.comments(homes[home]) for home in {home for home, _ in read}}
         found = {}
         for (home, relation), (layer, name) in read.items():
             if columns := told[home].get(relation):
