@@ -41,7 +41,7 @@ def export(folder: Path, *, silver: bool) -> None:
     from sf_assets.pipeline.extraction.extract import Extractor, ExtractTask
     from sf_assets.pipeline.load import load
     from sf_assets.pipeline.org import load_orgs
-    from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
+    from sf_assets.pipeline.schema.described import Described, describe_objects
     from sf_assets.salesforce.bulk import Deadlines
     from sf_assets.windows import BEGIN, Window
 
@@ -71,7 +71,7 @@ def export(folder: Path, *, silver: bool) -> None:
 def pages(folder: Path) -> None:
     """Download the same rows into one local CSV file."""
     from sf_assets.pipeline.org import load_orgs
-    from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
+    from sf_assets.pipeline.schema.described import Described, describe_objects
     from sf_assets.salesforce.bulk import Deadlines
 
     (org,) = load_orgs()

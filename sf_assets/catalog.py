@@ -18,7 +18,8 @@ from yaml.reader import ReaderError
 
 from sf_assets.checks.builtin import SILVER_CHECKS
 from sf_assets.checks.check import Check
-from sf_assets.checks.declared import Declared, Expectation
+from sf_assets.checks.declared import Declared
+from sf_assets.checks.expectation import Expectation
 from sf_assets.errors import ConfigError
 from sf_assets.naming import ApiName, folded
 from sf_assets.timetable import Times, parse_times

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sf_assets.checks.check import Facts, Finding, Subject, TableColumn
-from sf_assets.checks.declared import dangling, unlisted
+from sf_assets.checks.of_rows import dangling, unlisted
 from sf_assets.naming import folded
 
 LEFT_OUT = "not read any more; it keeps what was read last, until `sf-assets rebuild` removes it"

@@ -8,8 +8,8 @@ from sf_assets.catalog import Catalog
 from sf_assets.errors import SalesforceError, SfAssetsError, StorageError
 from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.schema.described import Described, describe_objects
 from sf_assets.pipeline.schema.queryable import is_passing, refusals
-from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
 from sf_assets.pipeline.status import budget
 from sf_assets.storage.permissions import missing_permissions, try_permissions
 from sf_assets.windows import Grain

@@ -16,7 +16,7 @@ from sf_assets.errors import (
 from sf_assets.failures import Work, attributed
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
-from sf_assets.pipeline.schema.schema_cache import StoredDescribes, as_described, newest_columns
+from sf_assets.pipeline.schema.stored_describes import StoredDescribes, as_described, newest_columns
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
 from sf_assets.storage.parquet_reader import scan
 from sf_assets.storage.raw_layer import RawLayer

@@ -8,7 +8,7 @@ import pytest
 
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
-from sf_assets.pipeline.schema.schema_cache import describe_objects
+from sf_assets.pipeline.schema.described import describe_objects
 from sf_assets_tests.conftest import Workspace
 
 KEY = dg.AssetKey(["raw", "describe"])

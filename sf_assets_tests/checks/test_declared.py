@@ -8,16 +8,13 @@ import duckdb
 import pytest
 
 from sf_assets.catalog import load_catalog
+from sf_assets.checks.between import Between
 from sf_assets.checks.builtin import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.checks.check import Severity, format_score
-from sf_assets.checks.declared import (
-    WORDS,
-    Between,
-    Expectation,
-    Fresh,
-    Matches,
-    RowCount,
-)
+from sf_assets.checks.declared import WORDS
+from sf_assets.checks.expectation import Expectation
+from sf_assets.checks.of_rows import Matches
+from sf_assets.checks.of_tables import Fresh, RowCount
 from sf_assets.errors import ConfigError
 
 

@@ -18,7 +18,8 @@ from sqlglot import exp
 
 from sf_assets.checks.builtin import SILVER_CHECKS
 from sf_assets.checks.check import Check, Finding, Subject
-from sf_assets.checks.declared import EXAMPLES, WORDS, Declared, Expectation
+from sf_assets.checks.declared import WORDS, Declared
+from sf_assets.checks.expectation import EXAMPLES, Expectation
 from sf_assets.describe import FieldInfo, ObjectInfo
 from sf_assets.warehouse.duckdb.connection import DuckDBConnection
 from sf_assets.warehouse.sql.portable import make_portable

@@ -17,7 +17,7 @@ from sf_assets.pipeline.planning.deferred_windows import still_deferred
 from sf_assets.pipeline.planning.estimate import days_needed
 from sf_assets.pipeline.planning.plan import Plan, plan_backfill, plan_tick
 from sf_assets.pipeline.planning.tick_interval import present_interval, reason_to_wait
-from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
+from sf_assets.pipeline.schema.described import Described, describe_objects
 from sf_assets.windows import BEGIN, Coverage, Window
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences

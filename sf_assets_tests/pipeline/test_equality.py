@@ -3,7 +3,7 @@
 import pytest
 
 from sf_assets.emulator.server import Emulator
-from sf_assets.pipeline.schema.schema_cache import number_room
+from sf_assets.pipeline.schema.stored_describes import number_room
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import derived_differences, differences
 

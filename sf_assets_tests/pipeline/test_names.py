@@ -11,7 +11,7 @@ from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline.load import rebuild
 from sf_assets.pipeline.org import load_orgs
 from sf_assets.pipeline.planning.plan import plan_backfill
-from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
+from sf_assets.pipeline.schema.described import Described, describe_objects
 from sf_assets.schema_diff import diff
 from sf_assets.windows import Window
 from sf_assets_tests.conftest import Workspace

@@ -11,7 +11,7 @@ from sf_assets.failures import Failures, Work, isolated
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning import backoff
 from sf_assets.pipeline.planning.backoff import FailedStep, LastingFailure
-from sf_assets.pipeline.schema.schema_cache import StoredDescribes, newest_columns
+from sf_assets.pipeline.schema.stored_describes import StoredDescribes, newest_columns
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
 from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.timetable import SHORTEST

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sf_assets.catalog import Catalog
 from sf_assets.checks.check import Latest
-from sf_assets.checks.declared import Expectation
+from sf_assets.checks.expectation import Expectation
 from sf_assets.warehouse.port import Session
 
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from sf_assets.errors import SfAssetsError
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.schema.schema_cache import Described
+from sf_assets.pipeline.schema.described import Described
 from sf_assets.storage.manifest import SliceKind
 from sf_assets.storage.raw_layer import Inventory
 from sf_assets.windows import BEGIN, Coverage, Window

@@ -33,7 +33,7 @@ from sf_assets.pipeline.extraction.repair import (
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.reconciliation.reconcile import ASKED_SINGLY, compared, cut
 from sf_assets.pipeline.reconciliation.replay import newest_among
-from sf_assets.pipeline.schema.schema_cache import Described
+from sf_assets.pipeline.schema.described import Described
 from sf_assets.storage.manifest import Slice
 from sf_assets.storage.raw_layer import Inventory
 from sf_assets.windows import BEGIN, Coverage, Window

@@ -17,7 +17,7 @@ from sf_assets.pipeline.planning.deferred_windows import note_deferred
 from sf_assets.pipeline.planning.estimate import fitting
 from sf_assets.pipeline.planning.plan import Plan
 from sf_assets.pipeline.progress import report
-from sf_assets.pipeline.schema.schema_cache import Described
+from sf_assets.pipeline.schema.described import Described
 from sf_assets.pipeline.schema.schema_drift import back_fill, without_lost_fields
 from sf_assets.salesforce.responses import is_too_large
 from sf_assets.storage.compaction import compact_slices

@@ -25,7 +25,8 @@ from sf_assets.pipeline.extraction.download import Download, Filter, PageRead
 from sf_assets.pipeline.extraction.duplicate_ids import Seen
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.progress import report
-from sf_assets.pipeline.schema.schema_cache import Described, number_room
+from sf_assets.pipeline.schema.described import Described
+from sf_assets.pipeline.schema.stored_describes import number_room
 from sf_assets.salesforce.budget import counted, counting
 from sf_assets.salesforce.bulk import Deadlines, Job
 from sf_assets.salesforce.responses import is_cursor_lost, is_too_large, understood

@@ -25,7 +25,8 @@ from sf_assets.failures import Failures, Work, isolated
 from sf_assets.pipeline.extraction.extract import ExtractTask
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.plan import Plan
-from sf_assets.pipeline.schema.schema_cache import Described, columns_of, describe_objects
+from sf_assets.pipeline.schema.described import Described, describe_objects
+from sf_assets.pipeline.schema.stored_describes import columns_of
 from sf_assets.salesforce.rest import SOQL_BYTES
 from sf_assets.salesforce.rest_arrow import to_batch
 from sf_assets.storage.manifest import SliceKind, SliceRef

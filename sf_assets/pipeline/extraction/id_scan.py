@@ -11,7 +11,7 @@ from sf_assets.columns.column import Column, ColumnKind
 from sf_assets.errors import SalesforceError
 from sf_assets.pipeline.extraction.extract import Extractor, ExtractTask
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.schema.schema_cache import Described
+from sf_assets.pipeline.schema.described import Described
 from sf_assets.salesforce.rest_arrow import to_batch
 from sf_assets.storage.manifest import Slice
 from sf_assets.storage.parquet_reader import scan

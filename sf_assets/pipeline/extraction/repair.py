@@ -23,7 +23,7 @@ from sf_assets.errors import CountMismatchError, SuspiciousDeletionsError
 from sf_assets.pipeline.extraction.extract import Extractor, ExtractTask
 from sf_assets.pipeline.extraction.id_scan import IDS_A_QUERY
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.schema.schema_cache import Described
+from sf_assets.pipeline.schema.described import Described
 from sf_assets.salesforce.rest import SOQL_BYTES
 from sf_assets.storage.manifest import Counts, Slice, SliceKind, new_slice_id
 from sf_assets.storage.parquet_writer import DAY, Layout, write_page

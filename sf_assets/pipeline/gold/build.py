@@ -9,7 +9,7 @@ from sf_assets.failures import Work, attributed
 from sf_assets.naming import folded
 from sf_assets.pipeline.gold.due import next_build, refuse_held
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.schema.schema_cache import as_described
+from sf_assets.pipeline.schema.stored_describes import as_described
 from sf_assets.storage.parquet_reader import scan
 from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.warehouse.gold_sql import GoldTable

@@ -25,7 +25,7 @@ from sf_assets.pipeline.planning.probe import (
     says_otherwise,
 )
 from sf_assets.pipeline.planning.split import cut, tasks_again
-from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
+from sf_assets.pipeline.schema.described import Described, describe_objects
 from sf_assets.pipeline.schema.schema_drift import back_fill, is_drift, lacking_fields
 from sf_assets.salesforce.rest import ROWS_A_PAGE
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef

@@ -14,7 +14,7 @@ from sf_assets.errors import SalesforceError
 from sf_assets.pipeline.extraction.extract import ExtractTask
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.dedupe import StoredVersions
-from sf_assets.pipeline.schema.schema_cache import Described
+from sf_assets.pipeline.schema.described import Described
 from sf_assets.pipeline.schema.schema_drift import is_drift
 from sf_assets.salesforce.responses import is_too_large
 from sf_assets.salesforce.rest import ROWS_A_PAGE, SOQL_BYTES, Answer

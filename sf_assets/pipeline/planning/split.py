@@ -8,7 +8,7 @@ from sf_assets.errors import LimitExceededError, ObjectUnavailableError, SfAsset
 from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.extraction.extract import ExtractTask
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.schema.schema_cache import Described
+from sf_assets.pipeline.schema.described import Described
 from sf_assets.salesforce.responses import NOT_OF_THE_QUESTION
 from sf_assets.salesforce.rest import ROWS_A_PAGE, Answer
 from sf_assets.windows import OLDEST, Window, utc_day

@@ -17,7 +17,8 @@ from sf_assets.describe import OF_WHOEVER_ASKS
 from sf_assets.pipeline.extraction.extract import ExtractTask
 from sf_assets.pipeline.extraction.repair import extracted, tasks_by_id
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.schema.schema_cache import Described, columns_of
+from sf_assets.pipeline.schema.described import Described
+from sf_assets.pipeline.schema.stored_describes import columns_of
 from sf_assets.storage.manifest import Slice, column_name
 from sf_assets.storage.parquet_reader import scan
 from sf_assets.storage.raw_layer import RawLayer

@@ -27,7 +27,7 @@ from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.tick_interval import present_interval, probed
 from sf_assets.pipeline.reconciliation.content import comparable, compare_contents
 from sf_assets.pipeline.reconciliation.replay import copy_raw, replay
-from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
+from sf_assets.pipeline.schema.described import Described, describe_objects
 from sf_assets.storage.manifest import column_name
 from sf_assets.windows import BEGIN, Coverage
 

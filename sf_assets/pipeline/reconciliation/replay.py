@@ -11,7 +11,7 @@ from sf_assets.columns.cast import cast
 from sf_assets.columns.column import Column, ColumnKind
 from sf_assets.comparison.keys import differing, write_newest
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.schema.schema_cache import Described
+from sf_assets.pipeline.schema.described import Described
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef, column_name
 from sf_assets.storage.parquet_reader import ORIGIN, scan, since
 from sf_assets.storage.raw_layer import RawLayer

@@ -15,7 +15,7 @@ from sf_assets.errors import SalesforceError, SfAssetsError
 from sf_assets.naming import folded
 from sf_assets.pipeline.extraction.extract import ExtractTask
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.schema.schema_cache import Described, describe_objects
+from sf_assets.pipeline.schema.described import Described, describe_objects
 from sf_assets.salesforce.soql import required
 from sf_assets.schema_diff import Change, diff
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef

@@ -12,7 +12,7 @@ from sf_assets.errors import SfAssetsError, StorageError
 from sf_assets.pipeline.load import rebuild
 from sf_assets.pipeline.planning import backoff
 from sf_assets.pipeline.planning.backoff import FailedStep
-from sf_assets.pipeline.schema.schema_cache import describe_objects
+from sf_assets.pipeline.schema.described import describe_objects
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 
