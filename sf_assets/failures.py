@@ -46,6 +46,7 @@ class Work(StrEnum):
     RECONCILE = "reconciling"
     STATUS = "telling the status of"
     BUILD = "building gold"
+    PUBLISH = "making anew the"
     EXAMINE = "examining"
     CLEAN = "cleaning up after"
     COMMAND = "carrying out the command for org"

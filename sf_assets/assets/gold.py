@@ -68,6 +68,7 @@ def gold_asset(integration: Integration, table: GoldTable, org: str) -> dg.Asset
             context.add_asset_metadata(facts, spec.key, partition_key=f"{day:%Y-%m-%d}")
         metadata = gold_metadata(integration, home, table.name, built)
         yield dg.MaterializeResult(spec.key, metadata=metadata)
+        home.warehouse.publish()
 
     return gold
 

@@ -47,11 +47,12 @@ def tick_job(objects: Objects) -> dg.JobDefinition:
 
     def tick(context: dg.OpExecutionContext) -> Iterator[Reported]:
         from sf_assets.pipeline import scheduled
+        from sf_assets.pipeline.publish import publish
 
         org = objects.connected(context.resources)
         _forget_idle(context.instance, name)
         told = _Reporter(context, objects)
-        yield from told.all(scheduled.tick(org))
+        yield from told.all(chain(scheduled.tick(org), publish(org)))
         if not told.anything:
             context.instance.add_run_tags(context.run_id, {IDLE: "true"})
         told.fail()
@@ -67,11 +68,12 @@ def reread_job(objects: Objects) -> dg.JobDefinition:
 
     def reread(context: dg.OpExecutionContext, config: RereadConfig) -> Iterator[Reported]:
         from sf_assets.pipeline import scheduled
+        from sf_assets.pipeline.publish import publish
 
         org = objects.connected(context.resources)
         told = _Reporter(context, objects)
         events = scheduled.reread(org, config.objects, everything=config.everything)
-        yield from told.all(events)
+        yield from told.all(chain(events, publish(org)))
         told.fail(also_waiting=True)
 
     return _job(objects, name, reread, "Read formulas, roll-ups and parents' fields again.")
@@ -84,12 +86,13 @@ def fresh_job(objects: Objects) -> dg.JobDefinition:
     def fresh(context: dg.OpExecutionContext) -> Iterator[Reported]:
         from sf_assets.assets.fresh import still_fresh
         from sf_assets.pipeline import scheduled
+        from sf_assets.pipeline.publish import publish
 
         org = objects.connected(context.resources)
         told = _Reporter(context, objects)
         idle = still_fresh(context.instance, objects, org, told.failures)
         checks = dict.fromkeys(objects.specs, ("coverage", "freshness"))
-        yield from told.all(scheduled.answer(org, checks), idle)
+        yield from told.all(chain(scheduled.answer(org, checks), publish(org)), idle)
         told.fail()
 
     return _job(

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from typing import Any
 
 import dagster as dg
@@ -21,6 +22,7 @@ from sf_assets.naming import Layer
 from sf_assets.pipeline import events
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.plan import Plan, plan_backfill
+from sf_assets.pipeline.publish import publish
 from sf_assets.pipeline.run import Reading, Request, run
 from sf_assets.windows import ALWAYS, Window
 
@@ -82,7 +84,7 @@ class _Step:
 
     def carry_out(self) -> Events:
         """All that the run is for."""
-        for event in run(self._org, self._request()):
+        for event in chain(run(self._org, self._request()), publish(self._org)):
             yield from self._translated(event)
 
     def _request(self) -> Request:

@@ -22,7 +22,9 @@ def quality_asset(integration: Integration, org: str) -> dg.AssetsDefinition:
         from sf_assets.pipeline.checks.results import score_facts
 
         home = integration.org(context.resources, org)
-        return dg.MaterializeResult(spec.key, metadata=score_facts(home, home.stored_raw))
+        facts = score_facts(home, home.stored_raw)
+        home.warehouse.publish()
+        return dg.MaterializeResult(spec.key, metadata=facts)
 
     return score
 

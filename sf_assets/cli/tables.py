@@ -158,6 +158,7 @@ def _compared(
             found.error = found.error or error
         again = bool(found.kinds) and not found.error
         yield next(iter(compare(org, [spec], everything=everything))) if again else found
+    org.warehouse.publish()
 
 
 def _reconciled_row(found: Any) -> tuple[Any, ...]:
@@ -193,6 +194,7 @@ def rebuild(objects: tuple[str, ...], as_json: bool) -> None:
     from sf_assets.pipeline.load import quarantine_if_damaged
     from sf_assets.pipeline.load import rebuild as make_anew
     from sf_assets.pipeline.org import load_orgs
+    from sf_assets.pipeline.publish import publish
 
     rows, errors = [], {}
     for org in load_orgs():
@@ -211,6 +213,7 @@ def rebuild(objects: tuple[str, ...], as_json: bool) -> None:
                 except SfAssetsError as error:
                     name = spec.slug if org.name == ONLY else f"{org.name}/{spec.slug}"
                     errors[name] = str(error)
+            errors |= {failed.object: str(failed.error) for failed in publish(org)}
     names = ("org", "object", "slices", "versions", "live rows")
     if as_json:
         objects_made = [dict(zip(names, row, strict=True)) for row in rows]

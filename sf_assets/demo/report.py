@@ -84,13 +84,14 @@ def _next(org: Org) -> None:
     click.echo(
         f"""
 Where it is
-  raw        {home}/lake              Parquet and manifests
-  warehouse  {home}/warehouse.duckdb  schemas silver, gold and ops
+  raw        {home}/lake                        Parquet and manifests
+  warehouse  {home}/warehouse.duckdb            schemas silver, gold and ops
+  a copy     {home}/warehouse.published.duckdb  for readers, who keep nobody waiting
   catalogue  {home}/catalog.yaml
 
 What to type next
   make dev                                    the org, alive, and the Dagster UI
-  .venv/bin/python -c "import duckdb; print(duckdb.connect('{home}/warehouse.duckdb', \\
+  .venv/bin/python -c "import duckdb; print(duckdb.connect('{home}/warehouse.published.duckdb', \\
       read_only=True).sql('FROM {org.gold}.pipeline_by_account LIMIT 10'))"
   README.md, "Your own org"                   the same on your Salesforce org"""
     )

@@ -35,6 +35,7 @@ from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.orphans import orphans
 from sf_assets.pipeline.planning.due import due, left_out
 from sf_assets.pipeline.planning.plan import Plan, plan_backfill
+from sf_assets.pipeline.publish import publish
 from sf_assets.pipeline.run import Reading, Request, run
 from sf_assets.pipeline.scheduled import answer, loading_checks, tick_request
 from sf_assets.warehouse.gold_sql import GoldTable
@@ -167,7 +168,7 @@ def _read(
 
 
 def _and_gold(org: Org, events: Iterable[Event]) -> Iterator[Event]:
-    """Events of a run of objects, and what follows from it: gold, and the scores.
+    """Events of a run of objects, and what follows from it: gold, scores, the copy for readers.
 
     Where another program holds the warehouse, all of that waits.
     """
@@ -186,6 +187,7 @@ def _and_gold(org: Org, events: Iterable[Event]) -> Iterator[Event]:
             yield Scored(org.name, score_facts(org, org.stored_raw))
     except WarehouseLockedError as error:
         yield Deferred(org.name, Layer.GOLD, org.gold, Reason.LOCKED, error)
+    yield from publish(org)
 
 
 def _answer_gates(org: Org) -> Iterator[Event]:

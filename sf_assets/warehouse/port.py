@@ -394,6 +394,15 @@ class Warehouse(Protocol):
     def query(self, sql: str) -> pa.Table:
         """All rows that answer a question, as Arrow; nothing is changed."""
 
+    def publish(self) -> None:
+        """Show what is committed to readers who may hold it open for as long as they like.
+
+        Nothing where they see all of it already.
+
+        Raises:
+            WarehouseError: It cannot be; they see what they saw before.
+        """
+
     def check_writing(self) -> None:
         """Open it for writing, whosever it is.
 

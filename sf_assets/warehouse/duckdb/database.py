@@ -5,7 +5,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -23,6 +23,7 @@ from sf_assets.errors import (
 from sf_assets.private import private_folder
 from sf_assets.sql import quoted
 from sf_assets.warehouse.duckdb.connection import DuckDBConnection
+from sf_assets.warehouse.duckdb.published import PublishedCopy
 from sf_assets.warehouse.duckdb.refusals import refusal
 from sf_assets.warehouse.sql import ops
 
@@ -57,7 +58,8 @@ class Database:
 
     Args:
         url: `duckdb:///path/to/file`; a bare file name is in the current folder. Query parameters
-            are DuckDB settings, such as `?memory_limit=4GB&threads=2`.
+            are DuckDB settings, such as `?memory_limit=4GB&threads=2`, and `publish=off` for no
+            copy beside it for readers.
 
     Raises:
         ConfigError: The URL is not of that form.
@@ -77,9 +79,14 @@ class Database:
             )
         self.url = shown(url)
         self.path = Path("/" + path) if "/" in path else Path.cwd() / path
+        options = dict(parse_qsl(parts.query))
+        publish = options.pop("publish", "on")
+        if publish not in {"on", "off"}:
+            raise ConfigError(f"SF_ASSETS_WAREHOUSE_URL is {shown(url)!r}; publish is on or off")
+        self.published = PublishedCopy(self.path) if publish == "on" else None
         self._config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY_LIMIT,
-            **dict(parse_qsl(parts.query)),
+            **options,
         }
 
     def __str__(self) -> str:
@@ -111,6 +118,20 @@ class Database:
                 pass  # that brings it up to what this release reads
             with self._opened(read_only, wait) as connection:
                 yield connection
+
+    def publish(self) -> None:
+        """Make the copy for readers anew unless it is as the file is.
+
+        Where another program holds the file nothing is done: it writes, and publishes after that.
+
+        Raises:
+            WarehouseError: It cannot be made; the earlier copy stays.
+        """
+        if self.published is None or self.published.is_current():
+            return
+        with suppress(WarehouseLockedError), self.connect(wait=False) as connection:
+            connection.execute("CHECKPOINT")
+            self.published.make()
 
     def query(self, sql: str) -> pa.Table:
         """All rows that answer a question, as Arrow; nothing is changed.

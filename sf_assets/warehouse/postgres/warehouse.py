@@ -75,6 +75,9 @@ class PostgresWarehouse:
             connection.run("SET TRANSACTION READ ONLY")
             return connection.answer(sql)
 
+    def publish(self) -> None:
+        """Do nothing: readers see what is committed, and keep nobody waiting."""
+
     def check_writing(self) -> None:
         """Make sure that schemas and tables may be made.
 
