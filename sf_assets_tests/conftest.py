@@ -18,8 +18,9 @@ from sf_assets.pipeline.planning.plan import Plan, plan_tick
 from sf_assets.warehouse.postgres.connection import PostgresConnection
 from sf_assets_tests import postgres
 from sf_assets_tests.object_stores import azurite, bucket, faulty_s3, moto, s3
+from sf_assets_tests.postgres import postgres_server
 
-__all__ = ("azurite", "bucket", "faulty_s3", "moto", "s3")
+__all__ = ("azurite", "bucket", "faulty_s3", "moto", "postgres_server", "s3")
 
 FAST = Settings(job_seconds=0.0)
 _SETTINGS = ("SALESFORCE_", "SF_ASSETS_", "DAGSTER_", "AWS_", "GOOGLE_", "AZURE_")

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from sf_assets.warehouse.postgres.connection import PostgresConnection
 
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -113,3 +115,12 @@ def running() -> Iterator[PostgresServer]:
     finally:
         server.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A server of the tests' own."""
+    if binaries() is None:
+        pytest.skip("no PostgreSQL server on this machine (Debian: postgresql)")
+    with running() as server:
+        yield server

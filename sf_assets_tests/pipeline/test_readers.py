@@ -57,9 +57,10 @@ def test_an_hour_of_ticks_while_a_reader_holds_the_published_file(
 
     def name() -> str:
         with duckdb.connect(published, read_only=True) as reopened:
-            return reopened.execute(
+            found = reopened.execute(
                 "SELECT Name FROM silver.account WHERE Id = ?", [account]
-            ).fetchall()[0][0]
+            ).fetchall()
+        return str(found[0][0])
 
     published = workspace.folder / "warehouse.published.duckdb"
     assert tick() == []
