@@ -22,6 +22,7 @@ from sf_assets.checks.declared import Declared
 from sf_assets.checks.expectation import Expectation
 from sf_assets.errors import ConfigError
 from sf_assets.naming import ApiName, folded
+from sf_assets.privacy import Treatment
 from sf_assets.timetable import Times, parse_times
 from sf_assets.windows import Grain
 
@@ -79,6 +80,8 @@ def _zone(name: str) -> str:
 
 
 Owner = Annotated[str, AfterValidator(_owner)]
+FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*$")]
+Category = Annotated[str, Field(min_length=1)]
 TagKey = Annotated[str, AfterValidator(_tag_key)]
 TagValue = Annotated[str, AfterValidator(_tag_value)]
 Start = Annotated[date, AfterValidator(checked_start)]
@@ -107,13 +110,14 @@ class ObjectSpec(BaseModel):
         derived: When its derived fields are read again where they have drifted.
         fields: API names to export; None for all that the user may read.
         exclude: API names not to export.
+        privacy: What is done to fields, or parents' fields, on their way to silver.
         history: Whether every version read is kept in the warehouse, as `silver.<object>_history`.
         soql: File with the query that replaces the generated one.
         owners: Dagster owners: `team:name` or an e-mail address.
         tags: Dagster tags.
         checks: What is expected of its live rows.
         file: The catalogue that it is of.
-        lines: Lines of the entries of `fields` and `exclude` there.
+        lines: Lines of the entries of `fields`, `exclude` and `privacy` there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -125,6 +129,7 @@ class ObjectSpec(BaseModel):
     derived: Recurring = _DERIVED
     fields: tuple[ApiName, ...] | None = None
     exclude: tuple[ApiName, ...] = ()
+    privacy: Mapping[FieldPath, Treatment] = {}
     history: bool = False
     soql: Path | None = None
     owners: tuple[Owner, ...] = ()
@@ -168,6 +173,8 @@ class Catalog(BaseModel):
         daily_checks: When all checks are asked.
         timezone: Of all these times.
         owners: Owners of the objects that name none, and of the gold tables.
+        privacy_defaults: What is done to fields that the org itself classifies so: by a category
+            of compliance, such as `PII`, or a sensitivity, such as `Confidential`.
         orgs: Names of the orgs; empty for the one org of the `SALESFORCE_*` variables.
         gold: Folder of the gold `.sql` files.
         objects: The objects by API name, in the file's order.
@@ -183,6 +190,7 @@ class Catalog(BaseModel):
     daily_checks: Recurring = parse_times("at 06:00")
     timezone: Zone = "UTC"
     owners: tuple[Owner, ...] = ()
+    privacy_defaults: Mapping[Category, Treatment] = {}
     orgs: tuple[OrgName, ...] = ()
     gold: Path = PACKAGED_GOLD
     objects: Annotated[dict[ApiName, ObjectSpec], Field(min_length=1)]
@@ -387,6 +395,7 @@ def _clashes(document: Any, catalog: Catalog) -> Iterator[tuple[tuple[int | str,
             yield ("objects", name), "this object is there twice, in different case"
         slugs.add(spec.slug)
         yield from _clashing_fields(spec)
+        yield from _clashing_privacy(spec)
         yield from _repeated_checks(spec)
 
 
@@ -402,6 +411,15 @@ def _clashing_fields(spec: ObjectSpec) -> Iterator[tuple[tuple[int | str, ...], 
                 again = "twice" if before == setting else f"in {before}, too"
                 yield (*here, setting, number), f"{name} is there {again}"
             named[folded(name)] = setting
+
+
+def _clashing_privacy(spec: ObjectSpec) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """What is done to one field twice."""
+    seen: set[str] = set()
+    for name in spec.privacy:
+        if folded(name) in seen:
+            yield ("objects", spec.name, "privacy", name), f"{name} is there twice"
+        seen.add(folded(name))
 
 
 def _repeated_checks(spec: ObjectSpec) -> Iterator[tuple[tuple[int | str, ...], str]]:
@@ -441,13 +459,16 @@ def _completed(document: Any, path: Path, tree: yaml.Node | None) -> Any:
 def _lines_of_fields(
     tree: yaml.Node | None, name: str, entry: Mapping[str, Any]
 ) -> dict[str, tuple[int, ...]]:
-    return {
+    found = {
         setting: tuple(
             _line(tree, ("objects", name, setting, number)) for number in range(len(fields))
         )
         for setting in ("fields", "exclude")
         if isinstance(fields := entry.get(setting), list)
     }
+    if isinstance(tags := entry.get("privacy"), dict):
+        found["privacy"] = tuple(_line(tree, ("objects", name, "privacy", tag)) for tag in tags)
+    return found
 
 
 def _line(tree: yaml.Node | None, location: tuple[int | str, ...]) -> int:

@@ -23,6 +23,7 @@ _STAMPS_AND_KEYS = frozenset(
     {"Id", "IsDeleted", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById"}
     | set(CURSORS)
 )
+_OF_A_PERSON = frozenset({"firstname", "lastname", "middlename", "salutation", "suffix"})
 _OF_A_CHANGE = ("Field", "OldValue", "NewValue")  # by which histories are known, all of them
 OF_WHOEVER_ASKS = frozenset({"LastViewedDate", "LastReferencedDate"})
 """Fields that say something of the user who asks, and nothing of the record."""
@@ -64,9 +65,10 @@ Text = Annotated[str, BeforeValidator(_printable)]
 class FieldInfo(BaseModel):
     """One field, by the attributes of its describe that we use; the others are dropped.
 
-    Two are ours. `gone`: the field was there once, and raw may hold values of it. `since`: what was
-    read of it before that time may be another field's, or of another type; None when it has been
-    as it is for as long as we know the object.
+    `categories` are those of compliance and sensitivity by which the org classifies it, as another
+    document tells. Two are ours. `gone`: the field was there once, and raw may hold values of it.
+    `since`: what was read of it before that time may be another field's, or of another type; None
+    when it has been as it is for as long as we know the object.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -90,6 +92,7 @@ class FieldInfo(BaseModel):
     ] = ()
     reference_to: Annotated[tuple[Text, ...], Field(alias="referenceTo")] = ()
     relationship: Annotated[Text | None, Field(alias="relationshipName")] = None
+    categories: tuple[Text, ...] = ()
     gone: Loss | None = None
     since: AwareDatetime | None = None
 
@@ -126,7 +129,7 @@ def _different(fields: tuple[FieldInfo, ...]) -> tuple[FieldInfo, ...]:
 class ObjectInfo(BaseModel):
     """One object, by the attributes of its describe that we use.
 
-    `gone` is ours: it was there once.
+    `classified` and `gone` are ours: how its fields are classified was asked; it was there once.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -138,6 +141,7 @@ class ObjectInfo(BaseModel):
     updateable: bool = True
     key_prefix: Annotated[Text | None, Field(alias="keyPrefix")] = None
     fields: Annotated[tuple[FieldInfo, ...], AfterValidator(_different)] = ()
+    classified: bool = False
     gone: Loss | None = None
 
     def field(self, name: str) -> FieldInfo | None:
@@ -194,6 +198,25 @@ class ObjectInfo(BaseModel):
             and folded(f.name).startswith(folded(stem))
             and folded(f.name[len(stem) :].strip("_").removesuffix("__s")) in _PARTS
         )
+
+    def parts_of_name(self, name: str) -> tuple[str, ...]:
+        """Fields that a field is made of which is the name of a person; of others none."""
+        if not same_name(name, "Name"):
+            return ()
+        return tuple(f.name for f in self.fields if folded(f.name) in _OF_A_PERSON)
+
+    def categories_of(self, name: str) -> tuple[str, ...]:
+        """How the org classifies a field: as itself, and as a part of an address or a name."""
+        wholes = [
+            f
+            for f in self.fields
+            if f.is_compound and folded(name) in map(folded, self.parts_of(f))
+        ]
+        if folded(name) in _OF_A_PERSON:
+            wholes += [f for f in self.fields if same_name(f.name, "Name")]
+        own = self.field(name)
+        found = [*([own] if own else []), *wholes]
+        return tuple(dict.fromkeys(c for field in found for c in field.categories))
 
     def lacking(self, before: "ObjectInfo") -> tuple[FieldInfo, ...]:
         """Fields of an older describe that this one does not have."""

@@ -80,6 +80,11 @@ def silver_name(org: str) -> str:
     return layer_name(Layer.SILVER, org)
 
 
+def restricted_name(org: str) -> str:
+    """`restricted`, or `restricted_<org>`: what of silver only some may see."""
+    return "restricted" if org == ONLY else f"restricted_{org}"
+
+
 def gold_name(org: str) -> str:
     """`gold`, or `gold_<org>`."""
     return layer_name(Layer.GOLD, org)

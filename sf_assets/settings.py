@@ -89,6 +89,7 @@ class Settings(ReadingSettings):
         storage_kms_key: Key of one's own that it is encrypted with; s3 only.
         storage_class: Class, or Azure's tier, of its Parquet files.
         warehouse_url: Warehouse of silver and gold; query parameters are engine options.
+        hash_key: Key of the hashes of fields that the catalogue has hashed.
     """
 
     catalog: Path | None = None
@@ -98,6 +99,7 @@ class Settings(ReadingSettings):
     storage_kms_key: str | None = None
     storage_class: str | None = None
     warehouse_url: str = Field(repr=False)
+    hash_key: SecretStr | None = None
 
 
 def environment() -> dict[str, str]:

@@ -9,11 +9,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sf_assets"
 BASE = {
-    "addresses", "catalog", "checks", "describe", "errors", "failures", "naming", "private",
-    "schema_diff", "settings", "sql", "stopping", "timetable", "windows",
+    "addresses", "catalog", "checks", "describe", "errors", "failures", "naming", "privacy",
+    "private", "schema_diff", "settings", "sql", "stopping", "timetable", "windows",
 }  # fmt: skip
 ALLOWED = {
-    "checks": {"checks", "describe", "naming", "sql"},
+    "checks": {"checks", "describe", "naming", "privacy", "sql"},
     "salesforce": BASE | {"salesforce"},
     "storage": BASE | {"columns", "storage"},
     "columns": BASE | {"columns"},

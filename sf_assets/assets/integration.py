@@ -199,6 +199,9 @@ class Integration:
         storage: StorageResource = getattr(resources, self.storage_key)
         warehouse: WarehouseResource = getattr(resources, self.warehouse_key)
         connections = Connections(
-            lambda: salesforce.client, lambda: storage.store, lambda: warehouse.warehouse
+            lambda: salesforce.client,
+            lambda: storage.store,
+            lambda: warehouse.warehouse,
+            lambda: warehouse.key,
         )
         return Org(name, self.catalog, salesforce.reading, connections)

@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from sf_assets.naming import ONLY
+from sf_assets.privacy import HASH_KEY
 from sf_assets.settings import (
     Credentials,
     ReadingSettings,
@@ -155,17 +156,29 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
     """The warehouse of silver and gold."""
 
     url: str = Field(description="`duckdb:////path/to/file`; parameters are engine options.")
+    hash_key: str | None = Field(
+        default=None,
+        description="Key of the hashes of fields that the catalogue has hashed; that of "
+        f"`{HASH_KEY}` if not set.",
+    )
 
     @classmethod
     def from_environment(cls) -> Self:
         """The resource of `SF_ASSETS_WAREHOUSE_URL`; a file in the current folder if not set."""
-        return cls(url=_url("SF_ASSETS_WAREHOUSE_URL", load_settings({}).warehouse_url))
+        key = dg.EnvVar(HASH_KEY) if HASH_KEY in environment() else None
+        url = _url("SF_ASSETS_WAREHOUSE_URL", load_settings({}).warehouse_url)
+        return cls(url=url, hash_key=key)
 
     @property
     def kind(self) -> str:
         """What it is, such as `duckdb`, for icons."""
         url = self.url.get_value("") if isinstance(self.url, dg.EnvVar) else self.url
         return urlsplit(url or "").scheme or "sql"
+
+    @property
+    def key(self) -> str | None:
+        """Key of hashes: as is set here, else by the environment."""
+        return self.hash_key or environment().get(HASH_KEY)
 
     @property
     def warehouse(self) -> "Warehouse":

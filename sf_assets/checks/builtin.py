@@ -93,7 +93,9 @@ class _ByField(_ByColumn):
         counts = {
             name: table.count(table.ids(condition))
             for name in names
-            if name in table.columns and (condition := self.offence(table.column(name)))
+            if name in table.columns
+            and name not in table.treated
+            and (condition := self.offence(table.column(name)))
         }
         return {name: count for name, count in counts.items() if count}
 

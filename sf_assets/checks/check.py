@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from sf_assets.describe import FieldInfo, ObjectInfo
 from sf_assets.naming import Names
+from sf_assets.privacy import Treatment
 from sf_assets.sql import quoted
 
 Facts = dict[str, str | int | float]
@@ -130,6 +131,7 @@ class Subject:
         read: Lower-cased names of the objects that are read: tables of others stand still.
         earlier_rows: Its live rows at earlier runs of checks, latest first.
         newest_columns: Lower-cased names of the columns that are read now; None if none ever was.
+        treated: What was done to fields on their way to the table, by column; of most, nothing.
     """
 
     slug: str
@@ -139,6 +141,7 @@ class Subject:
     read: Container[str]
     earlier_rows: Callable[[], Sequence[int]] = tuple
     newest_columns: Callable[[], Container[str] | None] = lambda: None
+    treated: Names[Treatment] = field(default_factory=Names)
 
     @property
     def info(self) -> ObjectInfo | None:
@@ -175,6 +178,8 @@ class Subject:
                 f"{described.name} is compound and has no column of its own; name its components"
                 f"{components and f': {components}'}"
             )
+        if name in self.treated:
+            raise UnaskableError(f"the catalogue keeps {name} out of silver ({self.treated[name]})")
         if described:
             raise UnaskableError(
                 f"the org has {name}, the table has not: see fields and exclude in the catalogue"

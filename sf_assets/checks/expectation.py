@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from sf_assets.checks.check import Facts, Finding, Severity, Subject, TableColumn, UnaskableError
 from sf_assets.naming import ApiName
+from sf_assets.privacy import Treatment
 
 EXAMPLES = 10
 """Most Ids of offenders that a finding names."""
@@ -33,6 +34,7 @@ class Expectation(BaseModel):
         claim: What must hold, in a sentence with room for the fields and the bound.
         cure: What to do about offenders, likewise.
         of_others: Whether the answer can change when other objects are loaded.
+        sees: What may have been done to values that it can be asked about all the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +45,7 @@ class Expectation(BaseModel):
     claim: ClassVar[str]
     cure: ClassVar[str]
     of_others: ClassVar[bool] = False
+    sees: ClassVar[frozenset[Treatment]] = frozenset()
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -154,6 +157,9 @@ class OfRows(Expectation):
     def query(self, table: Subject) -> tuple[str, Facts]:
         """The query of the rows that offend, and what else is to be said."""
         columns = [table.column(name) for name in self.fields]
+        for name in self.fields:
+            if name in table.treated and table.treated[name] not in self.sees:
+                raise UnaskableError(f"silver has {name} as a {table.treated[name]} alone")
         return table.ids(self.offence(columns)), self._facts(columns)
 
     @abstractmethod

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from sf_assets.checks.check import Facts, TableColumn, UnaskableError
 from sf_assets.checks.expectation import Expectation, FieldByField, Fields, OfRows, refused
 from sf_assets.naming import ApiName
+from sf_assets.privacy import Treatment
 from sf_assets.sql import quoted, text_literal
 
 _TEXT, _SEVERAL = "VARCHAR", "VARCHAR[]"
@@ -20,6 +21,7 @@ class Unique(OfRows):
     word = "unique"
     claim = "No two live rows have the same {fields}."
     cure = "merge these records or tell them apart, and set a duplicate rule in Salesforce"
+    sees = frozenset({Treatment.HASH})
     together: Annotated[Fields, Field(alias="unique")]
 
     def _fields(self) -> tuple[str, ...]:
@@ -40,6 +42,7 @@ class NotNull(FieldByField):
     word = "not_null"
     claim = "{fields} is filled in every live row."
     cure = "fill {fields} in these records, and require it by a validation rule"
+    sees = frozenset({Treatment.HASH, Treatment.MASK})
     listed: Annotated[Fields, Field(alias="not_null")]
 
     def offence(self, columns: Sequence[TableColumn]) -> str:

@@ -5,7 +5,7 @@ The warehouse is not to be held while the org is asked; and it is a file, as it 
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from sf_assets.columns.cast import cast, needs
 from sf_assets.columns.column import NUMBERS, Column
+from sf_assets.columns.treated import Treated
 from sf_assets.sql import quoted, text_literal
 
 _MEMORY_LIMIT = "512MB"
@@ -28,12 +29,14 @@ class SilverCopy:
         columns: The columns: Id, cursor, and those to compare.
         cursor: Name of the cursor.
         rows: How many rows there are.
+        treated: How what the org tells is treated before it is held against them.
     """
 
     path: Path
     columns: Mapping[str, Column]
     cursor: str
     rows: int
+    treated: Treated = field(default_factory=Treated)
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -94,6 +97,7 @@ class SilverCopy:
 
     def typed(self, texts: pl.DataFrame) -> pl.DataFrame:
         """The rows as silver would hold them, and their numbers `n`."""
+        texts = self.treated.rows(texts)
         texts = texts.select(pl.col(self.columns).str.replace_all("\x00", "", literal=True))
         columns = dict(self.columns)
         tight = set()

@@ -2,8 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sf_assets.columns.column import Column
@@ -14,7 +14,9 @@ from sf_assets.errors import (
     WarehouseLockedError,
 )
 from sf_assets.failures import Work, attributed
+from sf_assets.naming import Names
 from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.privacy import Policies, View
 from sf_assets.pipeline.progress import report
 from sf_assets.pipeline.schema.stored_describes import StoredDescribes, as_described, newest_columns
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
@@ -57,57 +59,134 @@ def load(org: Org, raw: RawLayer, slug: str) -> Loaded:
         slug: Lower-cased object name.
 
     Raises:
+        ConfigError: The catalogue has something done to fields that cannot be done.
         WarehouseError: The warehouse is locked or refuses; what was committed before stays.
         StorageError: A slice cannot be read, or raw has lost one whose rows silver has.
     """
-    with attributed(Work.LOAD, slug), org.writing(raw.org_id) as session:
-        table = session.table(slug, history=slug in _with_history(org))
-        refs = raw.refs(slug).get(slug, [])
-        slices, taken_over = _pending(raw, slug, refs, session.slices)
-        session.slices.note_replacements(slug, taken_over)
-        _refuse_lost(raw, slug, refs, slices, session.slices)  # before all is made of raw alone
-        what = table.changed()
-        if what and refs:
-            log.warning("%s: %s; the table is made anew from raw", slug, what)
-            return _rebuild(session, raw, slug, table)
-        _reread(raw, slug, refs, session.slices)
-        slices, columns = as_described(raw, slug, slices)
-        if table.must_rebuild(slices):
-            log.info("%s: the history is built from raw", slug)
-            return _rebuild(session, raw, slug, table)
-        if back := _read_again(raw, slug, slices, table):
-            log.info("%s: %s is read again; typed anew from raw", slug, ", ".join(back))
-            return _rebuild(session, raw, slug, table)
-        if changed := table.conflicts(columns.values()):
-            log.warning("%s: %s changed type; typed anew from raw", slug, ", ".join(changed))
-            return _rebuild(session, raw, slug, table)
-        expected = sum(piece.counts.written for piece in slices)
-        total = Outcome()
-        for outcome in table.merge(slices, columns, lambda piece: scan(raw.store, piece)):
-            total += outcome
-            report(slug, "merging", total.rows_in, expected)
-        read = {piece.id for piece in [*slices, *taken_over]}
-        session.slices.note_sizes(slug, (ref for ref in refs if ref.id in read))
-        return _loaded(session, slug, table, slices, columns, total)
+    with attributed(Work.LOAD, slug):
+        return _each_table(org, raw, slug, _load)
 
 
 def rebuild(org: Org, raw: RawLayer, slug: str) -> Loaded:
     """Make a silver table anew from raw alone; the old one stays if this fails.
 
     Raises:
+        ConfigError: The catalogue has something done to fields that cannot be done.
         WarehouseError: The warehouse is locked or refuses.
         StorageError: A slice cannot be read, or raw has nothing of what silver holds.
     """
-    with attributed(Work.REBUILD, slug), org.writing(raw.org_id) as session:
+    with attributed(Work.REBUILD, slug):
+        return _each_table(org, raw, slug, _rebuild_unless_lost)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A table that is made of an object's slices.
+
+    Attributes:
+        session: The warehouse, open for writing.
+        raw: The raw layer.
+        slug: Lower-cased object name.
+        table: The table.
+        policies: What is done to the object's fields.
+        view: What the table takes of slices.
+    """
+
+    session: Session
+    raw: RawLayer
+    slug: str
+    table: SilverTable
+    policies: Policies
+    view: Callable[[str, Iterable[Slice], Mapping[str, Column]], View]
+
+    def described(self, slices: Iterable[Slice]) -> View:
+        """What the table takes of slices, by what describes say today."""
+        return self.view(self.slug, *as_described(self.raw, self.slug, slices))
+
+
+def _each_table(org: Org, raw: RawLayer, slug: str, work: Callable[[_Target], Loaded]) -> Loaded:
+    """Load the tables of an object: that of its restricted fields, if there are any, and silver's.
+
+    What becomes of silver's is told.
+    """
+    policies = Policies(org, raw)
+    policies.refuse_unknown(slug)
+    with org.writing(raw.org_id) as session:
+        restricted = session.restricted(slug)
+        if policies.restricts(slug):
+            work(_Target(session, raw, slug, restricted, policies, policies.restricted))
+        elif restricted.types():
+            restricted.drop()
         table = session.table(slug, history=slug in _with_history(org))
-        if table.types() and not table.is_empty() and not raw.refs(slug).get(slug):
-            raise StorageError(
-                f"{raw.store.uri(raw.manifest_folder(slug))} has no slice of {slug}, and silver "
-                "has rows of it: the table stays as it is; restore the folder or set the right "
-                "SF_ASSETS_STORAGE_URL, or run `sf-assets refresh`, which reads the object again, "
-                "and this once more"
-            )
-        return _rebuild(session, raw, slug, table)
+        return work(_Target(session, raw, slug, table, policies, policies.silver))
+
+
+def _load(target: _Target) -> Loaded:
+    raw, slug, table, log_of = target.raw, target.slug, target.table, target.session.slices
+    refs = raw.refs(slug).get(slug, [])
+    slices, taken_over = _pending(raw, table.noted, refs, log_of)
+    log_of.note_replacements(table.noted, taken_over)
+    _refuse_lost(raw, slug, table.noted, refs, slices, log_of)  # before all is made of raw alone
+    if refs and (why := _why_anew(target)):
+        log.warning("%s: %s; the table is made anew from raw", slug, why)
+        return _rebuild(target)
+    _reread(raw, table.noted, refs, log_of)
+    view = target.described(slices)
+    if table.must_rebuild(view.slices):
+        log.info("%s: the history is built from raw", slug)
+        return _rebuild(target)
+    if back := _read_again(raw, slug, view.slices, table):
+        log.info("%s: %s is read again; typed anew from raw", slug, ", ".join(back))
+        return _rebuild(target)
+    if changed := table.conflicts(view.columns.values()):
+        log.warning("%s: %s changed type; typed anew from raw", slug, ", ".join(changed))
+        return _rebuild(target)
+    expected = sum(piece.counts.written for piece in slices)
+    total = Outcome()
+    for outcome in table.merge(view.slices, view.columns, view.read, notes=view.notes):
+        total += outcome
+        report(slug, "merging", total.rows_in, expected)
+    read = {piece.id for piece in [*slices, *taken_over]}
+    log_of.note_sizes(table.noted, (ref for ref in refs if ref.id in read))
+    return _loaded(target, view, total)
+
+
+def _why_anew(target: _Target) -> str:
+    """Why a table has to be made anew, whatever is to be merged; empty where it has not."""
+    if changed := target.table.changed():
+        return changed
+    if not target.table.types():
+        return ""
+    noted = target.table.treated()
+    if others := treated_otherwise(target.policies, target.slug, noted):
+        return f"{', '.join(others)} to be treated otherwise than so far"
+    return ""
+
+
+def treated_otherwise(policies: Policies, slug: str, noted: Names[str] | None) -> list[str]:
+    """Fields that are in a table otherwise than they are to be.
+
+    Args:
+        policies: What is to be done to fields.
+        slug: Lower-cased object name.
+        noted: How they were treated; None where that is not known, as of older releases, which
+            treated none.
+    """
+    if noted is None:
+        return ["what was read so far"] if policies.concerns(slug) else []
+    return [path for path, how in noted.items() if policies.note(slug, path) != how]
+
+
+def _rebuild_unless_lost(target: _Target) -> Loaded:
+    raw, slug, table = target.raw, target.slug, target.table
+    if table.types() and not table.is_empty() and not raw.refs(slug).get(slug):
+        raise StorageError(
+            f"{raw.store.uri(raw.manifest_folder(slug))} has no slice of {slug}, and silver "
+            "has rows of it: the table stays as it is; restore the folder or set the right "
+            "SF_ASSETS_STORAGE_URL, or run `sf-assets refresh`, which reads the object again, "
+            "and this once more"
+        )
+    return _rebuild(target)
 
 
 def _with_history(org: Org) -> set[str]:
@@ -115,18 +194,18 @@ def _with_history(org: Org) -> set[str]:
 
 
 def _pending(
-    raw: RawLayer, slug: str, refs: Sequence[SliceRef], noted: SliceLog
+    raw: RawLayer, table: str, refs: Sequence[SliceRef], noted: SliceLog
 ) -> tuple[list[Slice], list[Slice]]:
-    """Slices to merge, and those whose rows are all merged under the names of others.
+    """Slices to merge into a table, and those whose rows are all merged under the names of others.
 
     Patches that were merged before are among the first where older rows come after them.
     """
-    merged = noted.merged(slug, (ref.id for ref in refs))
+    merged = noted.merged(table, (ref.id for ref in refs))
     if all(ref.id in merged for ref in refs):
         return [], []
     fresh = list(raw.read(ref for ref in refs if ref.id not in merged))
     replaced = [slice_id for piece in fresh for slice_id in piece.replaces]
-    merged_before = noted.merged(slug, replaced)
+    merged_before = noted.merged(table, replaced)
     taken_over = [p for p in fresh if p.replaces and merged_before.issuperset(p.replaces)]
     fresh = [piece for piece in fresh if piece not in taken_over]
     oldest = min((piece.read_at for piece in fresh if not piece.kind.patches), default=None)
@@ -136,9 +215,10 @@ def _pending(
     return fresh + list(raw.read(ref for ref in patches if ref.made_at >= oldest)), taken_over
 
 
-def _refuse_lost(
+def _refuse_lost(  # noqa: PLR0917 (all of it is compared)
     raw: RawLayer,
     slug: str,
+    table: str,
     refs: Sequence[SliceRef],
     fresh: Iterable[Slice],
     noted: SliceLog,
@@ -153,15 +233,15 @@ def _refuse_lost(
         StorageError: There is such a slice.
     """
     replaced = {slice_id for piece in fresh for slice_id in piece.replaces}
-    found = noted.missing({slug: refs}).get(slug, [])
+    found = noted.missing({table: refs}).get(table, [])
     found = [piece for piece in found if piece.id not in replaced]
     if not found:
         return
-    held = noted.held(slug, found, _origins(raw, refs))
+    held = noted.held(table, found, _origins(raw, refs))
     gone = [piece for piece in found if piece.id not in held]
     if told := [piece.id for piece in gone if piece.kind is SliceKind.DELETIONS]:
         log.warning("%s: lists of deletions are gone from raw (%d): asked again", slug, len(told))
-        noted.waive(slug, told)
+        noted.waive(table, told)
     if gone := [piece for piece in gone if piece.kind is not SliceKind.DELETIONS]:
         steps = ["rebuild", "refresh --derived", "reconcile --repair"]
         if not any(piece.kind is SliceKind.FIELDS for piece in gone):
@@ -186,27 +266,28 @@ def _origins(raw: RawLayer, refs: Iterable[SliceRef]) -> dict[str, tuple[str, in
     return found
 
 
-def _reread(raw: RawLayer, slug: str, refs: Sequence[SliceRef], noted: SliceLog) -> None:
+def _reread(raw: RawLayer, table: str, refs: Sequence[SliceRef], noted: SliceLog) -> None:
     """Read manifests whose size has changed: it says where to look, not that they are damaged.
 
     Raises:
         StorageError: One cannot be read.
     """
-    changed = noted.resized({slug: refs}).get(slug, set())
+    changed = noted.resized({table: refs}).get(table, set())
     suspects = [ref for ref in refs if ref.id in changed]
     if suspects:
         list(raw.read(suspects))
-        noted.note_sizes(slug, suspects)
+        noted.note_sizes(table, suspects)
 
 
-def _rebuild(session: Session, raw: RawLayer, slug: str, table: SilverTable) -> Loaded:
+def _rebuild(target: _Target) -> Loaded:
+    raw, slug, table = target.raw, target.slug, target.table
     refs = raw.refs(slug).get(slug, [])
-    slices, columns = as_described(raw, slug, raw.slices(slug))
-    columns = _still_read(raw, slug, slices, columns)
-    report(slug, "merging", 0, sum(piece.counts.written for piece in slices))
-    outcome = table.rebuild(slices, columns, lambda piece: scan(raw.store, piece))
-    session.slices.note_sizes(slug, refs)
-    return _loaded(session, slug, table, slices, columns, outcome)
+    view = target.described(raw.slices(slug))
+    columns = _still_read(raw, slug, view.slices, view.columns)
+    report(slug, "merging", 0, sum(piece.counts.written for piece in view.slices))
+    outcome = table.rebuild(view.slices, columns, view.read, notes=view.notes)
+    target.session.slices.note_sizes(table.noted, refs)
+    return _loaded(target, replace(view, columns=columns), outcome)
 
 
 def _still_read(
@@ -236,21 +317,15 @@ def _read_again(raw: RawLayer, slug: str, fresh: Sequence[Slice], table: SilverT
     return sorted(new & {name for piece in before for name in piece.columns})
 
 
-def _loaded(  # noqa: PLR0917 (all of it is what is told)
-    session: Session,
-    slug: str,
-    table: SilverTable,
-    slices: Sequence[Slice],
-    columns: Mapping[str, Column],
-    outcome: Outcome,
-) -> Loaded:
-    types = table.types()
-    rows = session.silver.rows(slug) if types else 0
+def _loaded(target: _Target, view: View, outcome: Outcome) -> Loaded:
+    types, slices = target.table.types(), view.slices
+    of_silver = target.table.noted == target.slug
+    rows = target.session.silver.rows(target.slug) if types and of_silver else 0
     if slices:
-        log.info("%s: merged into silver, slices: %d, %s", slug, len(slices), outcome)
-    report(slug, "done")
+        log.info("%s: merged, slices: %d, %s", target.table.noted, len(slices), outcome)
+    report(target.slug, "done")
     windows = tuple(piece.window for piece in slices if piece.kind.covers)
-    return Loaded(len(slices), outcome, rows, tuple(columns.values()), types, windows)
+    return Loaded(len(slices), outcome, rows, tuple(view.columns.values()), types, windows)
 
 
 def record_failures(org: Org, org_id: str, errors: Mapping[str, SfAssetsError]) -> None:
@@ -277,17 +352,46 @@ def behind(org: Org, raw: RawLayer) -> set[str]:
     refs = raw.refs()
     if not org.warehouse.exists():
         return set(refs)
+    policies = Policies(org, raw)
     with org.reading(raw.org_id) as session:
-        lacking = set()
+        lacking, treated = set(), session.treated()
         for slug, mine in refs.items():
             ids = {ref.id for ref in mine}
-            if ids - session.slices.merged(slug, ids):
+            if ids - session.slices.merged(slug, ids) or _is_stale(
+                policies, session, slug, ids, treated
+            ):
                 lacking.add(slug)
         unkept = _with_history(org) - session.histories()
         changed = session.changed().keys()
         lost = session.slices.missing(refs).keys()
         resized = session.slices.resized(refs).keys()
     return lacking | (unkept | changed | lost | resized) & refs.keys()
+
+
+def _is_stale(
+    policies: Policies,
+    session: Session,
+    slug: str,
+    ids: Collection[str],
+    treated: Mapping[str, Names[str] | None],
+) -> bool:
+    """Whether fields of an object are not where, or not as, the catalogue has them.
+
+    What the catalogue says that cannot be done is told by whoever merges.
+    """
+    restricted = session.restricted(slug).noted
+    try:
+        if policies.restricts(slug) != (restricted in treated):
+            return True
+        if restricted in treated and set(ids) - session.slices.merged(restricted, ids):
+            return True
+        return any(
+            treated_otherwise(policies, slug, treated[name])
+            for name in (slug, restricted)
+            if name in treated
+        )
+    except SfAssetsError:
+        return True
 
 
 def quarantine_if_damaged(org: Org) -> Path | None:

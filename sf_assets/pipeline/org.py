@@ -36,11 +36,13 @@ class Connections:
         salesforce: Logs in to the org.
         storage: Opens the storage of raw.
         warehouse: Opens the warehouse of silver and gold.
+        hash_key: Tells the key of the hashes of fields in it; None where there is none.
     """
 
     salesforce: Callable[[], Client]
     storage: Callable[[], Store]
     warehouse: Callable[[], Warehouse]
+    hash_key: Callable[[], str | None] = lambda: None
 
 
 class Org:
@@ -139,6 +141,11 @@ class Org:
         """The warehouse; not yet opened."""
         return self._connections.warehouse()
 
+    @property
+    def hash_key(self) -> str | None:
+        """The key of hashes; None where there is none."""
+        return self._connections.hash_key()
+
     def reading(self, org_id: str, *, wait: bool = True) -> AbstractContextManager[Session]:
         """The warehouse open for reading what is this org's.
 
@@ -177,6 +184,7 @@ def org_of_environment(
         log_in,
         lambda: _storage(settings, env),
         lambda: open_warehouse(settings.warehouse_url),
+        lambda: settings.hash_key.get_secret_value() if settings.hash_key else None,
     )
     return Org(name, catalog, settings, connections)
 

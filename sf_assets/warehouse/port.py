@@ -122,7 +122,11 @@ class Silver(Tables, Protocol):
 
 
 class SilverTable(Protocol):
-    """The silver table of one object, which may be there or not, to be loaded."""
+    """A table of one object, which may be there or not, to be loaded."""
+
+    @property
+    def noted(self) -> str:
+        """What `ops` calls it: as the object, lower-cased, unless it is its restricted table."""
 
     def types(self) -> Names[str]:
         """SQL types of the fields' columns; empty when there is no table yet."""
@@ -136,11 +140,22 @@ class SilverTable(Protocol):
     def changed(self) -> str:
         """What others have dropped or changed of it; empty where it is as merges left it."""
 
+    def treated(self) -> Names[str] | None:
+        """How its fields were treated, as merges noted it; None where that is not known."""
+
+    def drop(self) -> None:
+        """Remove it, and what is noted of it."""
+
     def must_rebuild(self, slices: Iterable[Slice]) -> bool:
         """Whether its history cannot just be added to: it is not complete, or slices come late."""
 
     def merge(
-        self, slices: Sequence[Slice], columns: Mapping[str, Column], read: Reader
+        self,
+        slices: Sequence[Slice],
+        columns: Mapping[str, Column],
+        read: Reader,
+        *,
+        notes: Mapping[str, str] | None = None,
     ) -> Iterator[Outcome]:
         """Merge slices, oldest reading first; each yield is one committed transaction.
 
@@ -149,6 +164,7 @@ class SilverTable(Protocol):
             columns: Columns of the object as described; those that a slice does not have stay as
                 they are.
             read: Reads a slice.
+            notes: How each field of the slices is treated, to be noted.
 
         Raises:
             CountMismatchError: A slice does not hold the rows that its manifest says.
@@ -156,7 +172,12 @@ class SilverTable(Protocol):
         """
 
     def rebuild(
-        self, slices: Sequence[Slice], columns: Mapping[str, Column], read: Reader
+        self,
+        slices: Sequence[Slice],
+        columns: Mapping[str, Column],
+        read: Reader,
+        *,
+        notes: Mapping[str, str] | None = None,
     ) -> Outcome:
         """Make it anew from all slices of the object; the old one stays if this fails.
 
@@ -334,6 +355,12 @@ class Session(Protocol):
 
     def table(self, slug: str, *, history: bool) -> SilverTable:
         """An object's table, to be loaded; whether all versions are kept, too."""
+
+    def restricted(self, slug: str) -> SilverTable:
+        """The table of an object's restricted fields, to be loaded."""
+
+    def treated(self) -> dict[str, Names[str] | None]:
+        """How fields of tables were treated, by what `ops` calls these; None if not known."""
 
     def orgs(self) -> list[str]:
         """Names of all orgs that have silver tables in this warehouse."""

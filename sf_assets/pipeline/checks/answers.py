@@ -8,11 +8,13 @@ from sf_assets.catalog import ObjectSpec
 from sf_assets.checks.builtin import RAW_CHECKS
 from sf_assets.checks.check import Check, Facts, Finding, Subject
 from sf_assets.failures import Failures, Work, isolated
+from sf_assets.naming import Names
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning import backoff
 from sf_assets.pipeline.planning.backoff import FailedStep, LastingFailure
 from sf_assets.pipeline.schema.stored_describes import StoredDescribes, newest_columns
-from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
+from sf_assets.privacy import Treatment
+from sf_assets.storage.manifest import Slice, SliceKind, SliceRef, column_name
 from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.timetable import SHORTEST
 from sf_assets.windows import BEGIN, Coverage
@@ -122,6 +124,7 @@ def check_silver(
     describes, now = StoredDescribes(raw), org.now()
     read = {spec.slug for spec in org.catalog.objects.values()}
     with org.reading(raw.org_id) as session:
+        noted = session.treated()
         for slug, checks in wanted.items():
             table = Subject(
                 slug,
@@ -131,11 +134,18 @@ def check_silver(
                 read,
                 partial(session.checks.readings, slug),
                 partial(_newest_columns, raw, slug),
+                _treated(noted.get(slug)),
             )
             for check in checks:
                 with isolated(Work.CHECK_SILVER, slug, failures), session.explained():
                     there = slug in session.silver
                     yield check.ask(table) if there else _no_table(slug, check)
+
+
+def _treated(noted: Names[str] | None) -> Names[Treatment]:
+    """What was done to fields on their way to a table, by column, as merges noted it."""
+    done = ((column_name(path), how.partition(" ")[0]) for path, how in (noted or {}).items())
+    return Names((name, Treatment(how)) for name, how in done if how != Treatment.KEEP)
 
 
 def _newest_columns(raw: RawLayer, slug: str) -> set[str] | None:

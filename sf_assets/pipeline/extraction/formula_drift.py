@@ -25,8 +25,8 @@ from sf_assets.failures import Failures, Work, isolated
 from sf_assets.pipeline.extraction.extract import ExtractTask
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.plan import Plan
+from sf_assets.pipeline.privacy import Policies, treated_columns
 from sf_assets.pipeline.schema.described import Described, describe_objects
-from sf_assets.pipeline.schema.stored_describes import columns_of
 from sf_assets.salesforce.rest import SOQL_BYTES
 from sf_assets.salesforce.rest_arrow import to_batch
 from sf_assets.storage.manifest import SliceKind, SliceRef
@@ -215,14 +215,23 @@ def _derived(
     """Objects with derived fields; and of the others, why they are not among them."""
     items: dict[str, Described] = {}
     others: dict[str, Drift | SfAssetsError | None] = {}
+    policies = Policies(org, org.raw)
+    failed: dict[str, SfAssetsError] = {}
     for slug, item in describe_objects(org, specs).items():
-        if isinstance(item, SfAssetsError):
-            others[slug] = item
-        elif item.cursor is None or not item.derived:
-            others[slug] = None
-        else:
-            items[slug] = item
-    return items, others
+        with isolated(Work.SAMPLE, slug, failed):
+            if isinstance(item, SfAssetsError):
+                others[slug] = item
+            elif item.cursor is None or not _in_silver(policies, item):
+                others[slug] = None
+            else:
+                items[slug] = item
+    return items, others | failed
+
+
+def _in_silver(policies: Policies, item: Described) -> list[str]:
+    """The derived fields of an object of which silver has a column."""
+    slug = item.spec.slug
+    return [path for path in item.derived if policies.of(slug, path).leaves_column]
 
 
 def _copy_silver(
@@ -246,7 +255,7 @@ def _copy_silver(
     """
     if not org.warehouse.exists():
         return {}
-    found = {}
+    found, policies = {}, Policies(org, org.raw)
     with org.reading(org.raw.org_id) as session:
         silver = session.silver
         for item in items:
@@ -254,9 +263,9 @@ def _copy_silver(
             with isolated(Work.SAMPLE, slug, failures), session.explained():
                 if slug not in silver:
                     continue
-                query = item.query.only(("Id", item.cursor or "", *item.derived))
-                columns = columns_of(org.raw, slug, query.fields)
+                query = item.query.only(("Id", item.cursor or "", *_in_silver(policies, item)))
+                columns, treated = treated_columns(org, org.raw, slug, query.fields)
                 path, cursor = folder / f"{slug}.parquet", item.cursor or ""
                 copy = silver.copy_columns(slug, columns, cursor, path, sample=sample)
-                found[slug] = replace(item, query=query), copy
+                found[slug] = replace(item, query=query), replace(copy, treated=treated)
     return found

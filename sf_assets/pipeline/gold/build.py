@@ -9,8 +9,8 @@ from sf_assets.failures import Work, attributed
 from sf_assets.naming import folded
 from sf_assets.pipeline.gold.due import next_build, refuse_held
 from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.privacy import Policies
 from sf_assets.pipeline.schema.stored_describes import as_described
-from sf_assets.storage.parquet_reader import scan
 from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.warehouse.gold_sql import GoldTable
 from sf_assets.warehouse.port import Built, Session, Versions
@@ -45,15 +45,16 @@ def _build(
     if held := refuse_held(session, org, table):
         raise HeldError(held)
     note = next_build(session, org, table, days)
-    versions = [_versions(raw, slug, table) for slug in sorted(table.raw)]
+    policies = Policies(org, raw)
+    versions = [_versions(raw, slug, table, policies) for slug in sorted(table.raw)]
     return session.gold.build(table, note, days, versions)
 
 
-def _versions(raw: RawLayer, slug: str, table: GoldTable) -> Versions:
-    """All versions of an object that raw holds, as far as a table reads them."""
+def _versions(raw: RawLayer, slug: str, table: GoldTable, policies: Policies) -> Versions:
+    """All versions of an object that raw holds, treated as silver's, as far as one reads them."""
     pieces = [piece for piece in raw.slices(slug) if not piece.kind.patches]
-    slices, columns = as_described(raw, slug, pieces)
+    view = policies.silver(slug, *as_described(raw, slug, pieces))
     wanted = {"id"} | {folded(column) for column in table.columns_used()}
-    wanted |= {folded(piece.cursor or "") for piece in slices}
-    columns = {name: column for name, column in columns.items() if folded(name) in wanted}
-    return Versions(slug, slices, columns, lambda piece, names: scan(raw.store, piece, names))
+    wanted |= {folded(piece.cursor or "") for piece in view.slices}
+    columns = {name: column for name, column in view.columns.items() if folded(name) in wanted}
+    return Versions(slug, view.slices, columns, view.read)

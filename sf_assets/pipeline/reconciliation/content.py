@@ -17,8 +17,8 @@ from sf_assets.describe import OF_WHOEVER_ASKS
 from sf_assets.pipeline.extraction.extract import ExtractTask
 from sf_assets.pipeline.extraction.repair import extracted, tasks_by_id
 from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.privacy import Policies, treated_columns
 from sf_assets.pipeline.schema.described import Described
-from sf_assets.pipeline.schema.stored_describes import columns_of
 from sf_assets.storage.manifest import Slice, column_name
 from sf_assets.storage.parquet_reader import scan
 from sf_assets.storage.raw_layer import RawLayer
@@ -44,7 +44,7 @@ def compare_contents(
         root: Where there is room.
         everything: All records, not a sample.
     """
-    item = replace(item, query=item.query.only(comparable(item)))
+    item = replace(item, query=item.query.only(comparable(org, item)))
     ids = None if everything else judged.sample(SAMPLE)
     content = _compare(org, item, root, ids)
     if 0 < len(content.unlike) <= _CONFIRMED:
@@ -57,9 +57,15 @@ def compare_contents(
     return content
 
 
-def comparable(item: Described) -> tuple[str, ...]:
-    """Fields of an object's query that are the same for whoever asks."""
-    return tuple(f for f in item.query.fields if f.rpartition(".")[2] not in OF_WHOEVER_ASKS)
+def comparable(org: Org, item: Described) -> tuple[str, ...]:
+    """Fields of an object's query that silver has, and that are the same for whoever asks."""
+    policies = Policies(org, org.raw)
+    return tuple(
+        path
+        for path in item.query.fields
+        if path.rpartition(".")[2] not in OF_WHOEVER_ASKS
+        and policies.of(item.spec.slug, path).leaves_column
+    )
 
 
 def _compare(org: Org, item: Described, root: Path, ids: pl.DataFrame | None) -> Content:
@@ -74,10 +80,11 @@ def _compare(org: Org, item: Described, root: Path, ids: pl.DataFrame | None) ->
 
 
 def _silver(org: Org, item: Described, folder: Path, ids: pl.DataFrame | None) -> SilverCopy:
-    columns = columns_of(org.raw, item.spec.slug, item.query.fields)
+    columns, treated = treated_columns(org, org.raw, item.spec.slug, item.query.fields)
     with org.reading(org.raw.org_id) as session:
         path, cursor = folder / "silver.parquet", item.cursor or ""
-        return session.silver.copy_columns(item.spec.slug, columns, cursor, path, only=ids)
+        copy = session.silver.copy_columns(item.spec.slug, columns, cursor, path, only=ids)
+        return replace(copy, treated=treated)
 
 
 def _rows(raw: RawLayer, pieces: list[Slice]) -> Iterator[pl.DataFrame]:

@@ -244,7 +244,7 @@ def _reconcile_object(
         if result.kinds.get(GONE, 0) <= ASKED_SINGLY:
             result.gone = pl.concat([_NO_IDS, *(f.select("Id") for f in judged.ids((GONE,)))])
         if content:
-            fields = comparable(item)
+            fields = comparable(org, item)
             result.compared = Compared(
                 records=content.records,
                 of=result.org,

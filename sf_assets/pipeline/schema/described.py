@@ -15,12 +15,15 @@ from sf_assets.naming import Names, folded
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning import backoff
 from sf_assets.pipeline.planning.backoff import FailedStep
+from sf_assets.pipeline.privacy import refuse_unless_field
 from sf_assets.pipeline.schema.describe_calls import ask_describes
-from sf_assets.pipeline.schema.stored_describes import ResolvedPath, StoredDescribes
+from sf_assets.pipeline.schema.stored_describes import (
+    ResolvedPath,
+    StoredDescribes,
+    known_to_another,
+)
 from sf_assets.salesforce.soql import Query, generate, misnamed, read_soql
 from sf_assets.storage.manifest import column_name
-from sf_assets.storage.raw_layer import owner_of
-from sf_assets.storage.schema_cache import Describes
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,26 +187,18 @@ def _undescribed(item: Described, step: ResolvedPath, refused: Mapping[str, str]
 
 
 def _query(org: Org, spec: ObjectSpec, info: ObjectInfo) -> Query:
+    for path in spec.privacy:
+        if "." not in path and (info.field(path) or not known_to_another(org, spec.slug, path)):
+            refuse_unless_field(spec, path, info.field(path))
     if spec.soql:
         return read_soql(spec.soql, info)
     only, exclude = spec.fields, spec.exclude
     named = {"fields": only or (), "exclude": exclude}
     for setting, number, problem in misnamed(info, only=only, exclude=exclude):
         name = named[setting][number]
-        if info.field(name) or not _of_another_org(org, spec, name):
+        if info.field(name) or not known_to_another(org, spec.slug, name):
             place = spec.place(setting, number)
             raise ConfigError(f"{place}: {problem}; correct it, or take it out")
     here = Names((field.name, field) for field in info.fields)
     only = None if only is None else tuple(name for name in only if name in here)
     return generate(info, only=only, exclude=[name for name in exclude if name in here])
-
-
-def _of_another_org(org: Org, spec: ObjectSpec, name: str) -> bool:
-    """Whether another org of the catalogue has a field that this one has not, as far as we know."""
-    for other in org.catalog.orgs:
-        org_id = owner_of(org.raw.store, other)
-        if org_id and other != org.name:
-            kept = Describes(org.raw.store, org_id).last([spec.slug])
-            if spec.slug in kept and kept[spec.slug].info.field(name):
-                return True
-    return False

@@ -8,8 +8,10 @@ from sf_assets.columns.column import NUMBERS, Column, column_of
 from sf_assets.describe import FieldInfo, ObjectInfo
 from sf_assets.errors import StorageError
 from sf_assets.naming import Names, folded, same_name
+from sf_assets.pipeline.org import Org
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef, column_name
-from sf_assets.storage.raw_layer import RawLayer
+from sf_assets.storage.raw_layer import RawLayer, owner_of
+from sf_assets.storage.schema_cache import Describes
 
 _NAME = ObjectInfo(
     name="Name",
@@ -36,11 +38,13 @@ class ResolvedPath:
         path: The path as describes spell it.
         over: The objects that it leads over; several for each step that may lead to several.
         field: Its field: as it is, else as it was last. None when no describe ever knew it.
+        of: The objects whose field it may be.
     """
 
     path: str
     over: tuple[str, ...]
     field: FieldInfo | None
+    of: tuple[str, ...] = ()
 
     @property
     def column(self) -> str:
@@ -81,7 +85,7 @@ class StoredDescribes:
             here = [*targets, *([_NAME.name] if len(targets) > 1 else [])]
         field = next(self._fields(here, partial(_is_called, name=last)), None)
         spelt.append(field.name if field else last)
-        return ResolvedPath(".".join(spelt), tuple(over), field)
+        return ResolvedPath(".".join(spelt), tuple(over), field, tuple(here))
 
     def _fields(
         self, names: Iterable[str], fits: Callable[[FieldInfo], bool]
@@ -107,6 +111,17 @@ def _leads(field: FieldInfo, to: str) -> bool:
 
 def _is_called(field: FieldInfo, name: str) -> bool:
     return same_name(field.name, name)
+
+
+def known_to_another(org: Org, slug: str, name: str) -> bool:
+    """Whether another org of the catalogue has a field that this one has not, as far as is kept."""
+    for other in org.catalog.orgs:
+        org_id = owner_of(org.storage, other)
+        if org_id and other != org.name:
+            kept = Describes(org.storage, org_id).last([slug])
+            if slug in kept and kept[slug].info.field(name):
+                return True
+    return False
 
 
 def columns_of(raw: RawLayer, slug: str, fields: Iterable[str]) -> dict[str, Column]:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from hashlib import sha256
 
 import polars as pl
 
 from sf_assets.catalog import PACKAGED_GOLD
 from sf_assets.errors import ConfigError, LeftOutError, SfAssetsError, WarehouseError
 from sf_assets.naming import Layer
+from sf_assets.privacy import Treatment
 from sf_assets.sql import quoted
 from sf_assets.storage.manifest import SliceKind
 from sf_assets.warehouse.builds import Attempt, Build
@@ -20,6 +22,7 @@ from sf_assets.warehouse.gold_sql import CURRENCY, DAY, GoldTable, raw_relation
 from sf_assets.warehouse.port import Built, Versions
 from sf_assets.warehouse.sql.connection import TEMPORARY, Cause, Connection
 from sf_assets.warehouse.sql.daily import NOT_ITS_DAY, of_many_days, of_one_day
+from sf_assets.warehouse.sql.intact import treated
 from sf_assets.warehouse.sql.prepare import make_room
 from sf_assets.warehouse.sql.stage import fill, make_rejects
 from sf_assets.warehouse.sql.tables import Table
@@ -53,7 +56,25 @@ class Gold:
 
     def newest(self) -> dict[str, str]:
         """What is newest of everything that a gold table may read, as it was committed."""
-        return dict(self._run(_NEWEST, {"org": self._org_id, "patches": _PATCHES}))
+        found = dict(self._run(_NEWEST, {"org": self._org_id, "patches": _PATCHES}))
+        for slug, how in self._treated().items():
+            if (source := f"raw.{slug}") in found:
+                found[source] += f"/{how}"
+        return found
+
+    def _treated(self) -> dict[str, str]:
+        """Of objects with fields that silver, and gold that reads raw, see otherwise: how."""
+        noted = treated(self._connection, self._org_id)
+        done = {
+            slug: sorted(f"{path} {how}" for path, how in fields.items() if how != Treatment.KEEP)
+            for slug, fields in noted.items()
+            if fields
+        }
+        return {
+            slug: sha256("\n".join(some).encode()).hexdigest()[:8]
+            for slug, some in done.items()
+            if some
+        }
 
     def merged_at(self, slugs: Collection[str]) -> dict[str, datetime]:
         """When something was merged last into each of the objects' tables."""
@@ -85,8 +106,15 @@ class Gold:
 
     def late_rows(self, noted: Mapping[str, Mapping[str, str]]) -> dict[str, date]:
         """Tell of tables on which day of the cursor the oldest version lies that is new to them."""
+        now = {f"raw.{slug}": how for slug, how in self._treated().items()}
+
+        def known(source: str, version: str) -> str:
+            """A version; none where its rows look otherwise by now, so that all are late."""
+            seen, _, how = version.partition("/")
+            return seen if how == now.get(source, "") else ""
+
         rows = [
-            (table, *source.split(".", 1), version)
+            (table, *source.split(".", 1), known(source, version))
             for table, sources in noted.items()
             for source, version in ((key.rpartition("/")[2], v) for key, v in sources.items())
             if source.startswith(("silver.", "raw."))

@@ -36,12 +36,12 @@ def must_rebuild(table: Table, org_id: str, slices: Iterable[Slice]) -> bool:
     """
     run = table.connection.execute
     rows = run(
-        "SELECT slice, kind FROM ops.slices WHERE org_id = ? AND object = ?", [org_id, table.slug]
+        "SELECT slice, kind FROM ops.slices WHERE org_id = ? AND object = ?", [org_id, table.noted]
     )
     merged = {slice_id for slice_id, _ in rows}
     if not merged:
         return False
-    if table.slug not in histories(table.connection, org_id):
+    if table.noted not in histories(table.connection, org_id):
         return True
     first = min(((s.read_at, s.id) for s in slices if s.id not in merged), default=None)
     if first is None:
@@ -50,7 +50,7 @@ def must_rebuild(table: Table, org_id: str, slices: Iterable[Slice]) -> bool:
     later = run(
         "SELECT 1 FROM ops.slices WHERE org_id = ? AND object = ? AND kind <> ? "
         "AND (read_at > ? OR (read_at = ? AND slice > ?)) LIMIT 1",
-        [org_id, table.slug, SliceKind.COMPACTED, first[0], *first],
+        [org_id, table.noted, SliceKind.COMPACTED, first[0], *first],
     )
     return bool(later)
 
@@ -63,8 +63,8 @@ def begin(table: Table) -> None:
 def finish(table: Table, org_id: str) -> None:
     """Drop the rows that say what the one before says."""
     run = table.connection.execute
-    if table.slug not in histories(table.connection, org_id):
-        run("INSERT INTO ops.histories (org_id, object) VALUES (?, ?)", [org_id, table.slug])
+    if table.noted not in histories(table.connection, org_id):
+        run("INSERT INTO ops.histories (org_id, object) VALUES (?, ?)", [org_id, table.noted])
     versions = _versions(table)
     columns = [name for name in versions.types() if name != "_patch"]
     if not columns:
@@ -81,7 +81,7 @@ def finish(table: Table, org_id: str) -> None:
 def stop(table: Table, org_id: str) -> None:
     """Note that from here on the history lacks something; it stays as it is."""
     table.connection.execute(
-        "DELETE FROM ops.histories WHERE org_id = ? AND object = ?", [org_id, table.slug]
+        "DELETE FROM ops.histories WHERE org_id = ? AND object = ?", [org_id, table.noted]
     )
 
 

@@ -36,7 +36,12 @@ _WINNERS = "(SELECT s.* FROM temp.staged s JOIN temp.verdicts USING (Id) WHERE w
 
 
 def merge(
-    table: Table, slices: Sequence[Slice], columns: Mapping[str, Column], read: Reader
+    table: Table,
+    slices: Sequence[Slice],
+    columns: Mapping[str, Column],
+    read: Reader,
+    *,
+    notes: Mapping[str, str] | None = None,
 ) -> Iterator[Outcome]:
     """Merge slices of one object, oldest reading first; each yield is one committed transaction.
 
@@ -49,6 +54,7 @@ def merge(
         slices: Slices not yet merged, and patches that may concern their rows.
         columns: Columns of the object as described; those a slice does not have stay as they are.
         read: Reads a slice.
+        notes: How each field of the slices was treated.
 
     Raises:
         CountMismatchError: A slice does not hold the rows that its manifest says.
@@ -58,14 +64,20 @@ def merge(
     for some in [batches] if table.history and batches else [[batch] for batch in batches]:
         org_id = slices[0].org_id
         with table.connection.transaction():
-            prepared = prepare(table, org_id, _flat(some), columns, read)
+            prepared = prepare(table, org_id, _flat(some), columns, read, notes=notes)
         with table.connection.transaction():
             outcome = _merge_batches(table, org_id, some, prepared, read)
         yield outcome
 
 
 def rebuild(
-    table: Table, org_id: str, slices: Sequence[Slice], columns: Mapping[str, Column], read: Reader
+    table: Table,
+    org_id: str,
+    slices: Sequence[Slice],
+    columns: Mapping[str, Column],
+    read: Reader,
+    *,
+    notes: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Make the table anew from slices, in one transaction: the old one stays if this fails.
 
@@ -75,6 +87,7 @@ def rebuild(
         slices: All slices of the object.
         columns: Columns of the object as described.
         read: Reads a slice.
+        notes: How each field of the slices was treated.
 
     Raises:
         CountMismatchError: A slice does not hold the rows that its manifest says.
@@ -84,10 +97,10 @@ def rebuild(
         table.drop()
         if table.history:
             history.drop(table)
-        SliceLog(table.connection, org_id).forget(table.slug)
+        SliceLog(table.connection, org_id).forget(table.noted)
         intact.forget(table, org_id)
         batches = list(_batches(slices))
-        prepared = prepare(table, org_id, _flat(batches), columns, read)
+        prepared = prepare(table, org_id, _flat(batches), columns, read, notes=notes)
         return _merge_batches(table, org_id, batches, prepared, read)
 
 
@@ -225,11 +238,11 @@ def _record(table: Table, slices: Sequence[Slice], outcome: Outcome, seconds: fl
             f"the merge of {slices[0].object} does not add up ({outcome}); nothing of it was kept"
         )
     merge_id = uuid.uuid4().hex[:12]
-    SliceLog(table.connection, slices[0].org_id).note(table.slug, slices, merge_id)
+    SliceLog(table.connection, slices[0].org_id).note(table.noted, slices, merge_id)
     table.connection.execute(
         "INSERT INTO ops.merges (org_id, object, merge, merged_at, seconds, rows_in, inserted, "
         "updated, unchanged, stale, rejected, place) SELECT $1, $2, $3, now(), $4, $5, $6, $7, "
         "$8, $9, $10, coalesce(max(place), 0) + 1 FROM ops.merges "
         "WHERE org_id = $1 AND object = $2",
-        [slices[0].org_id, table.slug, merge_id, seconds, *astuple(outcome)],
+        [slices[0].org_id, table.noted, merge_id, seconds, *astuple(outcome)],
     )

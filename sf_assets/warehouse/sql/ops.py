@@ -28,7 +28,7 @@ _TABLES = {
         bytes BIGINT, seconds DOUBLE, merge VARCHAR, manifest_bytes BIGINT, min_cursor TIMESTAMPTZ
     """,
     "replaced": "org_id VARCHAR, object VARCHAR, slice VARCHAR, replaced_by VARCHAR",
-    "tables": "org_id VARCHAR, object VARCHAR, columns VARCHAR[]",
+    "tables": "org_id VARCHAR, object VARCHAR, columns VARCHAR[], treated VARCHAR[]",
     "histories": "org_id VARCHAR, object VARCHAR",
     "failures": "org_id VARCHAR, object VARCHAR, failed_at TIMESTAMPTZ, error VARCHAR",
     "quality": """
@@ -77,7 +77,7 @@ _COVERING = ", ".join(f"'{kind}'" for kind in SliceKind if not kind.patches)
 MIGRATIONS = (
     # Which columns silver's tables have: from here on, merges note it.
     f"""
-    INSERT INTO ops.tables
+    INSERT INTO ops.tables (org_id, object, columns)
     SELECT s.org_id, s.object,
         list(c.column_name || ' ' || c.data_type ORDER BY c.column_index)
             FILTER (c.column_name IS NOT NULL)

@@ -38,6 +38,8 @@ def prepare(
     slices: Sequence[Slice],
     columns: Mapping[str, Column],
     read: Reader,
+    *,
+    notes: Mapping[str, str] | None = None,
 ) -> Prepared:
     """Make the table, or the columns, room and views that it lacks for slices.
 
@@ -50,6 +52,7 @@ def prepare(
         slices: Slices of the object; where there are only patches, no table is made for them.
         columns: Columns of the object as described.
         read: Reads a slice, where its manifest does not tell how many digits its numbers have.
+        notes: How each field of the slices was treated.
     """
     if all(piece.kind.patches for piece in slices) and not table.types():
         return Prepared({}, frozenset())
@@ -68,7 +71,7 @@ def prepare(
         table.make_view()
         if table.history:
             history.make_view(table)
-    intact.note(table, org_id)
+    intact.note(table, org_id, notes or {}, new=not before[0])
     return made
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from sf_assets.columns.column import Column
-from sf_assets.naming import Names, gold_name, silver_name
+from sf_assets.naming import Names, gold_name, restricted_name, silver_name
 from sf_assets.storage.manifest import Slice
 from sf_assets.warehouse.ledger import Outcome
 from sf_assets.warehouse.port import Reader
@@ -21,6 +21,9 @@ from sf_assets.warehouse.sql.merge import merge, rebuild
 from sf_assets.warehouse.sql.silver import Silver
 from sf_assets.warehouse.sql.slice_log import SliceLog
 from sf_assets.warehouse.sql.tables import Table
+
+RESTRICTED = "restricted"
+"""How `ops` begins what it calls tables of restricted fields."""
 
 
 class Session:
@@ -44,6 +47,7 @@ class Session:
         self._explained = explained
         self._org_id = org_id
         self._schema = silver_name(name)
+        self._schemas = {"": self._schema, RESTRICTED: restricted_name(name)}
         self.silver = Silver(connection, self._schema)
         self.slices = SliceLog(connection, org_id)
         self.gold = Gold(connection, org_id, self._schema, gold_name(name))
@@ -51,7 +55,15 @@ class Session:
 
     def table(self, slug: str, *, history: bool) -> "SilverTable":
         """An object's table, to be loaded; whether all versions are kept, too."""
-        return SilverTable(Table(self._connection, self._schema, slug, history), self._org_id)
+        return self._opened(Table(self._connection, self._schema, slug, history))
+
+    def restricted(self, slug: str) -> "SilverTable":
+        """The table of an object's restricted fields, to be loaded."""
+        schema, noted = self._schemas[RESTRICTED], f"{RESTRICTED}.{slug}"
+        return self._opened(Table(self._connection, schema, slug, noted_as=noted))
+
+    def _opened(self, table: Table) -> "SilverTable":
+        return SilverTable(table, self._org_id, self._schemas)
 
     def orgs(self) -> list[str]:
         """Names of all orgs that have silver tables in this warehouse."""
@@ -60,7 +72,12 @@ class Session:
 
     def changed(self) -> dict[str, str]:
         """What others have dropped or changed, by object; nothing of what is as merges left it."""
-        return intact.changed(self._connection, self._org_id, self._schema)
+        found = intact.changed(self._connection, self._org_id, self._schemas)
+        return {name.rpartition(".")[2]: what for name, what in found.items()}
+
+    def treated(self) -> dict[str, Names[str] | None]:
+        """How fields of tables were treated, by what `ops` calls these; None if not known."""
+        return intact.treated(self._connection, self._org_id)
 
     def histories(self) -> set[str]:
         """Objects whose history is complete: kept since their first slice."""
@@ -83,6 +100,12 @@ class SilverTable:
 
     _table: Table
     _org_id: str
+    _schemas: Mapping[str, str]
+
+    @property
+    def noted(self) -> str:
+        """What `ops` calls it."""
+        return self._table.noted
 
     def types(self) -> Names[str]:
         """SQL types of the fields' columns; empty when there is no table yet."""
@@ -98,23 +121,43 @@ class SilverTable:
 
     def changed(self) -> str:
         """What others have dropped or changed of it; empty where it is as merges left it."""
-        table = self._table
-        return intact.changed(table.connection, self._org_id, table.schema, table.slug).get(
-            table.slug, ""
-        )
+        noted = self._table.noted
+        found = intact.changed(self._table.connection, self._org_id, self._schemas, noted)
+        return found.get(noted, "")
+
+    def treated(self) -> Names[str] | None:
+        """How its fields were treated; None if that is not known."""
+        return intact.treated(self._table.connection, self._org_id).get(self._table.noted)
+
+    def drop(self) -> None:
+        """Remove it, and what is noted of it."""
+        with self._table.connection.transaction():
+            self._table.drop()
+            SliceLog(self._table.connection, self._org_id).forget(self._table.noted)
+            intact.forget(self._table, self._org_id)
 
     def must_rebuild(self, slices: Iterable[Slice]) -> bool:
         """Whether its history cannot just be added to: it is not complete, or slices come late."""
         return self._table.history and must_rebuild(self._table, self._org_id, slices)
 
     def merge(
-        self, slices: Sequence[Slice], columns: Mapping[str, Column], read: Reader
+        self,
+        slices: Sequence[Slice],
+        columns: Mapping[str, Column],
+        read: Reader,
+        *,
+        notes: Mapping[str, str] | None = None,
     ) -> Iterator[Outcome]:
         """Merge slices, oldest reading first; each yield is one committed transaction."""
-        return merge(self._table, slices, columns, read)
+        return merge(self._table, slices, columns, read, notes=notes)
 
     def rebuild(
-        self, slices: Sequence[Slice], columns: Mapping[str, Column], read: Reader
+        self,
+        slices: Sequence[Slice],
+        columns: Mapping[str, Column],
+        read: Reader,
+        *,
+        notes: Mapping[str, str] | None = None,
     ) -> Outcome:
         """Make it anew from all slices of the object; the old one stays if this fails."""
-        return rebuild(self._table, self._org_id, slices, columns, read)
+        return rebuild(self._table, self._org_id, slices, columns, read, notes=notes)

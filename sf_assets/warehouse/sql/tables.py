@@ -31,12 +31,19 @@ class Table:
         schema: `silver`, or `silver_<org>`.
         slug: Lower-cased object name.
         history: Whether all versions are kept, too.
+        noted_as: What `ops` calls it, where that is not the object's name.
     """
 
     connection: Connection
     schema: str
     slug: str
     history: bool = False
+    noted_as: str = ""
+
+    @property
+    def noted(self) -> str:
+        """What `ops` calls it."""
+        return self.noted_as or self.slug
 
     @property
     def name(self) -> str:
