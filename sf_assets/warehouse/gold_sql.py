@@ -13,6 +13,7 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
 from sf_assets.errors import ConfigError, SfAssetsError
+from sf_assets.warehouse.gold_names import names, reads_unnamed, words
 
 DAY = "day"
 """Column that a table built day by day is partitioned by; the SQL has the parameter `$day`."""
@@ -88,7 +89,7 @@ class GoldTable:
         """
         tree = _query(self.sql).copy()
         homes = {"silver": silver, "raw": "temp", "gold": gold}
-        needs_currency = CURRENCY.lower() in self.columns_used()
+        needs_currency = CURRENCY.lower() in names(tree)
         for column in tree.find_all(exp.Column):
             if column.db.lower() in _LAYERS:  # `silver.account.Name` is `account.Name` from here on
                 column.set("db", None)
@@ -111,9 +112,12 @@ class GoldTable:
             return f"{name}_live"
         return raw_relation(name) if layer == "raw" else name
 
-    def columns_used(self) -> frozenset[str]:
-        """Lower-cased names of all columns that the query names anywhere."""
-        return frozenset(column.name.lower() for column in _query(self.sql).find_all(exp.Column))
+    def columns_used(self) -> frozenset[str] | None:
+        """Lower-cased names of all columns that it may read of raw; others may be among them.
+
+        None where it reads columns that it does not name, as `SELECT *` does.
+        """
+        return None if reads_unnamed(_query(self.sql), "raw") else words(self.sql)
 
 
 def _with_currency(table: exp.Table) -> exp.Expression:

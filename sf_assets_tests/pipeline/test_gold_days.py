@@ -205,3 +205,13 @@ def test_what_reads_files_or_the_clock_is_built_anew_once_a_day(
     assert "reads read_csv()" in (before.why or "")
     assert own_workspace.rows("FROM gold.priced") == [(2,)]
     assert gold.look("plain").state is GoldState.BUILT
+
+
+def test_a_star_of_all_versions_has_every_column_that_silver_has(
+    gold: Gold, new: Callable[[], None], own_workspace: Workspace
+) -> None:
+    gold.write("versions", "SELECT * FROM raw.account")
+    new()
+    gold.build("versions")
+    columns = own_workspace.columns
+    assert {n for n, _ in columns("silver.account")} == {n for n, _ in columns("gold.versions")}

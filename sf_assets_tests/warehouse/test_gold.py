@@ -163,6 +163,79 @@ def test_two_files_of_one_table_are_refused(tmp_path: Path) -> None:
     assert list(refused) == ["deals"]
 
 
+EVERY_COLUMN = (
+    "FROM raw.account",
+    "SELECT *, Name AS also FROM raw.account",
+    "SELECT r.* FROM raw.account r JOIN raw.account s USING (ParentId)",
+    "SELECT * EXCLUDE (Id) FROM raw.account",
+    "SELECT * REPLACE (upper(Name) AS Name) FROM raw.account",
+    "SELECT COLUMNS('.*Id') FROM raw.account",
+    "SELECT max(COLUMNS(*)) FROM raw.account",
+    "SELECT hash(*COLUMNS(*)) AS h FROM raw.account",
+    "SELECT count(DISTINCT r) AS n, first(r.Name) AS one FROM raw.account r",
+    "SELECT account FROM raw.account",
+    "SELECT to_json(r) AS j FROM raw.account r",
+    "SELECT (r).City FROM raw.account r",
+    "SELECT #2 FROM raw.account",
+    "SELECT t.b FROM raw.account AS t(a, b)",
+    "SELECT a.Name FROM raw.account a NATURAL JOIN raw.account b",
+    "SELECT Name FROM (FROM raw.account) UNION ALL BY NAME FROM raw.account",
+    "FROM raw.account PIVOT (count(Name) FOR City IN ('a', 'b'))",
+    "SELECT a.Name FROM raw.account a WHERE EXISTS (FROM raw.account b WHERE b.Id = a.ParentId)",
+    "SELECT l.City FROM raw.account r, LATERAL (SELECT r.*) l",
+    "WITH v AS (FROM raw.account) SELECT v FROM v",
+)
+SOME_COLUMNS = (
+    "SELECT count(*) AS n, count(*) FILTER (WHERE City = 'a') AS a FROM raw.account",
+    "SELECT r.Name FROM raw.account r JOIN raw.account s USING (ParentId)",
+    "WITH v AS (SELECT Name, City FROM raw.account) SELECT v.*, 1 AS one FROM v",
+    "SELECT * FROM (SELECT NAME FROM raw.account) s",
+    'SELECT "name" FROM raw.account WHERE Id IN (SELECT ParentId FROM raw.account)',
+    "FROM raw.account SELECT Name",
+)
+
+
+@pytest.mark.parametrize("sql", EVERY_COLUMN + SOME_COLUMNS)
+def test_of_versions_of_raw_a_query_gets_every_column_that_it_reads(
+    tmp_path: Path, connection: duckdb.DuckDBPyConnection, sql: str
+) -> None:
+    table = read(tmp_path, sql)
+    columns = ["Id", "Name", "ParentId", "City", "Phone"]
+    used = table.columns_used()
+    kept = [c for c in columns if used is None or c.lower() in {"id", *used}]
+    rendered = table.rendered("silver", "gold")
+
+    def result(columns: list[str]) -> tuple[object, object]:
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE raw_account AS SELECT {', '.join(columns)} FROM (VALUES "
+            "('1', 'x', NULL, 'a', '7'), ('2', 'y', '1', 'b', '8')) v(Id, Name, ParentId, City, "
+            "Phone)"
+        )
+        found = connection.execute(rendered)
+        return found.description, found.fetchall()
+
+    assert result(kept) == result(columns)
+    assert (used is None) == (sql in EVERY_COLUMN)
+
+
+@pytest.mark.parametrize(
+    ("sql", "asked"),
+    [
+        ("SELECT Id FROM silver.account JOIN silver.lead USING (CurrencyIsoCode)", True),
+        ("SELECT * EXCLUDE (CurrencyIsoCode) FROM silver.account", True),
+        ("SELECT * REPLACE ('EUR' AS CurrencyIsoCode) FROM silver.account", True),
+        ("SELECT a.CURRENCYISOCODE FROM silver.account a", True),
+        ("SELECT *, 'EUR' AS CurrencyIsoCode FROM silver.account", False),
+        ("SELECT * FROM silver.account -- CurrencyIsoCode", False),
+    ],
+)
+def test_the_currency_is_there_wherever_a_query_names_it(
+    tmp_path: Path, sql: str, *, asked: bool
+) -> None:
+    rendered = read(tmp_path, sql).rendered("silver", "gold", {"account_live"})
+    assert ("CAST(NULL AS TEXT) AS CurrencyIsoCode" in rendered) == asked
+
+
 COLUMNS = {
     "account": "Name VARCHAR",
     "user": "Name VARCHAR",

@@ -54,7 +54,8 @@ def _versions(raw: RawLayer, slug: str, table: GoldTable, policies: Policies) ->
     """All versions of an object that raw holds, treated as silver's, as far as one reads them."""
     pieces = [piece for piece in raw.slices(slug) if not piece.kind.patches]
     view = policies.silver(slug, *as_described(raw, slug, pieces))
-    wanted = {"id"} | {folded(column) for column in table.columns_used()}
-    wanted |= {folded(piece.cursor or "") for piece in view.slices}
-    columns = {name: column for name, column in view.columns.items() if folded(name) in wanted}
+    columns = view.columns
+    if (used := table.columns_used()) is not None:
+        wanted = {"id"} | used | {folded(piece.cursor or "") for piece in view.slices}
+        columns = {name: column for name, column in columns.items() if folded(name) in wanted}
     return Versions(slug, view.slices, columns, view.read)
