@@ -110,5 +110,9 @@ class WarehouseLockedError(WarehouseError):
     """Another program holds the warehouse."""
 
 
+class WarehouseUnreachableError(WarehouseError):
+    """The warehouse cannot be opened at all, whatever is asked of it."""
+
+
 class WarehouseDamagedError(WarehouseError):
     """The warehouse's file cannot be read; a rebuild makes another from raw."""

@@ -90,6 +90,16 @@ def gold_name(org: str) -> str:
     return layer_name(Layer.GOLD, org)
 
 
+def placed(place: str, name: str) -> str:
+    """What something is called that there is in each warehouse: in the first by its name alone.
+
+    Args:
+        place: Name of the warehouse; empty for the first.
+        name: What it is called there.
+    """
+    return f"{place}/{name}" if place else name
+
+
 def ops_name(org: str) -> str:
     """`ops`, or `ops_<org>`, in asset keys; in the warehouse `ops` is one, rows say whose."""
     return layer_name(Layer.OPS, org)

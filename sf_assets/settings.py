@@ -6,16 +6,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import quote
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from sf_assets.errors import ConfigError, SfAssetsError
 from sf_assets.naming import ONLY
 
+MAIN = "main"
+"""Name of the only warehouse."""
+
 _HOME = ".sf_assets"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_BETWEEN = re.compile(r"[,\s]+(?=[^,\s=/?]+=[a-z0-9+]+://)")
+"""What is between two addresses with their names, which may hold commas themselves."""
+
 _LONGEST = 30 * 86_400
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -78,6 +85,33 @@ class ReadingSettings(BaseModel):
         return timedelta(seconds=self.overlap_seconds)
 
 
+def named_addresses(text: str) -> dict[str, str]:
+    """Addresses by name, of `name=address` with commas or spaces between them.
+
+    Raises:
+        ValueError: It is not of that form, or a name or an address is there twice.
+    """
+    found: dict[str, str] = {}
+    for part in filter(None, _BETWEEN.split(text.strip())):
+        name, _, address = part.partition("=")
+        if not is_warehouse_name(name) or "://" not in address:
+            raise ValueError(
+                "it names warehouses as in main=duckdb:////path/to/file,reporting=postgresql://…; "
+                "a name has small letters, digits and `_`"
+            )
+        if name in found or address in found.values():
+            raise ValueError(f"the name or the address of {name} is there twice")
+        found[name] = address
+    if not found:
+        raise ValueError("it names no warehouse")
+    return found
+
+
+def is_warehouse_name(name: str) -> bool:
+    """Whether a warehouse may be called so: its name begins asset keys and names of sensors."""
+    return _NAME.fullmatch(name) is not None
+
+
 class Settings(ReadingSettings):
     """Everything that is set outside the catalogue.
 
@@ -89,6 +123,7 @@ class Settings(ReadingSettings):
         storage_kms_key: Key of one's own that it is encrypted with; s3 only.
         storage_class: Class, or Azure's tier, of its Parquet files.
         warehouse_url: Warehouse of silver and gold; query parameters are engine options.
+        warehouses: Several of them: `name=address`, with commas between them.
         hash_key: Key of the hashes of fields that the catalogue has hashed.
     """
 
@@ -98,8 +133,19 @@ class Settings(ReadingSettings):
     storage_region: str | None = None
     storage_kms_key: str | None = None
     storage_class: str | None = None
-    warehouse_url: str = Field(repr=False)
+    warehouse_url: str = Field("", repr=False)
+    warehouses: Annotated[Mapping[str, str], BeforeValidator(named_addresses)] = Field(
+        {}, repr=False
+    )
     hash_key: SecretStr | None = None
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Addresses of all warehouses, by name; `warehouse_url` says that of `main`."""
+        named = dict(self.warehouses)
+        if self.warehouse_url and MAIN not in named and self.warehouse_url not in named.values():
+            return {MAIN: self.warehouse_url, **named}
+        return named
 
 
 def environment() -> dict[str, str]:
@@ -119,7 +165,9 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     """
     env = environment() if env is None else env
     home = quote(str(Path.cwd() / _HOME))
-    values = {"storage_url": f"file://{home}/lake", "warehouse_url": f"duckdb:///{home}/sf.duckdb"}
+    values = {"storage_url": f"file://{home}/lake"}
+    if "SF_ASSETS_WAREHOUSES" not in env:
+        values["warehouse_url"] = f"duckdb:///{home}/sf.duckdb"
     return _parse(Settings, "SF_ASSETS_", values | _prefixed(env, "SF_ASSETS_"))
 
 
@@ -160,4 +208,5 @@ def _parse(model: type[Model], prefix: str, values: dict[str, str]) -> Model:
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         name = prefix + str(first["loc"][0]).upper()
-        raise ConfigError(f"{name} is not valid: {first['msg']}; correct it in .env") from None
+        problem = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{name} is not valid: {problem}; correct it in .env") from None

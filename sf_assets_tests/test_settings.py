@@ -107,3 +107,27 @@ def test_the_environment_goes_before_the_file_and_empty_values_are_unset(
     assert found["SALESFORCE_USERNAME"] == "me"
     assert not {"SALESFORCE_PASSWORD", "SALESFORCE_SECURITY_TOKEN"} & found.keys()
     assert load_credentials().password is None
+
+
+def test_several_warehouses_are_named() -> None:
+    one, two = "duckdb:////data/sf.duckdb", "postgresql://one,two:5433/db?host=/a,/b"
+    several = f"main={one}, reporting={two}"
+    assert load_settings({"SF_ASSETS_WAREHOUSES": several}).addresses == {
+        "main": one, "reporting": two
+    }  # fmt: skip
+    env = {"SF_ASSETS_WAREHOUSE_URL": one, "SF_ASSETS_WAREHOUSES": f"reporting={two}"}
+    assert list(load_settings(env).addresses.items()) == [("main", one), ("reporting", two)]
+    env["SF_ASSETS_WAREHOUSES"] = f"reporting={two},local={one}"
+    assert list(load_settings(env).addresses) == ["reporting", "local"]
+    assert list(load_settings({"SF_ASSETS_WAREHOUSE_URL": one}).addresses) == ["main"]
+    assert list(load_settings({}).addresses) == ["main"]
+
+
+@pytest.mark.parametrize(
+    "several",
+    ["duckdb:////x", "Main=duckdb:////x", "main=x", "a=duckdb:////x,a=duckdb:////y",
+     "a=duckdb:////x,b=duckdb:////x", "a-b=duckdb:////x", ","],
+)  # fmt: skip
+def test_warehouses_that_are_not_named_well_are_refused(several: str) -> None:
+    with pytest.raises(ConfigError, match="SF_ASSETS_WAREHOUSES is not valid: "):
+        load_settings({"SF_ASSETS_WAREHOUSES": several})

@@ -18,6 +18,7 @@ from sf_assets.assets.translator import SalesforceTranslator
 from sf_assets.catalog import Catalog, load_catalog
 from sf_assets.errors import ConfigError
 from sf_assets.naming import ONLY
+from sf_assets.settings import MAIN, is_warehouse_name
 
 
 def build_salesforce_assets(
@@ -26,23 +27,31 @@ def build_salesforce_assets(
     org: str = ONLY,
     translator: SalesforceTranslator | None = None,
     prefix: str = "",
+    warehouses: Sequence[str] = (),
 ) -> list[dg.AssetsDefinition]:
     """Build the assets of one org with their checks, and nothing that starts them.
 
     They require the resources `salesforce` (`salesforce_<org>` of a named org), `storage` and
-    `warehouse`, each after `<prefix>_` if there is a prefix.
+    `warehouse` (and `warehouse_<name>` for each other one that `warehouses` names), each after
+    `<prefix>_` if there is a prefix.
 
     Args:
         catalog: The catalogue, or the path of its file.
         org: Name of an org of the catalogue; not needed where it names none.
         translator: How assets appear; None for `raw/<object>`, `silver/<object>` and so on.
         prefix: Begins keys and names, where there are two of these in one code location.
+        warehouses: Names of all warehouses, the first one's first, where there are several.
 
     Raises:
         ConfigError: The catalogue or a gold file is not valid, the catalogue has no such org, or
             the translator gives two assets one key.
     """
-    integration = Integration(_loaded(catalog), _translator(translator), prefix)
+    integration = Integration(
+        _loaded(catalog),
+        _translator(translator),
+        prefix,
+        warehouses=dict.fromkeys(warehouses or (MAIN,), "sql"),
+    )
     if org not in integration.orgs:
         known = ", ".join(integration.orgs)
         raise ConfigError(f"the catalogue has no org {org}; it has {known}")
@@ -55,7 +64,7 @@ def build_salesforce_definitions(
     *,
     salesforce: SalesforceResource | Mapping[str, SalesforceResource] | None = None,
     storage: StorageResource | None = None,
-    warehouse: WarehouseResource | None = None,
+    warehouse: WarehouseResource | Mapping[str, WarehouseResource] | None = None,
     translator: SalesforceTranslator | None = None,
     prefix: str = "",
     schedules: bool = False,
@@ -68,7 +77,8 @@ def build_salesforce_definitions(
         catalog: The catalogue, or the path of its file.
         salesforce: The org; by name where the catalogue names several. None for the environment's.
         storage: Where raw is kept; None for the environment's.
-        warehouse: Where silver and gold are; None for the environment's.
+        warehouse: Where silver and gold are; by name where there are several, of which the first
+            has the keys of an only one. None for the environment's.
         translator: How assets appear; None for `raw/<object>`, `silver/<object>` and so on.
         prefix: Begins the names of assets, groups, steps, jobs, schedules, sensors and resources
             (`<prefix>_salesforce`), where there are two of these in one code location.
@@ -79,15 +89,13 @@ def build_salesforce_definitions(
             given is of another class, or the translator gives two assets one key.
     """
     _check_class("storage", storage, StorageResource)
-    _check_class("warehouse", warehouse, WarehouseResource)
-    warehouse = warehouse or WarehouseResource.from_environment()
-    integration = Integration(
-        _loaded(catalog), _translator(translator), prefix, schedules, warehouse.kind
-    )
+    warehouses = _warehouses(warehouse)
+    kinds = {name: one.kind for name, one in warehouses.items()}
+    integration = Integration(_loaded(catalog), _translator(translator), prefix, schedules, kinds)
     resources = {
         **_orgs(integration, salesforce),
         integration.storage_key: storage or StorageResource.from_environment(),
-        integration.warehouse_key: warehouse,
+        **{integration.warehouse_keys[name]: one for name, one in warehouses.items()},
     }
     with _documented_as_beta():
         return dg.Definitions.merge(*_parts(integration), dg.Definitions(resources=resources))
@@ -107,6 +115,24 @@ def _check_class(name: str, given: object, expected: type) -> None:
     if given is not None and not isinstance(given, expected):
         kind = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
         raise ConfigError(f"{name} has to be a {expected.__name__}, and is {kind}")
+
+
+def _warehouses(
+    given: WarehouseResource | Mapping[str, WarehouseResource] | None,
+) -> dict[str, WarehouseResource]:
+    """The resource of each warehouse by its name, the first one's first."""
+    if given is None:
+        return dict(WarehouseResource.all_from_environment())
+    if not isinstance(given, Mapping):
+        _check_class("warehouse", given, WarehouseResource)
+        return {MAIN: given}
+    for name, resource in given.items():
+        _check_class(f"warehouse[{name!r}]", resource, WarehouseResource)
+        if not is_warehouse_name(name):
+            raise ConfigError(f"a warehouse's name has small letters, digits and `_`, not {name!r}")
+    if not given:
+        raise ConfigError("there is no warehouse; give one, or none at all for the environment's")
+    return dict(given)
 
 
 def _documented_as_beta() -> warnings.catch_warnings:
@@ -137,9 +163,16 @@ def _assets(integration: Integration, org: str) -> list[dg.AssetsDefinition]:
     return [
         *(object_assets(group) for group in group_objects(integration, org)),
         describe_asset(integration, org),
-        *(gold_asset(integration, table, org) for table in integration.tables),
-        *(refused_asset(integration, name, org) for name in integration.refused),
-        quality_asset(integration, org),
+        *(asset for place in integration.places for asset in _assets_at(integration, org, place)),
+    ]
+
+
+def _assets_at(integration: Integration, org: str, place: str) -> list[dg.AssetsDefinition]:
+    """What is made of silver in a warehouse."""
+    return [
+        *(gold_asset(integration, table, org, place) for table in integration.tables),
+        *(refused_asset(integration, name, org, place) for name in integration.refused),
+        quality_asset(integration, org, place),
     ]
 
 
@@ -149,8 +182,10 @@ def _parts(integration: Integration) -> Sequence[dg.Definitions]:
     for objects in orgs:
         org = objects.org
         parts += [tick(objects), fresh(objects), derived(objects)]
-        sensors = [describe_when_changed(integration, org), score_when_checked(integration, org)]
-        if integration.has_gold:
-            sensors.append(rebuild_gold(integration, org))
+        sensors: list[dg.SensorDefinition] = [describe_when_changed(integration, org)]
+        for place in integration.places:
+            sensors.append(score_when_checked(integration, org, place))
+            if integration.has_gold:
+                sensors.append(rebuild_gold(integration, org, place))
         parts.append(dg.Definitions(assets=_assets(integration, org), sensors=sensors))
     return parts

@@ -38,7 +38,8 @@ class SalesforceComponent(dg.Component, dg.Model, dg.Resolvable):
     Attributes:
         catalog: The catalogue: its file, or all that would be in one.
         storage_url: Where raw is kept; None for `SF_ASSETS_STORAGE_URL`.
-        warehouse_url: Where silver and gold are; None for `SF_ASSETS_WAREHOUSE_URL`.
+        warehouse_url: Where silver and gold are; by name where there are several. None for
+            `SF_ASSETS_WAREHOUSE_URL` and `SF_ASSETS_WAREHOUSES`.
         prefix: Begins keys and names, where there are two of these in one code location.
         schedules: Whether schedules and sensors run at once; else they wait to be switched on.
     """
@@ -46,7 +47,7 @@ class SalesforceComponent(dg.Component, dg.Model, dg.Resolvable):
     # A `Catalog`, which Dagster would resolve field by field if it were named.
     catalog: Annotated[Any, dg.Resolver(_catalog, model_field_type=str | dict[str, Any])]
     storage_url: str | None = None
-    warehouse_url: str | None = None
+    warehouse_url: str | dict[str, str] | None = None
     prefix: str = ""
     schedules: bool = False
 
@@ -59,11 +60,19 @@ class SalesforceComponent(dg.Component, dg.Model, dg.Resolvable):
         return build_salesforce_definitions(
             self.catalog,
             storage=StorageResource(url=self.storage_url) if self.storage_url else None,
-            warehouse=WarehouseResource(url=self.warehouse_url) if self.warehouse_url else None,
+            warehouse=_warehouse(self.warehouse_url),
             translator=_Translator(self),
             prefix=self.prefix,
             schedules=self.schedules,
         )
+
+
+def _warehouse(
+    url: str | dict[str, str] | None,
+) -> WarehouseResource | dict[str, WarehouseResource] | None:
+    if isinstance(url, dict):
+        return {name: WarehouseResource(url=one) for name, one in url.items()}
+    return WarehouseResource(url=url) if url else None
 
 
 class _Translator(SalesforceTranslator):

@@ -38,23 +38,22 @@ def still_fresh(
     raw = org.stored_raw
     found = check_raw(raw, objects.specs.values(), org.now(), failures, {"freshness"})
     fresh = {f.slug: f.facts for f in found if f.name == "freshness" and f.passed}
-    lacking = _lacking(org, objects, failures)
-    for slug, facts in fresh.items():
+    every = {objects.key(Layer.RAW, slug): (slug, _RAW_EVERY) for slug in fresh}
+    for place, mine in zip(org.places, objects.everywhere, strict=True):
+        silver = fresh.keys() - _lacking(place, mine, failures)
+        every |= {mine.key(Layer.SILVER, slug): (slug, _SILVER_EVERY) for slug in silver}
+    for key, (slug, pause) in every.items():
         if slug in failures:
             continue
-        layers = {Layer.RAW: _RAW_EVERY}
-        if slug not in lacking:
-            layers[Layer.SILVER] = _SILVER_EVERY
-        for layer, every in layers.items():
-            key = objects.key(layer, slug)
-            event = instance.get_latest_materialization_event(key)
-            known = event.asset_materialization if event else None
-            if event is None or known is None:
-                continue
-            if datetime.now(UTC) - datetime.fromtimestamp(event.timestamp, UTC) >= every:
-                kept = {n: v for n, v in known.metadata.items() if n in _KEPT}
-                partition = open_key(objects.specs[slug].grain)
-                yield dg.AssetMaterialization(key, metadata={**facts, **kept}, partition=partition)
+        event = instance.get_latest_materialization_event(key)
+        known = event.asset_materialization if event else None
+        if event is None or known is None:
+            continue
+        if datetime.now(UTC) - datetime.fromtimestamp(event.timestamp, UTC) >= pause:
+            kept = {n: v for n, v in known.metadata.items() if n in _KEPT}
+            partition = open_key(objects.specs[slug].grain)
+            facts = {**fresh[slug], **kept}
+            yield dg.AssetMaterialization(key, metadata=facts, partition=partition)
 
 
 def _lacking(org: Org, objects: Objects, failures: dict[str, SfAssetsError]) -> set[str]:

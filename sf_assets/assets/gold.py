@@ -30,9 +30,16 @@ def day_tags(days: Sequence[date]) -> dict[str, str]:
     return {_RANGE_START: f"{days[0]}", _RANGE_END: f"{days[-1]}"} if days else {}
 
 
-def gold_asset(integration: Integration, table: GoldTable, org: str) -> dg.AssetsDefinition:
-    """The asset of a gold table of one org."""
-    spec = integration.spec(org, Layer.GOLD, table.name)
+def lock_name(place: str, table: str) -> str:
+    """What the lock is called of a gold table in a warehouse, by its name, empty for the first."""
+    return f"{place}.{table}" if place else table
+
+
+def gold_asset(
+    integration: Integration, table: GoldTable, org: str, place: str
+) -> dg.AssetsDefinition:
+    """The asset of a gold table of one org in one warehouse."""
+    spec = integration.spec(org, Layer.GOLD, table.name, place)
     deps = [  # a day is of all that was before it, whatever the partitions of what it reads
         dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping())
         for layer, names in (
@@ -40,7 +47,7 @@ def gold_asset(integration: Integration, table: GoldTable, org: str) -> dg.Asset
             (Layer.RAW, table.raw),
             (Layer.GOLD, table.gold),
         )
-        for key in integration.keys(org, layer, names)
+        for key in integration.keys(org, layer, names, place)
     ]
 
     @dg.multi_asset(
@@ -55,10 +62,11 @@ def gold_asset(integration: Integration, table: GoldTable, org: str) -> dg.Asset
         from sf_assets.pipeline.gold.build import build_gold
 
         keys = context.partition_keys if table.daily else []
-        home = integration.org(context.resources, org)
+        home = integration.org(context.resources, org, place)
         try:
             raw, days = home.stored_raw, [date.fromisoformat(key) for key in keys]
-            with raw.building(table.name, _PATIENCE):  # or the sensor takes this run for dead
+            # Or the sensor takes this run for dead.
+            with raw.building(lock_name(place, table.name), _PATIENCE):
                 built = build_gold(home, raw, table, days)
         except LeftOutError as error:
             context.log.warning(str(error))
@@ -73,9 +81,9 @@ def gold_asset(integration: Integration, table: GoldTable, org: str) -> dg.Asset
     return gold
 
 
-def refused_asset(integration: Integration, name: str, org: str) -> dg.AssetsDefinition:
+def refused_asset(integration: Integration, name: str, org: str, place: str) -> dg.AssetsDefinition:
     """The asset of a gold file that cannot be used: it fails, and says why."""
-    spec, why = integration.spec(org, Layer.GOLD, name), str(integration.refused[name])
+    spec, why = integration.spec(org, Layer.GOLD, name, place), str(integration.refused[name])
 
     @dg.multi_asset(
         name=spec.key.to_python_identifier(),
@@ -100,7 +108,9 @@ def gold_metadata(
     ]
     lineage = {
         name: [
-            dg.TableColumnDep(integration.key(org.name, source.layer, source.table), source.column)
+            dg.TableColumnDep(
+                integration.key(org.name, source.layer, source.table, org.place), source.column
+            )
             for source in column.sources
         ]
         for name, column in built.columns.items()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from sf_assets.assets.dead_runs import BELIEVED, end_dead_runs
-from sf_assets.assets.gold import day_tags
+from sf_assets.assets.gold import day_tags, lock_name
 from sf_assets.assets.integration import Integration
 from sf_assets.assets.schedules import ACTIVE, BEGINS
 from sf_assets.errors import ConfigError, SfAssetsError, WarehouseLockedError
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from sf_assets.pipeline.org import Org
 
 
-def rebuild_gold(integration: Integration, org: str) -> dg.SensorDefinition:
+def rebuild_gold(integration: Integration, org: str, place: str) -> dg.SensorDefinition:
     """Every 30 seconds: build the gold tables that are due, and ask blocking checks that are.
 
     Nothing is asked of Salesforce. What fails is tried again after pauses that grow.
     """
     known = {
-        table.name: integration.key(org, Layer.GOLD, table.name) for table in integration.tables
+        table.name: integration.key(org, Layer.GOLD, table.name, place)
+        for table in integration.tables
     }
     blocking = {
-        dg.AssetCheckKey(integration.key(org, Layer.SILVER, spec.slug), check.name)
+        dg.AssetCheckKey(integration.key(org, Layer.SILVER, spec.slug, place), check.name)
         for spec in integration.catalog.objects.values()
         for check in spec.expectations
         if check.blocking
@@ -37,7 +38,7 @@ def rebuild_gold(integration: Integration, org: str) -> dg.SensorDefinition:
     target = dg.AssetSelection.assets(*known.values()) | dg.AssetSelection.checks(*blocking)
 
     @dg.sensor(
-        name=integration.named(f"rebuild_{gold_name(org)}"),
+        name=integration.named("_".join(filter(None, ("rebuild", place, gold_name(org))))),
         target=target,
         minimum_interval_seconds=30,
         default_status=integration.sensor_status,
@@ -47,7 +48,8 @@ def rebuild_gold(integration: Integration, org: str) -> dg.SensorDefinition:
     )
     def rebuild(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
-            requests, told = _look(context, integration, org, known)
+            home = integration.org(context.resources, org, place)
+            requests, told = _look(context, integration, home, known)
         except WarehouseLockedError as error:
             return dg.SkipReason(f"asks again: {error}")
         if requests:
@@ -60,13 +62,13 @@ def rebuild_gold(integration: Integration, org: str) -> dg.SensorDefinition:
 def _look(
     context: dg.SensorEvaluationContext,
     integration: Integration,
-    name: str,
+    org: "Org",
     key: Mapping[str, dg.AssetKey],
 ) -> tuple[list[dg.RunRequest], list[str]]:
     """Runs for what is due and not at work already, and what there is to say of the rest."""
     from sf_assets.pipeline.gold.due import GoldState, gold_due, start_attempts
 
-    now, org = datetime.now(UTC), integration.org(context.resources, name)
+    now = datetime.now(UTC)
     refused: dict[str, SfAssetsError] = {}
     tables = {table.name: table for table in gold_tables(org.catalog, refused)}
     new = [f"{name}: {why}" for name, why in refused.items()]
@@ -81,7 +83,9 @@ def _look(
     ready = {n: s for n, s in ready.items() if not tables[n].gold & (ready.keys() | at_work)}
     closed = {gate.name: gate for status in found for gate in status.closed}
     asked = {
-        name: dg.AssetCheckKey(integration.key(org.name, Layer.SILVER, gate.slug), gate.check)
+        name: dg.AssetCheckKey(
+            integration.key(org.name, Layer.SILVER, gate.slug, org.place), gate.check
+        )
         for name, gate in closed.items()
         if gate.answer is None and (not gate.next_try or gate.next_try <= now)
     }
@@ -144,7 +148,7 @@ def _end_dead(
         keys = run.asset_selection or set()
         if not keys or not keys <= names.keys():
             return True
-        return any(org.stored_raw.is_building(names[key]) for key in keys)
+        return any(org.stored_raw.is_building(lock_name(org.place, names[key])) for key in keys)
 
     with suppress(ConfigError):  # nothing was ever read
         end_dead_runs(

@@ -1,9 +1,9 @@
 """One catalogue's place in a code location: what all that belongs to it is called."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -19,8 +19,9 @@ from sf_assets.assets.specs import (
 from sf_assets.assets.translator import SalesforceAsset, SalesforceTranslator
 from sf_assets.catalog import Catalog
 from sf_assets.errors import ConfigError, SfAssetsError
-from sf_assets.naming import ONLY, Layer, layer_name
+from sf_assets.naming import ONLY, Layer, layer_name, placed
 from sf_assets.pipeline.gold.files import gold_tables
+from sf_assets.settings import MAIN
 from sf_assets.warehouse.gold_sql import GoldTable, is_table_name
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ QUALITY = "quality"
 """Name of the asset, in ops, of the quality of an org's tables."""
 
 
-_What = tuple[str, Layer, str]
-"""What an asset is of: org, layer, name."""
+_What = tuple[str, Layer, str, str]
+"""What an asset is of: org, layer, name, and place, which is empty for the first warehouse."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,15 @@ class Integration:
         prefix: Begins the names of its assets, groups, steps, jobs, schedules, sensors and
             resources, where there are two of these in one code location; empty for none.
         schedules: Whether its schedules and sensors run unless they are switched off.
-        warehouse_kind: What silver lives in, such as `duckdb`, for the icon.
+        warehouses: What silver lives in, such as `duckdb`, by the warehouse's name. Assets of the
+            first are called as those of an only one.
     """
 
     catalog: Catalog
     translator: SalesforceTranslator = field(default_factory=SalesforceTranslator)
     prefix: str = ""
     schedules: bool = False
-    warehouse_kind: str = "duckdb"
+    warehouses: Mapping[str, str] = field(default_factory=lambda: {MAIN: "duckdb"})
     _specs: dict[_What, dg.AssetSpec] = field(default_factory=dict, init=False)
     _keys: dict[dg.AssetKey, _What] = field(default_factory=dict, init=False)
 
@@ -64,6 +66,12 @@ class Integration:
     def orgs(self) -> tuple[str, ...]:
         """Names of its orgs."""
         return self.catalog.orgs or (ONLY,)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Names of its warehouses, that of the first empty."""
+        _, *others = self.warehouses
+        return "", *others
 
     @property
     def tables(self) -> list[GoldTable]:
@@ -121,52 +129,68 @@ class Integration:
         status = dg.DefaultSensorStatus
         return status.RUNNING if self.schedules else status.STOPPED
 
-    def key(self, org: str, layer: Layer, name: str) -> dg.AssetKey:
+    def key(self, org: str, layer: Layer, name: str, place: str = "") -> dg.AssetKey:
         """Key of an asset."""
-        return self.spec(org, layer, name).key
+        return self.spec(org, layer, name, place).key
 
-    def keys(self, org: str, layer: Layer, names: Iterable[str]) -> list[dg.AssetKey]:
+    def keys(
+        self, org: str, layer: Layer, names: Iterable[str], place: str = ""
+    ) -> list[dg.AssetKey]:
         """Keys of assets of one layer, by name."""
-        return [self.key(org, layer, name) for name in sorted(names)]
+        return [self.key(org, layer, name, place) for name in sorted(names)]
 
-    def spec(self, org: str, layer: Layer, name: str) -> dg.AssetSpec:
-        """An asset, translated; without its dependencies."""
-        what = org, layer, name
+    def spec(self, org: str, layer: Layer, name: str, place: str = "") -> dg.AssetSpec:
+        """An asset, translated; without its dependencies.
+
+        Args:
+            org: Name of the org.
+            layer: Its layer.
+            name: Its name there.
+            place: Name of the warehouse, which raw has none; empty for the first.
+        """
+        what = org, layer, name, "" if layer is Layer.RAW else place
         if what not in self._specs:
-            asset = self._untranslated(org, layer, name)
+            asset = self._untranslated(*what)
             self._specs[what] = self._translated(asset)
         return self._specs[what]
 
     def _translated(self, asset: SalesforceAsset) -> dg.AssetSpec:
         spec = self.translator.get_asset_spec(asset)
-        what = asset.org, asset.layer, asset.name
+        what = asset.org, asset.layer, asset.name, asset.warehouse
         if (other := self._keys.setdefault(spec.key, what)) != what:
-            parts = zip(("org", "layer", "name"), what, other, strict=True)
+            parts = zip(("org", "layer", "name", "warehouse"), what, other, strict=True)
             lacking = [f"`asset.{part}`" for part, one, two in parts if one != two]
-            both = [f"{layer_name(layer, org)}/{name}" for org, layer, name in (other, what)]
+            both = [
+                placed(place, f"{layer_name(layer, org)}/{name}")
+                for org, layer, name, place in (other, what)
+            ]
             raise ConfigError(
                 f"the translator gives {' and '.join(both)} one key, {spec.key.to_user_string()}; "
                 f"have {' and '.join(lacking)} in the key"
             )
         return spec
 
-    def _untranslated(self, org: str, layer: Layer, name: str) -> SalesforceAsset:
-        home = layer_name(layer, org)
-        key = dg.AssetKey([*([self.prefix] if self.prefix else []), home, name])
-        group = self.named(home)
+    def _untranslated(self, org: str, layer: Layer, name: str, place: str) -> SalesforceAsset:
+        home = [part for part in (self.prefix, place, layer_name(layer, org)) if part]
+        key, group = dg.AssetKey([*home, name]), "_".join(home)
+        found = None
         if layer is Layer.OPS:
-            return SalesforceAsset(org, layer, name, quality_spec(key, group, self.catalog))
-        if layer is Layer.GOLD and (why := self.refused.get(name)):
-            return SalesforceAsset(org, layer, name, refused_spec(key, group, why, self.catalog))
-        if layer is Layer.GOLD:
+            spec = quality_spec(key, group, self.catalog)
+        elif layer is Layer.GOLD and (why := self.refused.get(name)):
+            spec = refused_spec(key, group, why, self.catalog)
+        elif layer is Layer.GOLD:
             (table,) = (table for table in self.tables if table.name == name)
-            return SalesforceAsset(org, layer, name, gold_spec(key, group, table, self.catalog))
-        if layer is Layer.RAW and name == DESCRIBE:
-            return SalesforceAsset(org, layer, name, describe_spec(key, group))
-        (found,) = self.catalog.select([name])
-        kind, tick = self.warehouse_kind, self.tick_schedule(org)
-        spec = object_spec(key, group, layer, found, warehouse_kind=kind, tick=tick)
-        return SalesforceAsset(org, layer, name, spec, found)
+            spec = gold_spec(key, group, table, self.catalog)
+        elif layer is Layer.RAW and name == DESCRIBE:
+            spec = describe_spec(key, group)
+        else:
+            (found,) = self.catalog.select([name])
+            kind, tick = self._kind(place), self.tick_schedule(org)
+            spec = object_spec(key, group, layer, found, warehouse_kind=kind, tick=tick)
+        return SalesforceAsset(org, layer, name, spec, found, place)
+
+    def _kind(self, place: str) -> str:
+        return self.warehouses[place or next(iter(self.warehouses))]
 
     def salesforce_key(self, org: str) -> str:
         """Key of the resource of an org: `salesforce`, or `salesforce_<org>`."""
@@ -178,30 +202,35 @@ class Integration:
         return self.named("storage")
 
     @property
-    def warehouse_key(self) -> str:
-        """Key of the warehouse's resource."""
-        return self.named("warehouse")
+    def warehouse_keys(self) -> dict[str, str]:
+        """Keys of the warehouses' resources, by name: `warehouse`, and `warehouse_<name>`."""
+        keys = (f"warehouse_{place}" if place else "warehouse" for place in self.places)
+        return dict(zip(self.warehouses, map(self.named, keys), strict=True))
 
     def resource_keys(self, org: str) -> set[str]:
         """What a step, schedule or sensor of an org requires."""
-        return {self.salesforce_key(org), self.storage_key, self.warehouse_key}
+        return {self.salesforce_key(org), self.storage_key, *self.warehouse_keys.values()}
 
-    def org(self, resources: Any, name: str) -> "Org":
+    def org(self, resources: Any, name: str, place: str = "") -> "Org":
         """An org, connected by the resources of a step, schedule or sensor.
 
         Args:
             resources: `context.resources`.
             name: Of the org.
+            place: Name of its warehouse; empty for the first.
         """
         from sf_assets.pipeline.org import Connections, Org
 
         salesforce: SalesforceResource = getattr(resources, self.salesforce_key(name))
         storage: StorageResource = getattr(resources, self.storage_key)
-        warehouse: WarehouseResource = getattr(resources, self.warehouse_key)
+        warehouses: dict[str, WarehouseResource] = {
+            name: getattr(resources, key) for name, key in self.warehouse_keys.items()
+        }
         connections = Connections(
             lambda: salesforce.client,
             lambda: storage.store,
-            lambda: warehouse.warehouse,
-            lambda: warehouse.key,
+            {name: partial(getattr, one, "warehouse") for name, one in warehouses.items()},
+            lambda: next(iter(warehouses.values())).key,
         )
-        return Org(name, self.catalog, salesforce.reading, connections)
+        org = Org(name, self.catalog, salesforce.reading, connections)
+        return next(one for one in org.places if one.place == place)

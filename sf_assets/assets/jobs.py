@@ -16,6 +16,7 @@ from pydantic import Field
 
 from sf_assets.assets.objects import Objects, Reported
 from sf_assets.errors import SfAssetsError
+from sf_assets.naming import placed
 
 if TYPE_CHECKING:
     from sf_assets.pipeline.events import Event
@@ -47,12 +48,12 @@ def tick_job(objects: Objects) -> dg.JobDefinition:
 
     def tick(context: dg.OpExecutionContext) -> Iterator[Reported]:
         from sf_assets.pipeline import scheduled
-        from sf_assets.pipeline.publish import publish
+        from sf_assets.pipeline.publish import publish_all
 
         org = objects.connected(context.resources)
         _forget_idle(context.instance, name)
         told = _Reporter(context, objects)
-        yield from told.all(chain(scheduled.tick(org), publish(org)))
+        yield from told.all(chain(scheduled.tick(org), publish_all(org)))
         if not told.anything:
             context.instance.add_run_tags(context.run_id, {IDLE: "true"})
         told.fail()
@@ -68,12 +69,12 @@ def reread_job(objects: Objects) -> dg.JobDefinition:
 
     def reread(context: dg.OpExecutionContext, config: RereadConfig) -> Iterator[Reported]:
         from sf_assets.pipeline import scheduled
-        from sf_assets.pipeline.publish import publish
+        from sf_assets.pipeline.publish import publish_all
 
         org = objects.connected(context.resources)
         told = _Reporter(context, objects)
         events = scheduled.reread(org, config.objects, everything=config.everything)
-        yield from told.all(chain(events, publish(org)))
+        yield from told.all(chain(events, publish_all(org)))
         told.fail(also_waiting=True)
 
     return _job(objects, name, reread, "Read formulas, roll-ups and parents' fields again.")
@@ -86,13 +87,13 @@ def fresh_job(objects: Objects) -> dg.JobDefinition:
     def fresh(context: dg.OpExecutionContext) -> Iterator[Reported]:
         from sf_assets.assets.fresh import still_fresh
         from sf_assets.pipeline import scheduled
-        from sf_assets.pipeline.publish import publish
+        from sf_assets.pipeline.publish import publish_all
 
         org = objects.connected(context.resources)
         told = _Reporter(context, objects)
         idle = still_fresh(context.instance, objects, org, told.failures)
         checks = dict.fromkeys(objects.specs, ("coverage", "freshness"))
-        yield from told.all(chain(scheduled.answer(org, checks), publish(org)), idle)
+        yield from told.all(chain(scheduled.answer(org, checks), publish_all(org)), idle)
         told.fail()
 
     return _job(
@@ -137,7 +138,8 @@ class _Reporter:
 
     Attributes:
         anything: Whether it has told anything.
-        failures: What failed that no run has told before, by lower-cased object name.
+        failures: What failed that no run has told before, by lower-cased object name, before which
+            that of its warehouse stands if it is not the first.
         waiting: What was left for later, by the same.
     """
 
@@ -171,8 +173,13 @@ class _Reporter:
             elif isinstance(reported, dg.AssetCheckEvaluation):
                 self._answered.add(reported.asset_check_key)
             yield reported
-        slugs = self._objects.slugs_by_key()
-        checks = self._objects.checks({slugs[key] for key in self._shown})
+        checks = [
+            check
+            for objects in self._objects.everywhere
+            for key, slug in objects.slugs_by_key().items()
+            if key in self._shown
+            for check in objects.checks([slug])
+        ]
         left = [c for c in checks if c.asset_key in self._shown and c not in self._answered]
         yield from carried(self._context.instance, left)
 
@@ -205,11 +212,11 @@ class _Reporter:
         from sf_assets.pipeline.events import Deferred, Failed
 
         if isinstance(event, Deferred):
-            self.waiting[event.object] = event.error
+            self.waiting[placed(event.place, event.object)] = event.error
         elif isinstance(event, Failed) and event.news:
-            self.failures[event.object] = event.error
+            self.failures[placed(event.place, event.object)] = event.error
             if event.object in self._objects.specs:
-                self._turn_red(self._objects.key(event.layer, event.object))
+                self._turn_red(self._objects.at(event.place).key(event.layer, event.object))
 
     def _turn_red(self, key: dg.AssetKey) -> None:
         """Show an asset as failed: Dagster does so if it was planned in a run that fails."""

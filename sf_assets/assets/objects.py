@@ -1,8 +1,8 @@
 """Raw and silver assets of the catalogue's objects, worked on together, each failing alone."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import dagster as dg
 
@@ -33,11 +33,22 @@ class Objects:
         integration: What they belong to.
         org: Name of the org.
         specs: The objects, by lower-cased name.
+        place: Name of the warehouse of silver; empty for the first, with which raw is, too.
     """
 
     integration: Integration
     org: str
     specs: Mapping[str, ObjectSpec]
+    place: str = field(default="", kw_only=True)
+
+    def at(self, place: str) -> Self:
+        """The same in a warehouse, by its name."""
+        return replace(self, place=place)
+
+    @property
+    def everywhere(self) -> list[Self]:
+        """The same in each warehouse, the first first."""
+        return [self.at(place) for place in self.integration.places]
 
     @property
     def name(self) -> str:
@@ -55,10 +66,10 @@ class Objects:
 
     def spec(self, layer: Layer, slug: str) -> dg.AssetSpec:
         """An object's asset."""
-        return self.integration.spec(self.org, layer, slug)
+        return self.integration.spec(self.org, layer, slug, self.place)
 
     def slugs_by_key(self) -> dict[dg.AssetKey, str]:
-        """The objects by the keys of both assets of each."""
+        """The objects by the keys of the assets of each."""
         return {key: slug for slug in self.specs for key in self.keys([slug])}
 
     def key(self, layer: Layer, slug: str) -> dg.AssetKey:
@@ -66,16 +77,19 @@ class Objects:
         return self.spec(layer, slug).key
 
     def keys(self, slugs: Iterable[str]) -> list[dg.AssetKey]:
-        """Keys of both assets of objects."""
-        return [self.key(layer, slug) for slug in slugs for layer in (Layer.RAW, Layer.SILVER)]
+        """Keys of the assets of objects: raw and silver, or silver alone."""
+        return [self.key(layer, slug) for slug in slugs for layer in self._layers]
+
+    @property
+    def _layers(self) -> tuple[Layer, ...]:
+        return (Layer.SILVER,) if self.place else (Layer.RAW, Layer.SILVER)
 
     def check_specs(self, slug: str) -> list[dg.AssetCheckSpec]:
-        """All checks of an object."""
-        asked = {
-            Layer.RAW: {n: c.asks for n, c in RAW_CHECKS.items()},
-            Layer.SILVER: {n: c.asks for n, c in self.specs[slug].silver_checks.items()}
-            | {n: c.asks for n, c in ORG_CHECKS.items()},
-        }
+        """All checks of an object; the org is asked for those of the first warehouse alone."""
+        raw = {} if self.place else {n: c.asks for n, c in RAW_CHECKS.items()}
+        org = {} if self.place else {n: c.asks for n, c in ORG_CHECKS.items()}
+        silver = {n: c.asks for n, c in self.specs[slug].silver_checks.items()}
+        asked = {Layer.RAW: raw, Layer.SILVER: silver | org}
         return [
             dg.AssetCheckSpec(name, asset=self.key(layer, slug), description=asks)
             for layer, some in asked.items()
@@ -121,9 +135,11 @@ def object_assets(group: Group) -> dg.AssetsDefinition:
     specs: list[dg.AssetSpec] = []
     checks: list[dg.AssetCheckSpec] = []
     for slug in group.specs:
-        raw, silver = (group.spec(layer, slug) for layer in (Layer.RAW, Layer.SILVER))
-        specs += [raw, silver.merge_attributes(deps=[raw.key])]
-        checks += group.check_specs(slug)
+        raw = group.spec(Layer.RAW, slug)
+        specs.append(raw)
+        for home in group.everywhere:
+            specs.append(home.spec(Layer.SILVER, slug).merge_attributes(deps=[raw.key]))
+            checks += home.check_specs(slug)
 
     @dg.multi_asset(
         name=group.name,

@@ -18,8 +18,9 @@ from sf_assets.assets.translate import (
     windows_read,
 )
 from sf_assets.errors import SfAssetsError
-from sf_assets.naming import Layer
+from sf_assets.naming import Layer, placed
 from sf_assets.pipeline import events
+from sf_assets.pipeline.fan_out import told
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.plan import Plan, plan_backfill
 from sf_assets.pipeline.publish import publish
@@ -40,7 +41,8 @@ def work(context: dg.AssetExecutionContext, group: Group) -> Events:
         yield event
         if isinstance(event, dg.MaterializeResult):
             shown.add(event.asset_key)
-    others = set(group.checks(group.specs)) - context.selected_asset_check_keys
+    checks = {key for home in group.everywhere for key in home.checks(group.specs)}
+    others = checks - context.selected_asset_check_keys
     if not context.instance.is_ephemeral:
         yield from carried(context.instance, [k for k in others if k.asset_key in shown])
     if step.failures:
@@ -69,7 +71,9 @@ class _Step:
         """
         context, group = self._context, self._group
         if context.has_partition_key_range:
-            slugs = sorted({*self._selected(Layer.RAW), *self._selected(Layer.SILVER)})
+            keys = context.selected_asset_keys
+            homes = [home.slugs_by_key() for home in group.everywhere]
+            slugs = sorted({home[key] for home in homes for key in home.keys() & keys})
             starts = {slug: partitions_def(group.grain, group.specs[slug].start) for slug in slugs}
             if any(starts[slug] != starts[slugs[0]] for slug in slugs):
                 told = ", ".join(f"{slug} {group.specs[slug].start}" for slug in slugs)
@@ -84,24 +88,28 @@ class _Step:
 
     def carry_out(self) -> Events:
         """All that the run is for."""
-        for event in chain(run(self._org, self._request()), publish(self._org)):
-            yield from self._translated(event)
+        for org, group in zip(self._org.places, self._group.everywhere, strict=True):
+            for event in told(org, chain(run(org, self._request(group)), publish(org))):
+                yield from self._translated(event)
 
-    def _request(self) -> Request:
-        slugs = self._group.slugs_by_key()
+    def _request(self, group: Group) -> Request:
+        """What is to be done in a warehouse: all of raw goes with the first."""
+        slugs = group.slugs_by_key()
         checks: dict[str, set[str]] = defaultdict(set)
         for key in self._context.selected_asset_check_keys:
-            checks[slugs[key.asset_key]].add(key.name)
-        raw, silver = self._selected(Layer.RAW), self._selected(Layer.SILVER)
-        return Request(Reading.BACKFILL, self._plan, self._group.specs, raw, silver, checks)
+            if key.asset_key in slugs:
+                checks[slugs[key.asset_key]].add(key.name)
+        raw = () if group.place else self._selected(group, Layer.RAW)
+        silver = self._selected(group, Layer.SILVER)
+        return Request(Reading.BACKFILL, self._plan, group.specs, raw, silver, checks)
 
-    def _selected(self, layer: Layer) -> list[str]:
+    def _selected(self, group: Group, layer: Layer) -> list[str]:
         keys = self._context.selected_asset_keys
-        return [slug for slug in self._group.specs if self._group.key(layer, slug) in keys]
+        return [slug for slug in group.specs if group.key(layer, slug) in keys]
 
     def _plan(self) -> AbstractContextManager[Plan]:
         """The window of the run's partitions, which are those of all its objects."""
-        specs = [self._group.specs[slug] for slug in self._selected(Layer.RAW)]
+        specs = [self._group.specs[slug] for slug in self._selected(self._group, Layer.RAW)]
         window = ALWAYS
         if self._asked_keys:
             first, last = self._asked_keys[0], self._asked_keys[-1]
@@ -109,17 +117,18 @@ class _Step:
         return nullcontext(plan_backfill(self._org, specs, window))
 
     def _translated(self, event: events.Event) -> Events:
+        group = self._group.at(event.place)
         match event:
             case events.ObjectExtracted(_, extraction, facts):
-                key = self._group.key(Layer.RAW, extraction.slug)
+                key = group.key(Layer.RAW, extraction.slug)
                 yield from self._result(key, extraction.slug, windows_read(extraction), facts)
             case events.ObjectLoaded(_, slug, loaded, told):
                 if told:
-                    key = self._group.key(Layer.SILVER, slug)
+                    key = group.key(Layer.SILVER, slug)
                     metadata = silver_metadata(f"{self._org.schema}.{slug}", loaded)
                     yield from self._result(key, slug, loaded.windows, metadata)
             case events.Checked():
-                found = check_evaluation(self._group, event)
+                found = check_evaluation(group, event)
                 yield dg.AssetCheckResult(
                     asset_key=found.asset_key,
                     check_name=found.check_name,
@@ -128,10 +137,10 @@ class _Step:
                     metadata=found.metadata,
                 )
             case events.Deferred(_, _, slug, _, error):
-                yield observation(self._group, event)
-                self.failures[slug] = error
+                yield observation(group, event)
+                self.failures[placed(event.place, slug)] = error
             case events.Failed(_, _, slug, error):
-                self.failures[slug] = error
+                self.failures[placed(event.place, slug)] = error
             case _:
                 pass
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import dagster as dg
 from pydantic import Field
 
+from sf_assets.errors import ConfigError
 from sf_assets.naming import ONLY
 from sf_assets.privacy import HASH_KEY
 from sf_assets.settings import (
@@ -16,6 +17,7 @@ from sf_assets.settings import (
     credentials_prefix,
     environment,
     load_settings,
+    named_addresses,
 )
 
 if TYPE_CHECKING:
@@ -161,19 +163,39 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
         description="Key of the hashes of fields that the catalogue has hashed; that of "
         f"`{HASH_KEY}` if not set.",
     )
+    name: str | None = Field(
+        default=None,
+        description="Which one it is, where the address is of several, as SF_ASSETS_WAREHOUSES.",
+    )
 
     @classmethod
     def from_environment(cls) -> Self:
-        """The resource of `SF_ASSETS_WAREHOUSE_URL`; a file in the current folder if not set."""
+        """The resource of the first warehouse; a file in the current folder if none is set."""
+        return next(iter(cls.all_from_environment().values()))
+
+    @classmethod
+    def all_from_environment(cls) -> dict[str, Self]:
+        """The resources of `SF_ASSETS_WAREHOUSE_URL` and `SF_ASSETS_WAREHOUSES`, by name.
+
+        Raises:
+            ConfigError: A variable is not valid.
+        """
+        settings = load_settings()
         key = dg.EnvVar(HASH_KEY) if HASH_KEY in environment() else None
-        url = _url("SF_ASSETS_WAREHOUSE_URL", load_settings({}).warehouse_url)
-        return cls(url=url, hash_key=key)
+        several = {
+            name: cls(url=dg.EnvVar("SF_ASSETS_WAREHOUSES"), name=name, hash_key=key)
+            for name in settings.warehouses
+        }
+        only = _url("SF_ASSETS_WAREHOUSE_URL", settings.warehouse_url)
+        return {
+            name: several.get(name) or cls(url=only, hash_key=key) for name in settings.addresses
+        }
 
     @property
     def kind(self) -> str:
         """What it is, such as `duckdb`, for icons."""
         url = self.url.get_value("") if isinstance(self.url, dg.EnvVar) else self.url
-        return urlsplit(url or "").scheme or "sql"
+        return urlsplit(self._own(url or "")).scheme or "sql"
 
     @property
     def key(self) -> str | None:
@@ -189,7 +211,23 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
         """
         from sf_assets.warehouse.open import open_warehouse
 
-        return open_warehouse(self.url)
+        return open_warehouse(self._own(self.url))
+
+    def _own(self, url: str) -> str:
+        """Its own address.
+
+        Raises:
+            ConfigError: There is none of its name.
+        """
+        if self.name is None:
+            return url
+        try:
+            return named_addresses(url)[self.name]
+        except (KeyError, ValueError):
+            raise ConfigError(
+                f"the resource of the warehouse {self.name} finds no address of that name; set "
+                f"SF_ASSETS_WAREHOUSES where the run is: {self.name}=duckdb:////path/to/file,…"
+            ) from None
 
     def query(self, sql: str) -> "pa.Table":
         """Ask a question; nothing can be changed by it.

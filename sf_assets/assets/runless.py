@@ -29,22 +29,25 @@ class Reporter:
     def report(self, org: Org, event: events.Event) -> None:
         """Report what Dagster has a word for."""
         if org.name not in self._objects:
-            self._objects[org.name] = org_objects(Integration(org.catalog), org.name)
+            warehouses = dict.fromkeys((place.warehouse_name for place in org.places), "")
+            integration = Integration(org.catalog, warehouses=warehouses)
+            self._objects[org.name] = org_objects(integration, org.name)
         for reported in self._translated(self._objects[org.name], org, event):
             self._instance.report_runless_asset_event(reported)
 
     def _translated(self, objects: Objects, org: Org, event: events.Event) -> Iterator[Reported]:
         yield from translated(objects, event)
-        if isinstance(event, events.ObjectLoaded) and event.told:
+        if isinstance(event, events.ObjectLoaded) and event.told and not event.place:
             key = objects.key(Layer.SILVER, event.object)
             yield from carried(self._instance, [dg.AssetCheckKey(key, n) for n in ORG_CHECKS])
-        yield from _of_gold(objects.integration, org, event)
+        home = next(place for place in org.places if place.place == event.place)
+        yield from _of_gold(objects.integration, home, event)
 
 
 def _of_gold(integration: Integration, org: Org, event: events.Event) -> Iterator[Reported]:
     match event:
         case events.TableBuilt(_, name, built):
-            key = integration.key(org.name, Layer.GOLD, name)
+            key = integration.key(org.name, Layer.GOLD, name, org.place)
             metadata = gold_metadata(integration, org, name, built)
             days = list(built.rows_by_day)
             for day, facts in events.day_facts(built).items():
@@ -53,8 +56,8 @@ def _of_gold(integration: Integration, org: Org, event: events.Event) -> Iterato
             if not days:
                 yield dg.AssetMaterialization(key, metadata=metadata)
         case events.LeftOut(_, Layer.GOLD, name, why):
-            key = integration.key(org.name, Layer.GOLD, name)
+            key = integration.key(org.name, Layer.GOLD, name, org.place)
             yield dg.AssetObservation(key, metadata={LEFT_OUT: why})
         case events.Scored(_, facts):
-            key = integration.key(org.name, Layer.OPS, QUALITY)
+            key = integration.key(org.name, Layer.OPS, QUALITY, org.place)
             yield dg.AssetMaterialization(key, metadata=facts)

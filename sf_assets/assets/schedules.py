@@ -125,7 +125,9 @@ def derived(objects: Objects) -> dg.Definitions:
 
 def daily_checks(integration: Integration, orgs: Sequence[Objects]) -> dg.Definitions:
     """All checks of all objects, once a day, with nothing extracted."""
-    checks = [key for objects in orgs for key in objects.checks(objects.specs)]
+    checks = [
+        key for org in orgs for objects in org.everywhere for key in objects.checks(objects.specs)
+    ]
     job = dg.define_asset_job(
         integration.named("daily_checks"),
         selection=dg.AssetSelection.checks(*checks),

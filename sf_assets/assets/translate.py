@@ -19,6 +19,7 @@ Observed = events.Deferred | events.Failed
 
 def translated(objects: Objects, event: events.Event) -> Iterator[Reported]:
     """What there is to show of an event of objects, where nothing was planned."""
+    objects = objects.at(event.place)
     match event:
         case events.ObjectExtracted(_, extraction, facts):
             spec = objects.specs[extraction.slug]

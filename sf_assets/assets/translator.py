@@ -18,6 +18,7 @@ class SalesforceAsset:
         name: Of the object, in lower case, or the gold table; `describe` in raw, `quality` in ops.
         spec: The asset as it is unless it is translated; its `deps` are added afterwards.
         object: The catalogue's entry of the object, for raw and silver.
+        warehouse: Name of its warehouse; empty for the first, and for raw.
     """
 
     org: str
@@ -25,6 +26,7 @@ class SalesforceAsset:
     name: str
     spec: dg.AssetSpec
     object: ObjectSpec | None = None
+    warehouse: str = ""
 
 
 class SalesforceTranslator:

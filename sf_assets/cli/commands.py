@@ -24,7 +24,7 @@ _COMMANDS = {
     "backfill": "sf_assets.cli.refresh:backfill",
     "reconcile": "sf_assets.cli.tables:reconcile",
     "rebuild": "sf_assets.cli.tables:rebuild",
-    "status": "sf_assets.cli.tables:status",
+    "status": "sf_assets.cli.status:status",
     "clean": "sf_assets.cli.clean:clean",
     "doctor": "sf_assets.cli.doctor:doctor",
 }

@@ -35,6 +35,17 @@ def object_option(command: Command) -> Command:
     )(command)
 
 
+def warehouse_option(command: Command) -> Command:
+    """Add `--warehouse`, repeatable, to a command."""
+    return click.option(
+        "warehouses",
+        "--warehouse",
+        multiple=True,
+        metavar="NAME",
+        help="Only this warehouse of several; repeatable.",
+    )(command)
+
+
 class Day(click.DateTime):
     """A day, written as 2026-11-30."""
 
@@ -67,6 +78,12 @@ def print_error(message: str, *, as_json: bool) -> None:
         emit({"ok": False, "error": message})
     else:
         messages.print(f"error: {message}", style="red", markup=False, soft_wrap=True)
+
+
+def show_errors(errors: Mapping[str, str]) -> None:
+    """Say what failed, by name."""
+    for name, reason in errors.items():
+        messages.print(f"{name}: {reason}", style="red", markup=False, soft_wrap=True)
 
 
 def emit(document: Any) -> None:

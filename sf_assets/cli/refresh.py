@@ -20,6 +20,7 @@ from sf_assets.cli.output import (
     show_budget,
     watching,
 )
+from sf_assets.naming import placed
 
 
 @click.command()
@@ -171,8 +172,10 @@ def _facts(facts: dict[str, Any]) -> dict[str, Any]:
 def _print_report(report: Any) -> None:
     layers: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for (layer, name), facts in report.materialized.items():
-        kind = layer.partition("_")[0]
-        layers[kind][name if kind == layer else f"{layer}.{name}"] = facts
+        place, _, home = layer.rpartition("/")
+        kind = home.partition("_")[0]
+        shown = name if kind == home else f"{home}.{name}"
+        layers[kind][placed(place, shown)] = facts
     if names := layers["raw"] | layers["silver"]:
         show("Objects", _OBJECT_COLUMNS, [_object_row(name, layers) for name in names])
     if layers["gold"]:

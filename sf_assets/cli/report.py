@@ -1,13 +1,13 @@
 """What a command has done, gathered from the events of its runs."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
 from sf_assets.checks.check import format_score
-from sf_assets.errors import HeldError, SfAssetsError
+from sf_assets.errors import ConfigError, HeldError, SfAssetsError
 from sf_assets.failures import Work, isolated
-from sf_assets.naming import ONLY, Layer, gold_name, ops_name, raw_name, silver_name
+from sf_assets.naming import ONLY, Layer, gold_name, ops_name, placed, raw_name, silver_name
 from sf_assets.pipeline import events
 from sf_assets.pipeline.checks.results import UNASKED, UNASKED_OF
 from sf_assets.pipeline.events import Event, Reason
@@ -47,12 +47,14 @@ class Report:
     def quality(self) -> Iterator[str]:
         """The score of each org, with all that it does not count and that is not all right."""
         for (schema, name), facts in self.materialized.items():
-            if not schema.startswith("ops") or name != "quality" or "score" not in facts:
+            place, _, home = schema.rpartition("/")
+            if not home.startswith("ops") or name != "quality" or "score" not in facts:
                 continue
             told = f"{format_score(facts['score'])} of 100; to fix: {facts['to fix']}"
+            told = f"in {place} {told}" if place else told
             if UNASKED in facts:
                 told += f"; never asked: {facts[UNASKED]} checks of {facts[UNASKED_OF]}"
-            raw = f"raw{schema.removeprefix('ops')}/"
+            raw = f"raw{home.removeprefix('ops')}/"
             bad = [c for c in self.checks if not c["passed"] and c["asset"].startswith(raw)]
             yield f"{told}; not passed of raw: {len(bad)}" if bad else told
 
@@ -61,31 +63,30 @@ class Report:
         match event:
             case events.ObjectExtracted(org, extraction, facts):
                 self.materialized[raw_name(org), extraction.slug] = dict(facts)
-            case events.ObjectLoaded(org, slug, loaded, told=True):
+            case events.ObjectLoaded(org, slug, loaded, True, place):
                 facts = events.loading_facts(loaded, f"{silver_name(org)}.{slug}")
-                self.materialized[silver_name(org), slug] = facts
-            case events.TableBuilt(org, name, built):
+                self.materialized[placed(place, silver_name(org)), slug] = facts
+            case events.TableBuilt(org, name, built, place):
                 facts = events.building_facts(built, f"{gold_name(org)}.{name}")
-                self.materialized[gold_name(org), name] = facts
-            case events.Scored(org, facts):
-                self.materialized[ops_name(org), "quality"] = dict(facts)
+                self.materialized[placed(place, gold_name(org)), name] = facts
+            case events.Scored(org, facts, place):
+                self.materialized[placed(place, ops_name(org)), "quality"] = dict(facts)
             case events.Checked():
                 self._add_check(event)
-            case events.LeftOut(org, layer, name, why):
-                self.left_out[_SCHEMAS[layer](org), name] = why
-            case events.Deferred(org, layer, name, because, error):
+            case events.LeftOut(org, layer, name, why, place):
+                self.left_out[placed(place, _SCHEMAS[layer](org)), name] = why
+            case events.Deferred(org, layer, name, because, error, place):
                 kept = self.left if because is Reason.BUSY else self.waiting
-                kept[_formatted(org, layer, name)] = str(error)
-            case events.Orphaned(_, tables):
-                self.orphans |= tables
-            case events.Failed(org, layer, name, error):
-                self.errors[
-                    _formatted(org, layer, name, failed=not isinstance(error, HeldError))
-                ] = str(error)
+                kept[placed(place, _formatted(org, layer, name))] = str(error)
+            case events.Orphaned(_, tables, place):
+                self.orphans |= {placed(place, table): what for table, what in tables.items()}
+            case events.Failed(org, layer, name, error, _, place):
+                told = _formatted(org, layer, name, failed=not isinstance(error, HeldError))
+                self.errors[placed(place, told)] = str(error)
 
     def _add_check(self, event: events.Checked) -> None:
         found = event.finding
-        asset = f"{_SCHEMAS[event.layer](event.org)}/{found.slug}"
+        asset = placed(event.place, f"{_SCHEMAS[event.layer](event.org)}/{found.slug}")
         self._checks[asset, found.name] = {
             "asset": asset,
             "check": found.name,
@@ -132,6 +133,37 @@ def carry_out(
 
     report.errors |= each(orgs, work)
     return report
+
+
+def each_place(
+    org: Org, work: Callable[[Org], None], names: Collection[str] = ()
+) -> dict[str, str]:
+    """Do something for each warehouse of an org, or some; of several, each fails alone.
+
+    Args:
+        org: The org.
+        work: What is done for one.
+        names: Names of the warehouses; all of them when none is named.
+
+    Returns:
+        Why it failed, by name of the warehouse, after that of an org that has one.
+
+    Raises:
+        ConfigError: There is no warehouse of a name.
+        SfAssetsError: It failed for the only one.
+    """
+    known = [place.warehouse_name for place in org.places]
+    if unknown := set(names).difference(known):
+        raise ConfigError(
+            f"there is no warehouse {', '.join(sorted(unknown))}; there is {', '.join(known)}"
+        )
+    failed: dict[str, SfAssetsError] = {}
+    for place in org.places:
+        if not names or place.warehouse_name in names:
+            with isolated(Work.COMMAND, place.warehouse_name, failed, lambda _: len(known) == 1):
+                work(place)
+    org_name = "" if org.name == ONLY else org.name
+    return {placed(org_name, name): str(error) for name, error in failed.items()}
 
 
 def each(orgs: Iterable[Org], work: Callable[[Org], None]) -> dict[str, str]:

@@ -1,9 +1,8 @@
-"""`sf-assets status`, `sf-assets reconcile` and `sf-assets rebuild`."""
+"""`sf-assets reconcile` and `sf-assets rebuild`."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -11,74 +10,15 @@ import click
 from sf_assets.cli.output import (
     emit,
     json_option,
-    limits_text,
     messages,
     object_option,
     show,
-    show_budget,
+    show_errors,
+    warehouse_option,
     watching,
 )
 from sf_assets.errors import SfAssetsError
-from sf_assets.naming import ONLY
-
-_GOLD = ("name", "state", "built_at", "rows", "why")
-"""What is told of a gold table."""
-
-
-@click.command()
-@object_option
-@json_option
-def status(objects: tuple[str, ...], as_json: bool) -> None:
-    """Where every object and gold table stands, and what is left of the API budget."""
-    from sf_assets.pipeline.gold.due import GoldState, GoldStatus, gold_due
-    from sf_assets.pipeline.gold.files import gold_tables
-    from sf_assets.pipeline.org import load_orgs
-    from sf_assets.pipeline.orphans import orphans
-    from sf_assets.pipeline.status import budget, tick_minutes
-    from sf_assets.pipeline.status import status as ask
-
-    document: dict[str, Any] = {"ok": True, "orgs": []}
-    for org in load_orgs():
-        found = ask(org, org.catalog.select(objects))
-        refused: dict[str, SfAssetsError] = {}
-        gold = gold_due(org, gold_tables(org.catalog, refused), datetime.now(UTC))
-        gold += [GoldStatus(name, GoldState.REFUSED, why=str(e)) for name, e in refused.items()]
-        made_no_more = orphans(org)
-        left = budget(org)
-        told = str(left) if isinstance(left, SfAssetsError) else limits_text(left)
-        minutes = tick_minutes(org)
-        document["orgs"].append(
-            {
-                "org": org.name,
-                "objects": list(map(asdict, found)),
-                "gold": [{name: getattr(table, name) for name in _GOLD} for table in gold],
-                "orphans": made_no_more,
-                "budget": told,
-                "tick_minutes": minutes,
-            }
-        )
-        failed = bool(refused) or any(item.error for item in found)
-        document["ok"] = document["ok"] and not failed
-        if as_json:
-            continue
-        columns = (
-            "object", "watermark (UTC)", "lag (s)", "slices", "unmerged", "live rows", "failing",
-            "error",
-        )  # fmt: skip
-        show(f"Org {org.name}", columns, [tuple(asdict(item).values()) for item in found])
-        if gold:
-            names = ("table", "state", "built (UTC)", "rows", "why")
-            show("Gold", names, [tuple(getattr(table, n) for n in _GOLD) for table in gold])
-        if made_no_more:
-            show("Tables that nothing makes any more", ("table", "why"), [*made_no_more.items()])
-        if isinstance(left, SfAssetsError):
-            click.echo(f"API budget: not known, {left}")
-        else:
-            show_budget(limits_text(left))
-        click.echo(f"a tick every {minutes} minutes")
-    if as_json:
-        emit(document)
-    sys.exit(0 if document["ok"] else 1)
+from sf_assets.naming import ONLY, placed
 
 
 @click.command()
@@ -94,44 +34,55 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
     help="Compare all fields of all records, not of a sample: reads the objects whole.",
 )
 @object_option
+@warehouse_option
 @json_option
 def reconcile(
-    objects: tuple[str, ...], as_json: bool, repair: bool, accept_deletions: bool, all_fields: bool
+    objects: tuple[str, ...],
+    warehouses: tuple[str, ...],
+    *,
+    as_json: bool,
+    repair: bool,
+    accept_deletions: bool,
+    all_fields: bool,
 ) -> None:
     """Compare the org and silver, record by record; exit 1 when they differ."""
-    from sf_assets.cli.report import each
+    from sf_assets.cli.report import each, each_place
     from sf_assets.pipeline.org import load_orgs
 
     rows: list[tuple[Any, ...]] = []
     document: list[dict[str, Any]] = []
+    errors: dict[str, str] = {}
 
-    def work(org: Any) -> None:
+    def work(place: Any) -> None:
         how = {"repair": repair, "accept": accept_deletions, "everything": all_fields}
-        for found in _compared(org, objects, **how):
-            rows.append((org.name, *_reconciled_row(found)))
+        for found in _compared(place, objects, **how):
+            rows.append((place.name, placed(place.place, found.slug), *_reconciled_row(found)))
             facts = asdict(found) | {"error": found.error, "equal": found.equal}
             del facts["gone"]
-            document.append({"org_name": org.name, **facts})
+            names = {"org_name": place.name, "warehouse": place.warehouse_name}
+            document.append(names | facts)
 
     with watching(quiet=as_json):
-        errors = each(load_orgs(), work)
+        errors |= each(load_orgs(), lambda org: errors.update(each_place(org, work, warehouses)))
     ok = not errors and all(item["equal"] for item in document)
     if as_json:
         emit({"ok": ok, "objects": document, "errors": errors})
     else:
         counts = ("records in the org", "in silver", "all fields of")
         show("Reconciliation", ("org", "object", "horizon (UTC)", *counts, "outcome"), rows)
-        days = [(i["org_name"], i["slug"], *d.values()) for i in document for d in i["differences"]]
+        days = [
+            (i["org_name"], i["warehouse"], i["slug"], *d.values())
+            for i in document
+            for d in i["differences"]
+        ]
         if days:
-            columns = ("org", "object", "day", "records in the org", "in silver", "same digest")
+            columns = (
+                "org", "warehouse", "object", "day", "records in the org", "in silver",
+                "same digest",
+            )  # fmt: skip
             show("Days that differ", columns, days)
-        _print_errors(errors)
+        show_errors(errors)
     sys.exit(0 if ok else 1)
-
-
-def _print_errors(errors: Mapping[str, str]) -> None:
-    for name, reason in errors.items():
-        messages.print(f"{name}: {reason}", style="red", markup=False, soft_wrap=True)
 
 
 def _compared(
@@ -147,6 +98,9 @@ def _compared(
     for slug, why in ({} if objects else left_out(org, {spec.slug for spec in specs})).items():
         specs = [spec for spec in specs if spec.slug != slug]
         messages.print(f"{slug} is left out: {why}", markup=False, soft_wrap=True)
+    if repair and org.place:  # it may have been away, and what was read is not to be read again
+        for spec in specs:
+            load(org, org.raw, spec.slug)
     if not repair:
         yield from compare(org, specs, everything=everything)
         return
@@ -163,7 +117,7 @@ def _compared(
 
 def _reconciled_row(found: Any) -> tuple[Any, ...]:
     compared = found.compared.records if found.compared else None
-    return (found.slug, found.horizon, found.org, found.silver, compared, _outcome(found))
+    return (found.horizon, found.org, found.silver, compared, _outcome(found))
 
 
 def _outcome(found: Any) -> str:
@@ -188,16 +142,20 @@ def _outcome(found: Any) -> str:
 
 @click.command()
 @object_option
+@warehouse_option
 @json_option
-def rebuild(objects: tuple[str, ...], as_json: bool) -> None:
+def rebuild(objects: tuple[str, ...], warehouses: tuple[str, ...], as_json: bool) -> None:
     """Make silver anew from raw alone; the org is not asked."""
+    from sf_assets.cli.report import each, each_place
     from sf_assets.pipeline.load import quarantine_if_damaged
     from sf_assets.pipeline.load import rebuild as make_anew
     from sf_assets.pipeline.org import load_orgs
     from sf_assets.pipeline.publish import publish
 
-    rows, errors = [], {}
-    for org in load_orgs():
+    rows: list[tuple[Any, ...]] = []
+    errors: dict[str, str] = {}
+
+    def work(org: Any) -> None:
         if aside := quarantine_if_damaged(org):
             messages.print(
                 f"the warehouse was damaged; it is {aside} now, and a new one is made: run "
@@ -205,20 +163,23 @@ def rebuild(objects: tuple[str, ...], as_json: bool) -> None:
                 markup=False,
                 soft_wrap=True,
             )
-        with watching(quiet=as_json):
-            for spec in org.catalog.select(objects):
-                try:
-                    made = make_anew(org, org.stored_raw, spec.slug)
-                    rows.append((org.name, spec.slug, made.slices, made.outcome.rows_in, made.rows))
-                except SfAssetsError as error:
-                    name = spec.slug if org.name == ONLY else f"{org.name}/{spec.slug}"
-                    errors[name] = str(error)
-            errors |= {failed.object: str(failed.error) for failed in publish(org)}
-    names = ("org", "object", "slices", "versions", "live rows")
+        for spec in org.catalog.select(objects):
+            try:
+                made = make_anew(org, org.stored_raw, spec.slug)
+                told = made.slices, made.outcome.rows_in, made.rows
+                rows.append((org.name, org.warehouse_name, spec.slug, *told))
+            except SfAssetsError as error:
+                name = placed(org.place, spec.slug)
+                errors[name if org.name == ONLY else f"{org.name}/{name}"] = str(error)
+        errors.update({placed(org.place, f.object): str(f.error) for f in publish(org)})
+
+    with watching(quiet=as_json):
+        errors |= each(load_orgs(), lambda org: errors.update(each_place(org, work, warehouses)))
+    names = ("org", "warehouse", "object", "slices", "versions", "live rows")
     if as_json:
         objects_made = [dict(zip(names, row, strict=True)) for row in rows]
         emit({"ok": not errors, "objects": objects_made, "errors": errors})
     else:
         show("Rebuilt from raw", names, rows)
-        _print_errors(errors)
+        show_errors(errors)
     sys.exit(1 if errors else 0)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from sf_assets.catalog import Catalog
 from sf_assets.errors import SalesforceError, SfAssetsError, StorageError
@@ -42,7 +43,9 @@ def examine(org: Org, *, objects: bool = True) -> Iterator[Diagnosis]:
     if login.ok:
         yield _ask("API budget", lambda: _budget(org))
     yield _ask("storage", lambda: _storage(org, connected=login.ok))
-    yield _ask("warehouse", lambda: _warehouse(org, connected=login.ok))
+    for place in org.places:
+        what = f"warehouse {place.warehouse_name}" if org.places[1:] else "warehouse"
+        yield _ask(what, partial(_warehouse, place, connected=login.ok))
     if objects:
         for path in org.catalog.unread:
             detail = (

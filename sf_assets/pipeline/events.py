@@ -40,11 +40,13 @@ class ObjectExtracted:
         org: Name of the org.
         extraction: What was read.
         facts: What to show of it: its ledger and what it cost.
+        place: Empty, as raw is in no warehouse.
     """
 
     org: str
     extraction: Extraction
     facts: Mapping[str, Any]
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +58,23 @@ class ObjectLoaded:
         object: Lower-cased object name.
         loaded: The table, and the ledger of the merges.
         told: Whether there is anything to tell: a tick that finds nothing to merge says nothing.
+        place: Name of the warehouse; empty for the first.
     """
 
     org: str
     object: str
     loaded: Loaded
     told: bool
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A check was answered, and what it found is kept."""
+    """A check was answered, and what it found is kept; in the warehouse of a name, if any."""
 
     org: str
     finding: Finding
+    place: str = ""
 
     @property
     def layer(self) -> Layer:
@@ -79,11 +84,12 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class TableBuilt:
-    """A gold table was built."""
+    """A gold table was built; in the warehouse of a name, if any."""
 
     org: str
     name: str
     built: Built
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +99,12 @@ class Scored:
     Attributes:
         org: Name of the org.
         facts: What to show: the score, of the whole and of each object.
+        place: Name of the warehouse; empty for the first.
     """
 
     org: str
     facts: Facts
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,7 @@ class Deferred:
         object: Lower-cased object name, or name of the gold table.
         because: What it waits for.
         error: The same for whoever reads it.
+        place: Name of the warehouse; empty for the first, and for raw.
     """
 
     org: str
@@ -116,6 +125,7 @@ class Deferred:
     object: str
     because: Reason
     error: SfAssetsError
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +136,7 @@ class LeftOut:
     layer: Layer
     object: str
     why: str
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +145,7 @@ class Orphaned:
 
     org: str
     tables: Mapping[str, str]
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +158,7 @@ class Failed:
         object: Lower-cased object name, or name of the gold table.
         error: Why.
         news: Whether it had not failed so before; a tick tells of what keeps failing once.
+        place: Name of the warehouse; empty for the first, and for raw.
     """
 
     org: str
@@ -153,6 +166,7 @@ class Failed:
     object: str
     error: SfAssetsError
     news: bool = True
+    place: str = ""
 
 
 Event = (

@@ -2,13 +2,20 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
+from typing import TypeVar
 
 from sf_assets.catalog import Catalog, load_catalog
-from sf_assets.errors import ConfigError, OrgUnreachableError, SalesforceError, SfAssetsError
+from sf_assets.errors import (
+    ConfigError,
+    OrgUnreachableError,
+    SalesforceError,
+    SfAssetsError,
+    WarehouseError,
+)
 from sf_assets.naming import ONLY, gold_name, silver_name
 from sf_assets.pipeline.planning.api_usage import last_usage
 from sf_assets.salesforce.client import Client, connect
@@ -27,42 +34,90 @@ from sf_assets.storage.store import Store
 from sf_assets.warehouse.open import open_warehouse
 from sf_assets.warehouse.port import Session, Warehouse
 
+_Value = TypeVar("_Value")
+
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The three places between which an org's data moves. Each is opened when it is first used.
+    """The places between which an org's data moves. Each is opened when it is first used.
 
     Attributes:
         salesforce: Logs in to the org.
         storage: Opens the storage of raw.
-        warehouse: Opens the warehouse of silver and gold.
-        hash_key: Tells the key of the hashes of fields in it; None where there is none.
+        warehouses: Opens each warehouse of silver and gold, by name; of the first the same is
+            called in Dagster as where there is only one.
+        hash_key: Tells the key of the hashes of fields in them; None where there is none.
     """
 
     salesforce: Callable[[], Client]
     storage: Callable[[], Store]
-    warehouse: Callable[[], Warehouse]
+    warehouses: Mapping[str, Callable[[], Warehouse]]
     hash_key: Callable[[], str | None] = lambda: None
 
 
+def _once(make: "Callable[[Org], _Value]") -> "cached_property[_Value]":
+    """What an org has once, whichever of its warehouses is looked at."""
+
+    def value(org: "Org") -> _Value:
+        if org.place:
+            found: _Value = getattr(org._first, make.__name__)  # noqa: SLF001 (its own class)
+            return found
+        return make(org)
+
+    value.__doc__ = make.__doc__
+    return cached_property(value)
+
+
 class Org:
-    """One org of the catalogue, connected.
+    """One org of the catalogue, connected, with one of its warehouses.
 
     Args:
         name: As the catalogue calls it; `ONLY` when it names none.
         catalog: The catalogue.
         settings: How it is read.
         connections: Where its data comes from and goes to; each is called once at most.
+        first: The same org with its first warehouse; None where that is this.
+        place: Name of the warehouse; empty for the first.
     """
 
     def __init__(
-        self, name: str, catalog: Catalog, settings: ReadingSettings, connections: Connections
+        self,
+        name: str,
+        catalog: Catalog,
+        settings: ReadingSettings,
+        connections: Connections,
+        *,
+        first: "Org | None" = None,
+        place: str = "",
     ) -> None:
         self.name = name
         self.catalog = catalog
         self.settings = settings
+        self.place = place
         self._connections = connections
+        self._first = first or self
         self._lock = threading.RLock()
+
+    @cached_property
+    def places(self) -> "tuple[Org, ...]":
+        """The org with each of its warehouses, the first first: connected once, read once."""
+        _, *others = self._connections.warehouses
+        some = (self.catalog, self.settings, self._connections)
+        return self, *(Org(self.name, *some, first=self, place=place) for place in others)
+
+    def readable(self) -> "Org":
+        """The org with the first of its warehouses that can be read now; as it is if none can."""
+        for place in self.places if len(self.places) > 1 else ():
+            with suppress(WarehouseError):
+                if place.warehouse.exists():
+                    with place.reading(self.stored_raw.org_id, wait=False):
+                        return place
+        return self
+
+    @property
+    def warehouse_name(self) -> str:
+        """What the warehouse is called, also if it is the first."""
+        return self.place or next(iter(self._connections.warehouses))
 
     @property
     def schema(self) -> str:
@@ -74,7 +129,7 @@ class Org:
         """Schema of its gold tables."""
         return gold_name(self.name)
 
-    @cached_property
+    @_once
     def client(self) -> Client:
         """The connection; the first use logs in."""
         with self._lock, variables_of(self.name):
@@ -84,7 +139,12 @@ class Org:
 
     def now(self) -> datetime:
         """The org's present, by its own clock once it has been asked anything; UTC."""
-        return self.client.now() if "client" in self.__dict__ else datetime.now(UTC)
+        return self.client.now() if self.is_connected else datetime.now(UTC)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the org was asked anything."""
+        return "client" in self._first.__dict__
 
     def ends_all(self, error: SfAssetsError) -> bool:
         """Whether an error of one object would meet the others as well.
@@ -99,7 +159,7 @@ class Org:
             return isinstance(other, NOT_OF_THE_QUESTION)
         return False
 
-    @cached_property
+    @_once
     def user(self) -> str:
         """Name of the user whose permissions decide what we see; the org is asked once."""
         try:
@@ -107,12 +167,12 @@ class Org:
         except (SalesforceError, KeyError):
             return "the user of these credentials"
 
-    @cached_property
+    @_once
     def storage(self) -> Store:
         """The storage of raw."""
         return self._connections.storage()
 
-    @cached_property
+    @_once
     def raw(self) -> RawLayer:
         """The raw layer, claimed for the org that the credentials lead to."""
         raw = open_raw(self.storage, self.client.org_id, self.name)
@@ -122,7 +182,7 @@ class Org:
             self.client.budget.recall(told.used, told.allowed, told.at)
         return raw
 
-    @cached_property
+    @_once
     def stored_raw(self) -> RawLayer:
         """The raw layer as it is, without asking the org.
 
@@ -139,7 +199,7 @@ class Org:
     @cached_property
     def warehouse(self) -> Warehouse:
         """The warehouse; not yet opened."""
-        return self._connections.warehouse()
+        return self._connections.warehouses[self.warehouse_name]()
 
     @property
     def hash_key(self) -> str | None:
@@ -183,7 +243,7 @@ def org_of_environment(
     connections = Connections(
         log_in,
         lambda: _storage(settings, env),
-        lambda: open_warehouse(settings.warehouse_url),
+        {name: partial(open_warehouse, url) for name, url in settings.addresses.items()},
         lambda: settings.hash_key.get_secret_value() if settings.hash_key else None,
     )
     return Org(name, catalog, settings, connections)

@@ -11,7 +11,9 @@ from sf_assets.errors import (
     LeftOutError,
     LimitExceededError,
     SfAssetsError,
+    WarehouseError,
     WarehouseLockedError,
+    WarehouseUnreachableError,
 )
 from sf_assets.failures import Work, isolated
 from sf_assets.naming import Layer
@@ -28,6 +30,7 @@ from sf_assets.pipeline.events import (
     TableBuilt,
 )
 from sf_assets.pipeline.extraction.formula_drift import plan_derived
+from sf_assets.pipeline.fan_out import told, with_others
 from sf_assets.pipeline.gold.build import build_gold
 from sf_assets.pipeline.gold.due import GoldState, GoldStatus, gold_due, unanswered_gates
 from sf_assets.pipeline.gold.files import gold_tables
@@ -54,7 +57,8 @@ def refresh(org: Org, names: Collection[str] = ()) -> Generator[Event]:
         SfAssetsError: The org or the storage cannot be reached at all.
     """
     specs = {spec.slug: spec for spec in org.catalog.select(names)}
-    yield from _and_gold(org, _refresh_objects(org, specs, anyway=bool(names)))
+    events = _refresh_objects(org, specs, anyway=bool(names))
+    yield from _and_gold(org, with_others(org, specs, events, anyway=bool(names)))
 
 
 def _refresh_objects(
@@ -164,18 +168,39 @@ def _read(
         there,
         loading_checks(there, there, there),
     )
-    yield from _and_gold(org, run(org, request))
+    yield from _and_gold(org, with_others(org, there, run(org, request), anyway=True))
 
 
 def _and_gold(org: Org, events: Iterable[Event]) -> Iterator[Event]:
-    """Events of a run of objects, and what follows from it: gold, scores, the copy for readers.
+    """Events of a run of objects, and what follows in each warehouse: gold, scores, the copy.
 
-    Where another program holds the warehouse, all of that waits.
+    Raises:
+        SfAssetsError: The run raised it, or the only warehouse refuses. Of several, each fails
+            alone.
     """
-    asked = False
-    for event in events:
-        asked |= isinstance(event, Checked) and event.layer is Layer.SILVER
-        yield event
+    asked: set[str] = set()
+    places, failed = org.places, None
+    try:
+        for event in events:
+            if isinstance(event, Checked) and event.layer is Layer.SILVER:
+                asked.add(event.place)
+            yield event
+    except SfAssetsError as error:
+        places, failed = org.places[1:], error
+    for place in places:
+        yield from told(place, _gold(place, asked=place.place in asked, alone=not org.places[1:]))
+    if failed:
+        raise failed
+
+
+def _gold(org: Org, *, asked: bool, alone: bool) -> Iterator[Event]:
+    """Gold and the scores in one warehouse. Where another program holds it, all of that waits.
+
+    Args:
+        org: The org with that warehouse.
+        asked: Whether checks of its silver were answered.
+        alone: Whether there is no other.
+    """
     try:
         for event in _answer_gates(org):
             asked |= isinstance(event, Checked)
@@ -187,6 +212,10 @@ def _and_gold(org: Org, events: Iterable[Event]) -> Iterator[Event]:
             yield Scored(org.name, score_facts(org, org.stored_raw))
     except WarehouseLockedError as error:
         yield Deferred(org.name, Layer.GOLD, org.gold, Reason.LOCKED, error)
+    except WarehouseError as error:
+        if alone:
+            raise
+        yield Failed(org.name, Layer.GOLD, org.gold, error)
     yield from publish(org)
 
 
@@ -209,8 +238,8 @@ def _build_due(org: Org) -> Iterator[Event]:
     found: dict[str, GoldStatus] = {}
     for table in tables:
         failed: dict[str, SfAssetsError] = {}
-        with isolated(Work.BUILD, table.name, failed, _is_locked):
-            found = found or {told.name: told for told in gold_due(org, tables, datetime.now(UTC))}
+        with isolated(Work.BUILD, table.name, failed, _is_away):
+            found = found or {one.name: one for one in gold_due(org, tables, datetime.now(UTC))}
             status = found[table.name]
             if status.state is GoldState.HELD:
                 held = HeldError(status.why or "held")
@@ -232,6 +261,6 @@ def _built(org: Org, table: GoldTable, status: GoldStatus) -> Event:
     return TableBuilt(org.name, table.name, built)
 
 
-def _is_locked(error: SfAssetsError) -> bool:
-    """Whether another program holds the warehouse, so that no table can be built."""
-    return isinstance(error, WarehouseLockedError)
+def _is_away(error: SfAssetsError) -> bool:
+    """Whether the warehouse cannot be had, so that no table can be built."""
+    return isinstance(error, WarehouseLockedError | WarehouseUnreachableError)

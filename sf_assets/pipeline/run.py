@@ -15,6 +15,7 @@ from sf_assets.errors import (
     LimitExceededError,
     SfAssetsError,
     WarehouseLockedError,
+    WarehouseUnreachableError,
 )
 from sf_assets.failures import Work, isolated
 from sf_assets.naming import Layer
@@ -34,7 +35,7 @@ from sf_assets.pipeline.extraction.execute import Extraction, execute
 from sf_assets.pipeline.extraction.formula_drift import check_derived
 from sf_assets.pipeline.load import load, record_failures
 from sf_assets.pipeline.org import Org
-from sf_assets.pipeline.planning.backoff import ORG, FailedStep, note
+from sf_assets.pipeline.planning.backoff import ORG, FailedStep, at, note
 from sf_assets.pipeline.planning.estimate import Estimate
 from sf_assets.pipeline.planning.plan import Plan
 from sf_assets.pipeline.reconciliation.reconcile import check_reconciled
@@ -107,6 +108,7 @@ class _Run:
         self._touched: set[str] = set()
         self._merged: set[str] = set()
         self._unmerged: dict[str, SfAssetsError] = {}
+        self._closed: SfAssetsError | None = None  # why the warehouse cannot be opened at all
         self._old: set[str] = set()  # failures that an earlier tick has told
 
     @property
@@ -181,10 +183,14 @@ class _Run:
     def _load(self, slug: str) -> Iterator[Event]:
         failed: dict[str, SfAssetsError] = {}
         with isolated(Work.LOAD, slug, failed):
+            if self._closed:  # it is not waited for again for each object
+                raise self._closed
             loaded = load(self._org, self._raw, slug)
             told = bool(loaded.slices) or self._request.reading is Reading.BACKFILL
             yield ObjectLoaded(self._org.name, slug, loaded, told)
         error = failed.get(slug)
+        if isinstance(error, WarehouseUnreachableError):
+            self._closed = error
         if isinstance(error, WarehouseLockedError):
             self._held.add(slug)
             yield self._deferred(Layer.SILVER, slug, Reason.LOCKED, error)
@@ -211,11 +217,9 @@ class _Run:
             read = set()
         with suppress(SfAssetsError):  # there may be no storage to note it in
             self._note(FailedStep.EXTRACT, unread, read)
-            self._note(FailedStep.MERGE, self._unmerged, self._merged)
+            self._note(at(FailedStep.MERGE, self._org.place), self._unmerged, self._merged)
 
-    def _note(
-        self, what: FailedStep, failed: Mapping[str, SfAssetsError], well: Collection[str]
-    ) -> None:
+    def _note(self, what: str, failed: Mapping[str, SfAssetsError], well: Collection[str]) -> None:
         new = note(self._raw, what, failed if self._tick else {}, well, datetime.now(UTC))
         self._old |= failed.keys() - new if self._tick else set()
 
@@ -235,7 +239,8 @@ class _Run:
             record(self._org, self._raw, kept, asked_at, self._errors)
         self._note_checks(wanted, before)
         held = self._held and isinstance(self._errors.get(CHECKS), WarehouseLockedError)
-        if held or self._away:  # it has been said; away, perhaps there is nothing to check yet
+        # It has been said; away, perhaps there is nothing to check yet.
+        if held or self._away or self._closed:
             self._errors.pop(CHECKS, None)
         for finding in findings:
             yield Checked(self._org.name, finding)
@@ -246,7 +251,7 @@ class _Run:
             slug: e for slug, e in self._errors.items() if slug in wanted and slug not in before
         }
         with suppress(SfAssetsError):
-            self._note(FailedStep.CHECK, failed, wanted)
+            self._note(at(FailedStep.CHECK, self._org.place), failed, wanted)
 
     def _findings(self, wanted: Mapping[str, Collection[str]]) -> Iterator[Finding]:
         def asked(names: Container[str]) -> list[str]:

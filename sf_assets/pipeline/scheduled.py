@@ -9,6 +9,7 @@ from sf_assets.checks.builtin import RAW_CHECKS
 from sf_assets.errors import BusyError, LimitExceededError, SfAssetsError
 from sf_assets.pipeline.events import Event
 from sf_assets.pipeline.extraction.formula_drift import plan_derived
+from sf_assets.pipeline.fan_out import with_others
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.backoff import ORG, FailedStep, lasting_failures
 from sf_assets.pipeline.planning.due import Due, due, left_out, resting
@@ -29,10 +30,12 @@ def tick(org: Org) -> Iterator[Event]:
             stack.enter_context(org.raw.ticking())
         except BusyError as error:
             log.info("another tick is at work: %s", error)
+            return
         except SfAssetsError as error:
-            yield from _not_reached(org, error)
+            events = _not_reached(org, error)
         else:
-            yield from _tick(org)
+            events = _tick(org)
+        yield from with_others(org, _specs(org), events, quiet=True)
 
 
 def _tick(org: Org) -> Iterator[Event]:
@@ -82,7 +85,8 @@ def reread(org: Org, names: Collection[str] = (), *, everything: bool = False) -
     def plan() -> AbstractContextManager[Plan]:
         return plan_derived(org, there.values(), everything=everything)
 
-    return run(org, Request(Reading.DERIVED, plan, there, there, there))
+    events = run(org, Request(Reading.DERIVED, plan, there, there, there))
+    return with_others(org, there, events)
 
 
 def answer(org: Org, checks: Mapping[str, Collection[str]]) -> Iterator[Event]:

@@ -11,7 +11,7 @@ from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.lost_files import lost_files
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.api_usage import keep_usage
-from sf_assets.pipeline.planning.backoff import ORG, FailedStep, lasting_failures
+from sf_assets.pipeline.planning.backoff import ORG, FailedStep, at, lasting_failures
 from sf_assets.pipeline.planning.tick_interval import present_interval, probed
 from sf_assets.salesforce.budget import Standing
 from sf_assets.storage.raw_layer import Inventory, RawLayer
@@ -53,7 +53,7 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
     """
     raw = org.stored_raw
     inventory = raw.inventory()
-    failing = _failing(raw)
+    failing = _failing(raw, org.place)
     found: list[ObjectStatus] = []
     failed: dict[str, SfAssetsError] = {}
     there = org.warehouse.exists()
@@ -69,9 +69,13 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
     return found
 
 
-def _failing(raw: RawLayer) -> dict[str, str]:
+def _failing(raw: RawLayer, place: str) -> dict[str, str]:
     """What there is to say of objects that fail, and of the org, by lower-cased name."""
-    failing = {step: lasting_failures(raw, step) for step in FailedStep}
+    of_warehouse = {FailedStep.MERGE, FailedStep.CHECK}
+    failing = {
+        step: lasting_failures(raw, at(step, place) if step in of_warehouse else step)
+        for step in FailedStep
+    }
     return (
         {slug: f"left out: {note.error}" for slug, note in failing[FailedStep.ABSENT].items()}
         | {slug: f"checks: {note}" for slug, note in failing[FailedStep.CHECK].items()}
@@ -127,7 +131,7 @@ def budget(org: Org) -> dict[str, Standing] | SfAssetsError:
 
 def tick_minutes(org: Org) -> int:
     """Minutes between two ticks of the schedule, by what the org last told of its calls."""
-    if "client" in org.__dict__:
+    if org.is_connected:
         keep_usage(org.stored_raw, org.client.budget)
     specs = org.catalog.objects.values()
     pace = present_interval(org.stored_raw, org.settings, probed(specs))

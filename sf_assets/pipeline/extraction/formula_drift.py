@@ -66,7 +66,9 @@ class Drift:
 def plan_derived(org: Org, specs: Iterable[ObjectSpec], *, everything: bool) -> Iterator[Plan]:
     """Plan to read the derived fields of all rows again, and to keep what differs from silver.
 
-    What silver says is copied to files for as long as the block runs.
+    What silver says is copied to files for as long as the block runs. Of several warehouses the
+    first that can be read is asked: what is read again says of which slices that speaks, and each
+    warehouse merges it by these.
 
     Args:
         org: The org.
@@ -78,7 +80,7 @@ def plan_derived(org: Org, specs: Iterable[ObjectSpec], *, everything: bool) -> 
         SfAssetsError: The org, the storage or the warehouse cannot be reached at all.
     """
     with _folder() as folder:
-        yield _plan(org, specs, Path(folder), everything=everything)
+        yield _plan(org.readable(), specs, Path(folder), everything=everything)
 
 
 def check_derived(org: Org, specs: Iterable[ObjectSpec]) -> Iterator[Finding]:

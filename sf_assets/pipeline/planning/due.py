@@ -68,7 +68,7 @@ def due(
     """
     now = datetime.now(UTC)
     slugs = {spec.slug: spec for spec in specs}
-    left = {what: {} if anyway else _left(org.raw, what, slugs, now) for what in FailedStep}
+    left = {what: {} if anyway else set_aside(org.raw, what, slugs, now) for what in FailedStep}
     unread = set(left[FailedStep.EXTRACT])
     if org.catalog.is_packaged:
         unread |= left[FailedStep.ABSENT].keys()
@@ -121,7 +121,7 @@ def nothing_due(org: Org) -> str | None:
     slugs = {spec.slug for spec in specs}
     if why := reason_to_wait(raw, org.settings, probed(specs), slugs, now):
         return why
-    if resting(org) == slugs and not _lagging(org) & slugs:
+    if resting(org) == slugs and not any(_lagging(place) & slugs for place in org.places):
         return "it is the time of no object; each was read when it last was"
     return None
 
@@ -159,8 +159,8 @@ def left_out(org: Org, slugs: Container[str]) -> dict[str, str]:
     return {slug: note.error for slug, note in kept if slug in slugs}
 
 
-def _left(
-    raw: RawLayer, what: FailedStep, slugs: Container[str], now: datetime
+def set_aside(
+    raw: RawLayer, what: str, slugs: Container[str], now: datetime
 ) -> dict[str, LastingFailure]:
     """Those of the objects whose next try is not due yet."""
     kept = backoff.lasting_failures(raw, what).items()

@@ -87,9 +87,8 @@ def describe_objects(
 def _failing(org: Org) -> dict[str, datetime]:
     """By object that fails, since when its describe has to have been told to be believed."""
     now = datetime.now(UTC)
-    notes = [
-        backoff.lasting_failures(org.raw, what) for what in (FailedStep.EXTRACT, FailedStep.MERGE)
-    ]
+    merges = [backoff.at(FailedStep.MERGE, place.place) for place in org.places]
+    notes = [backoff.lasting_failures(org.raw, what) for what in (FailedStep.EXTRACT, *merges)]
     return {slug: note.last_chance(now) for kept in notes for slug, note in kept.items()}
 
 

@@ -19,6 +19,7 @@ from sf_assets.errors import (
     WarehouseDamagedError,
     WarehouseError,
     WarehouseLockedError,
+    WarehouseUnreachableError,
 )
 from sf_assets.private import private_folder
 from sf_assets.sql import quoted
@@ -252,7 +253,7 @@ class Database:
     def _unusable(self, error: Exception) -> WarehouseError:
         if _is_damage(error, self.path):
             return self._damaged()
-        return WarehouseError(
+        return WarehouseUnreachableError(
             f"the warehouse {self.path} cannot be opened: {refusal(error)}; check "
             "SF_ASSETS_WAREHOUSE_URL"
         )

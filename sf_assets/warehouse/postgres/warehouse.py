@@ -10,7 +10,12 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from sf_assets.addresses import shown
-from sf_assets.errors import ConfigError, WarehouseError, WarehouseLockedError
+from sf_assets.errors import (
+    ConfigError,
+    WarehouseError,
+    WarehouseLockedError,
+    WarehouseUnreachableError,
+)
 from sf_assets.sql import quoted, text_literal
 from sf_assets.warehouse.postgres.connection import PostgresConnection
 from sf_assets.warehouse.postgres.refusals import code, refusal
@@ -144,7 +149,7 @@ class PostgresWarehouse:
         try:
             connection = PostgresConnection(self._url)
         except PostgresConnection.error as error:
-            raise WarehouseError(
+            raise WarehouseUnreachableError(
                 f"the warehouse {self.url} cannot be reached: {_unreachable(error)}; check "
                 "SF_ASSETS_WAREHOUSE_URL, and that the server runs and lets you in"
             ) from None
