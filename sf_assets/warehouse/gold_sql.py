@@ -14,6 +14,7 @@ from sqlglot.errors import ParseError, TokenError
 
 from sf_assets.errors import ConfigError, SfAssetsError
 from sf_assets.warehouse.gold_names import names, reads_unnamed, words
+from sf_assets.warehouse.unwatched import unwatched
 
 DAY = "day"
 """Column that a table built day by day is partitioned by; the SQL has the parameter `$day`."""
@@ -26,14 +27,6 @@ _SUFFIXES = ("_live", "_rejects", "_history")
 _NAME = re.compile(r"[a-z0-9_]+")
 _HIDING = frozenset({"query", "query_table"})
 _NOTES = frozenset({".md"})
-_PURE = frozenset({"generate_series", "json_each", "json_tree", "range", "repeat", "repeat_row"})
-_CLOCK = frozenset(
-    {
-        "current_date", "current_localtime", "current_localtimestamp", "current_time",
-        "current_timestamp", "get_current_time", "get_current_timestamp", "localtime",
-        "localtimestamp", "now", "today", "transaction_timestamp",
-    }
-)  # fmt: skip
 _ENCODINGS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -231,33 +224,13 @@ def _read(path: Path, objects: Collection[str]) -> GoldTable:
         silver=frozenset(reads["silver"]),
         raw=frozenset(reads["raw"]),
         gold=frozenset(reads["gold"]),
-        unwatched=tuple(sorted(_unwatched(query))),
+        unwatched=_unwatched(text),
     )
 
 
-def _unwatched(query: exp.Query) -> set[str]:
-    """What a query reads and nobody notes a change of, as it names it."""
-    tables = list(query.find_all(exp.Table))
-    queries = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
-    homes = _LAYERS | queries | {table.alias_or_name.lower() for table in tables}
-    found = {"the clock"} if any(map(_tells_time, query.find_all(exp.Func))) else set()
-    for table in tables:
-        if isinstance(table.this, exp.Func):
-            found |= {f"{name}()" for name in {_called(table.this)} - _PURE - _CLOCK}
-        elif (table.db.lower() not in homes) if table.db else (table.name.lower() not in queries):
-            found.add(".".join(part.name for part in table.parts))
-    return found
-
-
-def _tells_time(function: exp.Func) -> bool:
-    name = _called(function)
-    return name in _CLOCK or (name == "age" and len(function.expressions) == 1)
-
-
-def _called(function: exp.Func) -> str:
-    """The name by which a function is called."""
-    anonymous = isinstance(function, exp.Anonymous)
-    return (function.name if anonymous else function.sql_name()).lower()
+@lru_cache(maxsize=256)
+def _unwatched(text: str) -> tuple[str, ...]:
+    return tuple(sorted(unwatched(_query(text), _LAYERS)))
 
 
 def _hiding(query: exp.Query) -> str | None:

@@ -16,6 +16,7 @@ from sf_assets.warehouse.duckdb.connection import DuckDBConnection
 from sf_assets.warehouse.gold_columns import gold_columns, relations
 from sf_assets.warehouse.gold_sql import GoldTable, read_gold
 from sf_assets.warehouse.sql.daily import NOT_ITS_DAY, of_many_days, of_one_day
+from sf_assets.warehouse.unwatched import CHANCE, CLOCK, pure
 
 OBJECTS = frozenset(
     {"account", "case", "event", "invoice__c", "invoice__history", "lead", "opportunity",
@@ -59,6 +60,13 @@ def test_what_a_query_reads_is_found_in_any_case_and_by_the_catalogue(
     assert runs in table.rendered("silver_x", "gold_x")
 
 
+USUAL = """
+    SELECT CAST(Amount AS DECIMAL(29, 2)), Name IN ('a'), count(*) FILTER (IsWon) OVER (),
+        coalesce(Name, ''), list_transform([1], x -> x + (1)), ntile(2) OVER (ORDER BY Id)
+    FROM silver.opportunity TABLESAMPLE 10% GROUP BY GROUPING SETS ((Id), ROLLUP (Id))
+"""
+
+
 @pytest.mark.parametrize(
     ("sql", "unwatched"),
     [
@@ -70,13 +78,64 @@ def test_what_a_query_reads_is_found_in_any_case_and_by_the_catalogue(
         ("SELECT age(CreatedDate), current_date FROM silver.account", ("the clock",)),
         ("SELECT age(CreatedDate, ClosedDate), random() FROM silver.case", ()),
         ("WITH c AS (SELECT 1 AS n) SELECT * FROM C, range(3), (VALUES (1)) v, unnest([1]) u", ()),
-        ("SELECT * FROM silver.account a, a.items", ()),
+        ("SELECT * FROM silver.account a, a.items", ("a.items",)),
+        ("SELECT ago(INTERVAL 1 DAY) FROM silver.account", ("the clock",)),
+        ("SELECT CreatedDate.age() FROM silver.account", ("the clock",)),
+        ("SELECT main.age(CreatedDate) FROM silver.account", ("the clock",)),
+        ("SELECT get_current_timestamp(), 'today'::DATE FROM silver.account", ("the clock",)),
+        ("SELECT * FROM silver.account AS a, rates.rates", ("rates.rates",)),
+        ("SELECT * FROM silver.account ref JOIN ref.rates USING (Id)", ("ref.rates",)),
+        ("SELECT * FROM silver.account, LATERAL read_csv('x.csv')", ("read_csv()",)),
+        ("SELECT rate(Amount), main.rate(Id), Name.rate() FROM silver.opportunity", ("rate()",)),
+        ("SELECT rate.x FROM (VALUES (1, 2)) AS rate(x, y), LATERAL unnest([x]) t(z)", ()),
+        ("WITH rate(x, y) AS (SELECT 1, 2) SELECT rate(x, y) FROM rate", ("rate()",)),
+        ("SELECT * FROM rates(2026) JOIN my.rates(2027) USING (Id)", ("rates()",)),
+        ("SELECT nvl2(1, 2, 3), nextval('s'), getvariable('v')", ("getvariable()", "nextval()")),
+        ('SELECT "my rate"(Id), count(*) AS now, Today FROM silver.account', ("my rate()",)),
+        ("SELECT * FROM duckdb_tables(), glob('*')", ("duckdb_tables()", "glob()")),
+        ("SELECT * FROM (WITH rates AS (SELECT 1) FROM rates) s, rates", ("rates",)),
+        ("SELECT (WITH rates AS (SELECT 1 AS n) SELECT n FROM rates) FROM silver.account", ()),
+        ("WITH a AS (FROM b), b AS (SELECT 1) FROM a, b", ("b",)),
+        ("WITH a AS (FROM a) FROM a", ("a",)),
+        ("WITH RECURSIVE a AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM a) FROM A", ()),
+        ("WITH a AS (SELECT 1) FROM a UNION ALL (FROM a WHERE EXISTS (FROM a))", ()),
+        (USUAL, ()),
     ],
 )  # fmt: skip
 def test_what_changes_without_a_note_is_found(
     tmp_path: Path, sql: str, unwatched: tuple[str, ...]
 ) -> None:
     assert read(tmp_path, sql).unwatched == unwatched
+
+
+OF_THE_PLACE = re.compile(
+    """
+    (icu_)?collate_.* | pg_.* | has_.* | inet_.* | .*obj_description | col_description | error
+    | (current|session)_(catalog|connection_id|database|query|query_id|role|schemas?|setting|user)
+    | current_transaction_id | currval | nextval | setval | user | version | create_sort_key
+    | format(_pg)?_type | map_to_pg_oid | map_type_id_to_pg_oid | get_block_size | getvariable
+    | in_search_path | json_serialize_plan | parse_duckdb_log_message | sleep_ms | stats
+    | txid_current | vector_type | write_log
+    """,
+    re.VERBOSE,
+)
+"""Functions of DuckDB that tell of the session or the database, act, or are not for queries."""
+
+
+def test_every_function_of_duckdb_is_known_for_what_it_is(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    functions = connection.execute(
+        "SELECT lower(function_name), string_agg(macro_definition, ' ') FROM duckdb_functions() "
+        "WHERE internal AND function_type IN ('scalar', 'aggregate', 'window', 'macro') AND "
+        "function_name SIMILAR TO '[a-z]\\w*' GROUP BY ALL"
+    ).fetchall()
+    others = {name for name, _ in functions if OF_THE_PLACE.fullmatch(name)}
+
+    assert pure() == {name for name, _ in functions} - others - CLOCK - CHANCE
+    for name, macro in functions:
+        of = set(re.findall(r"\w+", macro or "")) & (CLOCK | CHANCE | others - {"error", "stats"})
+        assert name not in pure() or not of
 
 
 def test_columns_may_be_named_by_table_and_schema(tmp_path: Path) -> None:
