@@ -9,9 +9,7 @@ from dataclasses import dataclass
 
 from sf_assets.checks.check import Facts, Finding, Subject, TableColumn
 from sf_assets.checks.of_rows import dangling, unlisted
-from sf_assets.naming import folded
 
-LEFT_OUT = "not read any more; it keeps what was read last, until `sf-assets rebuild` removes it"
 """Of a column whose field the catalogue, or its query, leaves out by now."""
 
 _PICKLISTS = frozenset({"picklist", "multipicklist"})  # a combobox takes any text
@@ -95,6 +93,7 @@ class _ByField(_ByColumn):
             for name in names
             if name in table.columns
             and name not in table.treated
+            and not table.stale(name)
             and (condition := self.offence(table.column(name)))
         }
         return {name: count for name, count in counts.items() if count}
@@ -177,18 +176,13 @@ class Schema(SilverCheck):
 
     def ask(self, table: Subject) -> Finding:
         """Ask it of the columns there are."""
-        info, columns, newest = table.info, table.columns, table.newest_columns()
-        fields = info.fields if info else ()
-        facts: Facts = {f.name: str(f.gone) for f in fields if f.gone and f.name in columns}
-        if newest is not None:
-            told = set(map(folded, facts))  # as describe spells them; a table may not
-            facts |= {
-                name: LEFT_OUT
-                for name in columns
-                if not name.startswith("_")
-                and folded(name) not in told
-                and folded(name) not in newest
-            }
+        info = table.info
+        described = {name: info and info.field(name) for name in table.columns}
+        facts: Facts = {
+            field.name if field else name: why  # as describe spells it; a table may not
+            for name, field in described.items()
+            if (why := table.stale(name))
+        }
         if info and info.gone:
             facts = {info.name: str(info.gone)}
         return Finding(table.slug, self.name, not facts, self.severe, facts)

@@ -14,12 +14,14 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from sf_assets.describe import FieldInfo, ObjectInfo
-from sf_assets.naming import Names
+from sf_assets.naming import Names, folded
 from sf_assets.privacy import Treatment
 from sf_assets.sql import quoted
 
 Facts = dict[str, str | int | float]
 """Numbers and names to show; never values of records."""
+
+LEFT_OUT = "not read any more; it keeps what was read last, until `sf-assets rebuild` removes it"
 
 Checks = Collection[tuple[str, str]]
 """Checks as (lower-cased object name, check name)."""
@@ -163,14 +165,28 @@ class Subject:
         """Types of its columns, by name."""
         return self.silver.columns(self.slug)
 
+    @cached_property
+    def _newest(self) -> Container[str] | None:
+        return self.newest_columns()
+
+    def stale(self, name: str) -> str:
+        """Why a column keeps what was read last; empty where its field is read as ever."""
+        described = self.info.field(name) if self.info else None
+        if described and described.gone:
+            return str(described.gone)
+        read = self._newest is None or name.startswith("_") or folded(name) in self._newest
+        return "" if read else LEFT_OUT
+
     def column(self, name: str) -> TableColumn:
         """The column of that name in any case.
 
         Raises:
-            UnaskableError: There is none.
+            UnaskableError: There is none, or it keeps what was read last.
         """
         described = self.info.field(name) if self.info else None
         if name in self.columns:
+            if why := self.stale(name):
+                raise UnaskableError(f"{name} is {why}")
             return TableColumn(self, self.columns.spelt(name), self.columns[name], described)
         if self.info and described and described.is_compound:
             components = ", ".join(self.info.parts_of(described))

@@ -20,7 +20,7 @@ from sf_assets.checks.builtin import SILVER_CHECKS
 from sf_assets.checks.check import Check, Finding, Subject
 from sf_assets.checks.declared import WORDS, Declared
 from sf_assets.checks.expectation import EXAMPLES, Expectation
-from sf_assets.describe import FieldInfo, ObjectInfo
+from sf_assets.describe import FieldInfo, Loss, ObjectInfo
 from sf_assets.warehouse.duckdb.connection import DuckDBConnection
 from sf_assets.warehouse.sql.portable import make_portable
 from sf_assets.warehouse.sql.silver import Silver
@@ -37,6 +37,7 @@ INFO = ObjectInfo(
         FieldInfo(name="Owner__c", type="reference", reference_to=("Thing__c", "Group")),
         FieldInfo(name="Far__c", type="reference", reference_to=("Group",)),
         FieldInfo(name="NotHere__c", type="string"),
+        FieldInfo(name="Gone__c", type="string", gone=Loss(since=NOW, user="al@example")),
         FieldInfo(name="BillingStreet", type="textarea"),
         FieldInfo(name="BillingCity", type="string"),
         FieldInfo(name="BillingAddress", type="address"),
@@ -44,7 +45,8 @@ INFO = ObjectInfo(
     ),
 )
 COLUMNS = {
-    "Text__c": "VARCHAR", "Other__c": "VARCHAR", "Picked__c": "VARCHAR", "Several__c": "VARCHAR[]",
+    "Text__c": "VARCHAR", "Other__c": "VARCHAR", "Gone__c": "VARCHAR",
+    "LeftOut__c": "VARCHAR", "Picked__c": "VARCHAR", "Several__c": "VARCHAR[]",
     "Parent__c": "VARCHAR", "Owner__c": "VARCHAR", "Far__c": "VARCHAR",
     "Wide__c": "DECIMAL(38, 10)", "Money__c": "DECIMAL(18, 2)", "Whole__c": "BIGINT",
     "Flag__c": "BOOLEAN", "Day__c": "DATE", "Stamp__c": "TIMESTAMP WITH TIME ZONE",
@@ -86,7 +88,10 @@ class World:
     def subject(self, earlier_rows: Sequence[int] = ()) -> Subject:
         """The object, as it is asked about."""
         silver, describes = Silver(self.connection, "silver"), {"thing__c": INFO}
-        return Subject("thing__c", silver, NOW, describes.get, {"thing__c"}, lambda: earlier_rows)
+        read = {"id", *map(str.lower, COLUMNS)} - {"leftout__c"}
+        return Subject(
+            "thing__c", silver, NOW, describes.get, {"thing__c"}, lambda: earlier_rows, lambda: read
+        )
 
     def ask(self, asked: Expectation, earlier_rows: Sequence[int] = ()) -> Finding:
         """Ask a check; its own SQL gives as many rows as it counts."""
@@ -299,6 +304,9 @@ COMPONENTS = (
     [
         ({"unique": "Nope__c"}, "describe knows no field Nope__c"),
         ({"not_null": "NotHere__c"}, "the org has NotHere__c, the table has not"),
+        ({"not_null": "gone__c"}, "gone__c is not visible to al@example since 2026-11-20"),
+        ({"unique": ["Text__c", "Gone__c"]}, "Gone__c is not visible to al@example"),
+        ({"matches": {"LeftOut__c": "a+"}}, "LeftOut__c is not read any more; it keeps what was"),
         ({"unique": "Place__c"}, "Place__c is compound and has no column of its own"),
         ({"not_null": "billingAddress"}, f"BillingAddress is {COMPONENTS}"),
         ({"unique": ["Text__c", "Nope__c"]}, "describe knows no field Nope__c"),

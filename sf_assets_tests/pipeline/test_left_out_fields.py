@@ -49,3 +49,27 @@ def test_its_column_is_told_as_not_read_and_a_rebuild_removes_it(
     workspace.catalogue({"Account": {"history": True}})
     assert refreshed(workspace).errors == {}
     assert differences(living_org, workspace, "Account") == []
+
+
+def test_its_declared_check_has_not_passed(living_org: Emulator, workspace: Workspace) -> None:
+    workspace.env |= living_org.environment
+    checks = [{"unique": "Id"}, {"not_null": "Name"}, {"in_picklist": "Industry"}]
+    workspace.catalogue({"Account": {"checks": checks}})
+
+    def passed(*names: str) -> list[bool]:
+        asked = {c["check"]: c for c in refreshed(workspace).checks}
+        return [asked[name]["passed"] for name in names]
+
+    assert passed("in_picklist_Industry", "not_null_Name") == [True, True]
+    workspace.catalogue({"Account": {"checks": checks, "exclude": ["Industry"]}})
+    ((account,),) = workspace.rows("SELECT min(Id) FROM silver.account_live")
+    living_org.records.update("Account", account, {"Name": "new"})
+    living_org.advance(60)
+    assert passed("in_picklist_Industry", "not_null_Name") == [False, True]
+
+    workspace.catalogue({"Account": {"checks": checks}})
+    assert passed("in_picklist_Industry", "not_null_Name") == [True, True]
+    living_org.admin.hide_field("Account", "Industry")
+    living_org.records.update("Account", account, {"Name": "newer"})
+    living_org.advance(60)
+    assert passed("in_picklist_Industry", "not_null_Name") == [False, True]
