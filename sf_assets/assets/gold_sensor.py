@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -11,6 +11,7 @@ from sf_assets.assets.dead_runs import BELIEVED, end_dead_runs
 from sf_assets.assets.gold import day_tags, lock_name
 from sf_assets.assets.integration import Integration
 from sf_assets.assets.schedules import ACTIVE, BEGINS
+from sf_assets.assets.unseen import unseen_gold
 from sf_assets.errors import ConfigError, SfAssetsError, WarehouseLockedError
 from sf_assets.naming import Layer, gold_name
 from sf_assets.pipeline.gold.files import gold_tables
@@ -49,11 +50,11 @@ def rebuild_gold(integration: Integration, org: str, place: str) -> dg.SensorDef
     def rebuild(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
             home = integration.org(context.resources, org, place)
-            requests, told = _look(context, integration, home, known)
+            requests, unseen, told = _look(context, integration, home, known)
         except WarehouseLockedError as error:
             return dg.SkipReason(f"asks again: {error}")
-        if requests:
-            return dg.SensorResult(run_requests=requests)
+        if requests or unseen:
+            return dg.SensorResult(run_requests=requests, asset_events=unseen)
         return dg.SkipReason("; ".join(told) or "all of gold is as it should be")
 
     return rebuild
@@ -64,8 +65,8 @@ def _look(
     integration: Integration,
     org: "Org",
     key: Mapping[str, dg.AssetKey],
-) -> tuple[list[dg.RunRequest], list[str]]:
-    """Runs for what is due and not at work already, and what there is to say of the rest."""
+) -> tuple[list[dg.RunRequest], list[dg.AssetMaterialization], list[str]]:
+    """Runs for what is due and not at work already, what Dagster has not seen, and what to say."""
     from sf_assets.pipeline.gold.due import GoldState, gold_due, start_attempts
 
     now = datetime.now(UTC)
@@ -93,10 +94,22 @@ def _look(
     if ready or asked:
         hashes = {name: tables[name].sql_hash for name in ready}
         start_attempts(org, hashes | {name: closed[name].merge for name in asked}, now)
+    built = {
+        key[s.name]: _days(org.catalog.start, s) if tables[s.name].daily else []
+        for s in found
+        if s.state is GoldState.BUILT
+    }
     return (
         list(_requests(key, ready, list(asked.values()))),
+        unseen_gold(context.instance, built),
         new + [f"{s.name}: {s.why}" for s in found if s.why],
     )
+
+
+def _days(start: date, status: "GoldStatus") -> list[str]:
+    """The days that a daily table has which is as it should be."""
+    end = (status.built_at or datetime.now(UTC)).astimezone(UTC).date()
+    return [f"{start + timedelta(n)}" for n in range((end - start).days + 1)]
 
 
 def _is_ready(status: "GoldStatus", now: datetime) -> bool:

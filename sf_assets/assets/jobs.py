@@ -47,13 +47,15 @@ def tick_job(objects: Objects) -> dg.JobDefinition:
     name = f"tick_{objects.name}"
 
     def tick(context: dg.OpExecutionContext) -> Iterator[Reported]:
+        from sf_assets.assets.unseen import never_seen
         from sf_assets.pipeline import scheduled
         from sf_assets.pipeline.publish import publish_all
 
         org = objects.connected(context.resources)
         _forget_idle(context.instance, name)
         told = _Reporter(context, objects)
-        yield from told.all(chain(scheduled.tick(org), publish_all(org)))
+        before = never_seen(context.instance, objects, org)
+        yield from told.all(chain(scheduled.tick(org), publish_all(org)), before)
         if not told.anything:
             context.instance.add_run_tags(context.run_id, {IDLE: "true"})
         told.fail()
@@ -86,12 +88,16 @@ def fresh_job(objects: Objects) -> dg.JobDefinition:
 
     def fresh(context: dg.OpExecutionContext) -> Iterator[Reported]:
         from sf_assets.assets.fresh import still_fresh
+        from sf_assets.assets.unseen import unseen
         from sf_assets.pipeline import scheduled
         from sf_assets.pipeline.publish import publish_all
 
         org = objects.connected(context.resources)
         told = _Reporter(context, objects)
-        idle = still_fresh(context.instance, objects, org, told.failures)
+        idle = chain(
+            unseen(context.instance, objects, org),
+            still_fresh(context.instance, objects, org, told.failures),
+        )
         checks = dict.fromkeys(objects.specs, ("coverage", "freshness"))
         yield from told.all(chain(scheduled.answer(org, checks), publish_all(org)), idle)
         told.fail()

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sf_assets.checks.check import Facts, Finding, Subject, TableColumn
+from sf_assets.checks.check import Described, Facts, Finding, Subject, TableColumn
 from sf_assets.checks.of_rows import dangling, unlisted
 
 """Of a column whose field the catalogue, or its query, leaves out by now."""
@@ -54,14 +54,20 @@ class SilverCheck(ABC):
         asks: What must hold.
         remedy: What to do where it does not.
         severe: Whether a failure is an error.
-        definition: Nothing: what it asks is said by its name.
+        of_others: False; `references` is asked so of all objects, and a day is soon enough.
+        good_for: None: an answer counts until something is loaded.
     """
 
     name: str
     asks: str
     remedy: str
     severe = False
-    definition = ""
+    of_others = False
+    good_for = None
+
+    def definition(self, _: Described) -> str:
+        """Nothing: what it asks is said by its name."""
+        return ""
 
     @abstractmethod
     def ask(self, table: Subject) -> Finding:

@@ -8,7 +8,7 @@ engines lack.
 import math
 from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Protocol
@@ -17,6 +17,9 @@ from sf_assets.describe import FieldInfo, ObjectInfo
 from sf_assets.naming import Names, folded
 from sf_assets.privacy import Treatment
 from sf_assets.sql import quoted
+
+Described = Callable[[], ObjectInfo | None]
+"""Reads an object's last describe, where it matters what that says."""
 
 Facts = dict[str, str | int | float]
 """Numbers and names to show; never values of records."""
@@ -239,9 +242,16 @@ class Check(Protocol):
     def severe(self) -> bool:
         """Whether a failure is an error."""
 
+    def definition(self, describe: Described) -> str:
+        """What it asks of an object, as a digest: an answer to something else counts no more."""
+
     @property
-    def definition(self) -> str:
-        """What it asks, as a digest: an answer to something else counts no more."""
+    def of_others(self) -> bool:
+        """Whether the answer can change when other objects are loaded."""
+
+    @property
+    def good_for(self) -> timedelta | None:
+        """How long an answer counts while nothing changes; None for as long as that is."""
 
     def ask(self, table: Subject) -> Finding:
         """Ask it of an object."""

@@ -5,13 +5,22 @@ A check that cannot be asked, as when the org has no such field, has not passed 
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from hashlib import sha256
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from sf_assets.checks.check import Facts, Finding, Severity, Subject, TableColumn, UnaskableError
+from sf_assets.checks.check import (
+    Described,
+    Facts,
+    Finding,
+    Severity,
+    Subject,
+    TableColumn,
+    UnaskableError,
+)
 from sf_assets.naming import ApiName
 from sf_assets.privacy import Treatment
 
@@ -57,11 +66,16 @@ class Expectation(BaseModel):
         """Name of the check, such as `unique_Name`."""
         return "_".join((self.word, *self.fields))
 
-    @property
-    def definition(self) -> str:
-        """What it asks, as a digest: an answer to something else counts no more."""
+    def definition(self, describe: Described) -> str:
+        """What it asks of an object, as a digest: an answer to something else counts no more."""
+        del describe  # most ask the same, whatever it says
         text = self.model_dump_json(exclude={"severity", "blocking"})
         return sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def good_for(self) -> timedelta | None:
+        """How long an answer counts while nothing changes; None for as long as that is."""
+        return None
 
     @property
     def severe(self) -> bool:
@@ -127,7 +141,7 @@ class Expectation(BaseModel):
         told |= {"sql": table.silver.spelled(sql)} if sql else {}
         return Finding(
             table.slug, self.name, passed, self.severe, told, offenders, ids, reason,
-            self.definition,
+            self.definition(lambda: table.info),
         )  # fmt: skip
 
     def _fields(self) -> tuple[str, ...]:

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from sf_assets.checks.check import Facts, TableColumn, UnaskableError
+from sf_assets.checks.check import Described, Facts, TableColumn, UnaskableError
 from sf_assets.checks.expectation import Expectation, FieldByField, Fields, OfRows, refused
 from sf_assets.naming import ApiName
 from sf_assets.privacy import Treatment
@@ -57,6 +58,12 @@ class InPicklist(FieldByField):
     claim = "{fields} holds only values that describe lists."
     cure = "correct {fields} or add its value to the picklist, and restrict the list"
     listed: Annotated[Fields, Field(alias="in_picklist")]
+
+    def definition(self, describe: Described) -> str:
+        """What it asks, which changes with the values that describe lists."""
+        asked, info = super().definition(describe), describe()
+        values = [field.picklist for n in self.fields if info and (field := info.field(n))]
+        return sha256(f"{asked}{values}".encode()).hexdigest()[:16] if any(values) else asked
 
     def offence(self, columns: Sequence[TableColumn]) -> str:
         """A value is none that describe lists."""

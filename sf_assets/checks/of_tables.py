@@ -61,6 +61,7 @@ class RowCount(Expectation):
         return self._finding(table, passed=passed, facts=facts, sql=sql)
 
 
+_LONGEST = timedelta(hours=1)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -78,6 +79,11 @@ class Fresh(Expectation):
     claim = "The newest live row changed at most {bound} ago."
     cure = "see whether the tick runs (sf-assets status), and whether the org still changes"
     within: Annotated[timedelta, BeforeValidator(_duration), Field(alias="fresh")]
+
+    @property
+    def good_for(self) -> timedelta:
+        """A quarter of the time, an hour at most: an idle table grows old unseen."""
+        return min(self.within / 4, _LONGEST)
 
     def _bound(self) -> str:
         return f"{self.within.total_seconds() / 3600:g} hours"

@@ -1,6 +1,7 @@
 """`sf-assets doctor`."""
 
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -53,18 +54,26 @@ def _catalogue() -> tuple[list["Diagnosis"], list["Org"], bool]:
     diagnoses = [
         Diagnosis("catalogue", ok=True, detail=f"{catalog.path}, {len(catalog.objects)} objects")
     ]
-    try:
-        diagnoses.append(Diagnosis("gold", ok=True, detail=_gold(catalog)))
-    except SfAssetsError as error:
-        diagnoses.append(Diagnosis("gold", ok=False, detail=str(error)))
-    return diagnoses, orgs, True
+    return [*diagnoses, *_gold(catalog)], orgs, True
 
 
-def _gold(catalog: "Catalog") -> str:
-    """How many gold tables there are, and which packaged ones are left out."""
+def _gold(catalog: "Catalog") -> Iterator["Diagnosis"]:
+    """How many gold tables there are, which packaged ones are left out, and which are refused."""
+    from sf_assets.pipeline.doctor import Diagnosis
     from sf_assets.pipeline.gold.files import gold_tables, tables_left_out
 
-    count, left_out = len(gold_tables(catalog)), tables_left_out(catalog)
+    refused: dict[str, SfAssetsError] = {}
+    try:
+        count, left_out = len(gold_tables(catalog, refused)), tables_left_out(catalog)
+    except SfAssetsError as error:
+        yield Diagnosis("gold", ok=False, detail=str(error))
+        return
+    yield Diagnosis("gold", ok=True, detail=_told(catalog, count, left_out))
+    for why in refused.values():
+        yield Diagnosis("gold", ok=False, detail=str(why))
+
+
+def _told(catalog: "Catalog", count: int, left_out: list[str]) -> str:
     if not left_out:
         return f"{count} tables in {catalog.gold}"
     return (

@@ -71,7 +71,7 @@ class Report:
                 self.materialized[placed(place, gold_name(org)), name] = facts
             case events.Scored(org, facts, place):
                 self.materialized[placed(place, ops_name(org)), "quality"] = dict(facts)
-            case events.Checked():
+            case events.Checked() | events.Standing():
                 self._add_check(event)
             case events.LeftOut(org, layer, name, why, place):
                 self.left_out[placed(place, _SCHEMAS[layer](org)), name] = why
@@ -84,7 +84,11 @@ class Report:
                 told = _formatted(org, layer, name, failed=not isinstance(error, HeldError))
                 self.errors[placed(place, told)] = str(error)
 
-    def _add_check(self, event: events.Checked) -> None:
+    def _add_check(self, event: events.Checked | events.Standing) -> None:
+        if isinstance(event, events.Standing):
+            asset = placed(event.place, f"{silver_name(event.org)}/{event.object}")
+            self._add_standing(asset, event)
+            return
         found = event.finding
         asset = placed(event.place, f"{_SCHEMAS[event.layer](event.org)}/{found.slug}")
         self._checks[asset, found.name] = {
@@ -93,6 +97,20 @@ class Report:
             "passed": found.passed,
             "severity": "ERROR" if found.severe else "WARN",
             "facts": dict(found.facts),
+        }
+
+    def _add_standing(self, asset: str, event: events.Standing) -> None:
+        answer = event.answer
+        facts: dict[str, Any] = {"asked": f"{answer.checked_at:%Y-%m-%d %H:%M} UTC"}
+        facts |= {"since": f"{answer.since:%Y-%m-%d %H:%M} UTC"} if answer.since else {}
+        facts |= {"offenders": answer.offenders} if answer.offenders is not None else {}
+        facts |= {"reason": answer.reason} if answer.reason else {}
+        self._checks[asset, event.check] = {
+            "asset": asset,
+            "check": event.check,
+            "passed": False,
+            "severity": "ERROR",
+            "facts": facts,
         }
 
 

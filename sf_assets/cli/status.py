@@ -70,7 +70,7 @@ def _standing(org: Any, objects: tuple[str, ...]) -> dict[str, Any]:
 def _standing_in(org: Any, objects: tuple[str, ...]) -> dict[str, Any]:
     """Where an org stands in one warehouse."""
     from sf_assets.pipeline.gold.due import GoldState, GoldStatus, gold_due
-    from sf_assets.pipeline.gold.files import gold_tables
+    from sf_assets.pipeline.gold.files import gold_tables, tables_left_out
     from sf_assets.pipeline.orphans import orphans
     from sf_assets.pipeline.status import status as ask
 
@@ -78,6 +78,10 @@ def _standing_in(org: Any, objects: tuple[str, ...]) -> dict[str, Any]:
     refused: dict[str, SfAssetsError] = {}
     gold = gold_due(org, gold_tables(org.catalog, refused), datetime.now(UTC))
     gold += [GoldStatus(name, GoldState.REFUSED, why=str(e)) for name, e in refused.items()]
+    lacking = "the catalogue lacks objects that it reads"
+    gold += [
+        GoldStatus(name, GoldState.LEFT_OUT, why=lacking) for name in tables_left_out(org.catalog)
+    ]
     return {
         "warehouse": org.warehouse_name,
         "ok": not refused and not any(item.error for item in found),

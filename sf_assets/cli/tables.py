@@ -20,6 +20,8 @@ from sf_assets.cli.output import (
 from sf_assets.errors import SfAssetsError
 from sf_assets.naming import ONLY, placed
 
+_MOST_DAYS = 10
+
 
 @click.command()
 @click.option("--repair", is_flag=True, help="Read what differs again, and record deletions.")
@@ -80,7 +82,9 @@ def reconcile(
                 "org", "warehouse", "object", "day", "records in the org", "in silver",
                 "same digest",
             )  # fmt: skip
-            show("Days that differ", columns, days)
+            show("Days that differ", columns, days[:_MOST_DAYS])
+        if len(days) > _MOST_DAYS:
+            messages.print(f"and {len(days) - _MOST_DAYS:,} days more, with --json all of them")
         show_errors(errors)
     sys.exit(0 if ok else 1)
 

@@ -20,7 +20,8 @@ _USER = Credentials()
 _TOLD_TO_STOP = 130
 _SECRETS = ("password", "security_token", "client_secret")
 _LOGIN = "SALESFORCE_LOGIN_URL="
-_OURS = "# made by=sf-assets emulator, which writes this file anew at every start\n"
+_MARK = "# made by=sf-assets emulator"
+_OURS = f"{_MARK}, which writes its own lines anew at every start; others stay\n"
 """The first line of a file of ours. The `=` keeps readers content that split every line at it."""
 
 
@@ -164,7 +165,7 @@ def _refuse_anothers(path: Path) -> None:
     """Leave a file alone that was not written here, or has another org's credentials by now."""
     with contextlib.suppress(OSError):
         text = path.read_text(encoding="utf-8", errors="replace")
-        if text and not (text.startswith(_OURS) and f"\n{_LOGIN}http://" in text):
+        if text and not (text.startswith(_MARK) and f"\n{_LOGIN}http://" in text):
             raise _RefusedError(
                 f"{path} was not written by the emulator, and is left as it is; name another file, "
                 "or remove it"

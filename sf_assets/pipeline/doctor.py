@@ -92,11 +92,10 @@ def _storage(org: Org, *, connected: bool) -> str:
 
 
 def _warehouse(org: Org, *, connected: bool) -> str:
+    org.warehouse.check_writing()
     if connected:
         with org.writing(org.client.org_id):
             pass
-    else:
-        org.warehouse.check_writing()
     return f"{org.warehouse} can be written"
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from sf_assets.checks.builtin import RAW_CHECKS
-from sf_assets.checks.check import Facts, Finding
+from sf_assets.checks.check import Facts, Finding, Latest
 from sf_assets.errors import SfAssetsError
 from sf_assets.naming import Layer
 from sf_assets.pipeline.extraction.execute import Extraction
@@ -80,6 +80,25 @@ class Checked:
     def layer(self) -> Layer:
         """The layer that was checked."""
         return Layer.RAW if self.finding.name in RAW_CHECKS else Layer.SILVER
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A check that is an error has not passed since an earlier run asked it.
+
+    Attributes:
+        org: Name of the org.
+        object: Lower-cased object name.
+        check: Name of the check.
+        answer: What it found then.
+        place: Name of the warehouse; empty for the first.
+    """
+
+    org: str
+    object: str
+    check: str
+    answer: Latest
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +192,7 @@ Event = (
     ObjectExtracted
     | ObjectLoaded
     | Checked
+    | Standing
     | TableBuilt
     | Scored
     | Deferred

@@ -1,5 +1,6 @@
 """One org of the catalogue with everything that belongs to it: connection, raw, warehouse."""
 
+import itertools
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -15,6 +16,7 @@ from sf_assets.errors import (
     SalesforceError,
     SfAssetsError,
     WarehouseError,
+    WrongOrgError,
 )
 from sf_assets.naming import ONLY, gold_name, silver_name
 from sf_assets.pipeline.planning.api_usage import last_usage
@@ -174,7 +176,17 @@ class Org:
 
     @_once
     def raw(self) -> RawLayer:
-        """The raw layer, claimed for the org that the credentials lead to."""
+        """The raw layer, claimed for the org that the credentials lead to.
+
+        Raises:
+            WrongOrgError: The storage holds another org's, or this one's under another name.
+        """
+        for other in itertools.takewhile(lambda name: name != self.name, self.catalog.orgs):
+            if owner_of(self.storage, other) == self.client.org_id:
+                raise WrongOrgError(
+                    f"{other} and {self.name} lead to one org, {self.client.org_id}; correct the "
+                    f"credentials of {self.name}, or take it out of the catalogue"
+                )
         raw = open_raw(self.storage, self.client.org_id, self.name)
         raw.late = self.settings.late
         if told := last_usage(raw):

@@ -1,5 +1,6 @@
 """What `refresh` and `backfill` do for an org: objects, then gold, then the scores."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime, timedelta
@@ -17,7 +18,7 @@ from sf_assets.errors import (
 )
 from sf_assets.failures import Work, isolated
 from sf_assets.naming import Layer
-from sf_assets.pipeline.checks.results import score_facts
+from sf_assets.pipeline.checks.results import score_facts, standing_errors
 from sf_assets.pipeline.events import (
     Checked,
     Deferred,
@@ -27,6 +28,7 @@ from sf_assets.pipeline.events import (
     Orphaned,
     Reason,
     Scored,
+    Standing,
     TableBuilt,
 )
 from sf_assets.pipeline.extraction.formula_drift import plan_derived
@@ -58,7 +60,7 @@ def refresh(org: Org, names: Collection[str] = ()) -> Generator[Event]:
     """
     specs = {spec.slug: spec for spec in org.catalog.select(names)}
     events = _refresh_objects(org, specs, anyway=bool(names))
-    yield from _and_gold(org, with_others(org, specs, events, anyway=bool(names)))
+    yield from _and_gold(org, specs, with_others(org, specs, events, anyway=bool(names)))
 
 
 def _refresh_objects(
@@ -168,43 +170,52 @@ def _read(
         there,
         loading_checks(there, there, there),
     )
-    yield from _and_gold(org, with_others(org, there, run(org, request), anyway=True))
+    yield from _and_gold(org, there, with_others(org, there, run(org, request), anyway=True))
 
 
-def _and_gold(org: Org, events: Iterable[Event]) -> Iterator[Event]:
+def _and_gold(
+    org: Org, specs: Mapping[str, ObjectSpec], events: Iterable[Event]
+) -> Iterator[Event]:
     """Events of a run of objects, and what follows in each warehouse: gold, scores, the copy.
 
     Raises:
         SfAssetsError: The run raised it, or the only warehouse refuses. Of several, each fails
             alone.
     """
-    asked: set[str] = set()
+    asked: dict[str, set[tuple[str, str]]] = defaultdict(set)
     places, failed = org.places, None
     try:
         for event in events:
-            if isinstance(event, Checked) and event.layer is Layer.SILVER:
-                asked.add(event.place)
+            if isinstance(event, Checked):
+                asked[event.place] |= _asked(event)
             yield event
     except SfAssetsError as error:
         places, failed = org.places[1:], error
     for place in places:
-        yield from told(place, _gold(place, asked=place.place in asked, alone=not org.places[1:]))
+        alone = not org.places[1:]
+        yield from told(place, _gold(place, specs, asked[place.place], alone=alone))
     if failed:
         raise failed
 
 
-def _gold(org: Org, *, asked: bool, alone: bool) -> Iterator[Event]:
+def _gold(
+    org: Org, specs: Mapping[str, ObjectSpec], asked: set[tuple[str, str]], *, alone: bool
+) -> Iterator[Event]:
     """Gold and the scores in one warehouse. Where another program holds it, all of that waits.
 
     Args:
         org: The org with that warehouse.
-        asked: Whether checks of its silver were answered.
+        specs: The objects that the run was for.
+        asked: Which checks of its silver were answered, by object and name.
         alone: Whether there is no other.
     """
     try:
         for event in _answer_gates(org):
-            asked |= isinstance(event, Checked)
+            asked |= _asked(event)
             yield event
+        for (slug, check), (_, answer) in standing_errors(org, specs.values()).items():
+            if (slug, check) not in asked:
+                yield Standing(org.name, slug, check, answer)
         yield from _build_due(org)
         if tables := orphans(org):
             yield Orphaned(org.name, tables)
@@ -217,6 +228,13 @@ def _gold(org: Org, *, asked: bool, alone: bool) -> Iterator[Event]:
             raise
         yield Failed(org.name, Layer.GOLD, org.gold, error)
     yield from publish(org)
+
+
+def _asked(event: Event) -> set[tuple[str, str]]:
+    """Which check of silver an event answers, by object and name."""
+    if isinstance(event, Checked) and event.layer is Layer.SILVER:
+        return {(event.finding.slug, event.finding.name)}
+    return set()
 
 
 def _answer_gates(org: Org) -> Iterator[Event]:

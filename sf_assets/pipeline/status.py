@@ -1,6 +1,6 @@
 """Where every object stands: what raw covers, what silver holds, what is left of the budget."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import SfAssetsError
 from sf_assets.failures import Work, isolated
+from sf_assets.pipeline.checks.results import standing_errors
 from sf_assets.pipeline.lost_files import lost_files
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.api_usage import keep_usage
@@ -26,12 +27,13 @@ class ObjectStatus:
     Attributes:
         slug: Lower-cased object name.
         watermark: End of the unbroken coverage; None when there is none.
-        behind_seconds: Age of the watermark; None likewise.
+        behind_seconds: Age of the watermark, by our clock; None likewise.
         slices: Slices in raw.
         unmerged: Those that silver has not taken up.
         rows: Live rows of silver; None when there is no table.
         failing: Since when and why it cannot be read, or merged, and when that is tried again; why
-            it is left out; or what raw lacks of what silver was made of; else None.
+            it is left out; what raw lacks of what silver was made of; or which checks that are
+            errors do not pass; else None.
         error: Why it cannot be said; None when it can.
     """
 
@@ -52,8 +54,9 @@ def status(org: Org, specs: Iterable[ObjectSpec]) -> list[ObjectStatus]:
         SfAssetsError: The storage or the warehouse cannot be read.
     """
     raw = org.stored_raw
+    specs = list(specs)
     inventory = raw.inventory()
-    failing = _failing(raw, org.place)
+    failing = _unpassed(org, specs) | _failing(raw, org.place)
     found: list[ObjectStatus] = []
     failed: dict[str, SfAssetsError] = {}
     there = org.warehouse.exists()
@@ -82,6 +85,15 @@ def _failing(raw: RawLayer, place: str) -> dict[str, str]:
         | {slug: f"silver: {note}" for slug, note in failing[FailedStep.MERGE].items()}
         | {slug: str(note) for slug, note in failing[FailedStep.EXTRACT].items()}
     )
+
+
+def _unpassed(org: Org, specs: Sequence[ObjectSpec]) -> dict[str, str]:
+    """Which checks that are errors did not pass when they were asked last, by object."""
+    told: dict[str, list[str]] = {}
+    for (slug, name), (check, answer) in standing_errors(org, specs).items():
+        since = f" since {answer.since:%Y-%m-%d %H:%M} UTC" if answer.since else ""
+        told.setdefault(slug, []).append(f"{name} does not pass{since}: {check.remedy}")
+    return {slug: f"check {'; '.join(some)}" for slug, some in told.items()}
 
 
 def _lacking(raw: RawLayer, inventory: Inventory, session: Session) -> dict[str, str]:
@@ -114,7 +126,9 @@ def _status(inventory: Inventory, slug: str, session: Session | None) -> ObjectS
     return ObjectStatus(
         slug=slug,
         watermark=watermark if known else None,
-        behind_seconds=round((datetime.now(UTC) - watermark).total_seconds()) if known else None,
+        behind_seconds=max(0, round((datetime.now(UTC) - watermark).total_seconds()))
+        if known
+        else None,
         slices=len(ids),
         unmerged=len(ids - merged),
         rows=rows,

@@ -1,5 +1,6 @@
 """What the command line did is seen in the Dagster UI, though Dagster ran nothing."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -12,7 +13,7 @@ from sf_assets.cli.report import Report, carry_out
 from sf_assets.errors import ConfigError
 from sf_assets.pipeline.org import load_orgs
 from sf_assets.pipeline.refresh import refresh
-from sf_assets_tests.assets.shared import Shop, run_checks
+from sf_assets_tests.assets.shared import Shop, evaluate, run_checks, run_job, tick
 
 
 def refreshed(shop: Shop, instance: dg.DagsterInstance) -> Report:
@@ -25,6 +26,42 @@ def newest(instance: dg.DagsterInstance, name: str) -> dg.AssetMaterialization:
     assert event
     assert event.asset_materialization
     return event.asset_materialization
+
+
+def test_what_was_made_before_dagster_looked_is_told_once(shop: Shop, tmp_path: Path) -> None:
+    shop.declare()
+    shop.refresh()
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        assert tick(instance).success
+        for layer in ("raw", "silver"):
+            event = newest(instance, f"{layer}/account")
+            told = instance.get_materialized_partitions(event.asset_key)
+            assert {"2026-10-01", f"{datetime.now(UTC):%Y-%m-%d}"} <= told
+        assert newest(instance, "silver/account").metadata["dagster/table_name"].value
+        found = evaluate(instance)
+        assert {event.asset_key.to_user_string() for event in found.asset_events} == {
+            "gold/accounts",
+            "gold/leads",
+        }
+        for event in found.asset_events:
+            instance.report_runless_asset_event(event)
+        assert evaluate(instance).asset_events == []
+        before = instance.get_latest_materialization_event(dg.AssetKey(["raw", "account"]))
+        tick(instance)
+        assert before == instance.get_latest_materialization_event(dg.AssetKey(["raw", "account"]))
+
+
+def test_partitions_that_a_command_made_unseen_are_told_by_the_hour(
+    shop: Shop, tmp_path: Path
+) -> None:
+    shop.declare()
+    shop.refresh()
+    key, today = dg.AssetKey(["silver", "account"]), f"{datetime.now(UTC):%Y-%m-%d}"
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=today))
+        tick(instance)
+        assert run_job(instance, "fresh_objects").success
+        assert {"2026-10-01", today} <= instance.get_materialized_partitions(key)
 
 
 def test_a_refresh_is_seen_on_its_assets_without_a_run(shop: Shop, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from sf_assets.failures import Work
 from sf_assets.naming import ONLY
+from sf_assets.pipeline.publish import COPY
 from sf_assets.pipeline.run import CHECKS
 from sf_assets_tests.assets.shared import refresh
 from sf_assets_tests.conftest import Workspace
@@ -35,10 +36,11 @@ def catalogue(own_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None
             "gold__accounts",
             {"silver/account", "silver/lead", "gold/leads"},
         ),
+        ((Work.PUBLISH, COPY), COPY, {*SILVER, "gold/leads", "gold/accounts"}),
         ((Work.CHECK, CHECKS), CHECKS, {*SILVER, "gold/leads"}),
         ((Work.COMMAND, ONLY), ONLY, {*SILVER, "gold/leads", "gold/accounts"}),
     ],
-    ids=["report", "build", "check", "command"],
+    ids=["report", "build", "publish", "check", "command"],
 )
 def test_what_is_thrown_for_one_is_named_and_the_others_are_there(
     monkeypatch: pytest.MonkeyPatch,

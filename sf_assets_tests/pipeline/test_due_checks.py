@@ -10,6 +10,8 @@ from sf_assets.cli.report import Report, carry_out
 from sf_assets.pipeline.planning import backoff
 from sf_assets.pipeline.planning.backoff import FailedStep
 from sf_assets.pipeline.refresh import refresh
+from sf_assets.pipeline.schema.stored_describes import StoredDescribes
+from sf_assets.pipeline.status import status
 from sf_assets_tests.conftest import Workspace
 
 OBJECTS: dict[str, Any] = {"Account": {}, "Contact": {}}
@@ -97,3 +99,67 @@ def test_references_to_an_object_that_is_no_longer_read_are_not_judged(
     found = {check["check"]: check for check in refreshed(loaded).checks}
     assert found["references"]["passed"]
     assert "silver has not" in found["references_AccountId"]["facts"]["reason"]
+
+
+def test_a_check_that_time_alone_can_change_is_run_again_now_and_then(loaded: Workspace) -> None:
+    fresh = {"fresh": "2h", "severity": "error"}
+    loaded.catalogue(OBJECTS | {"Account": {"checks": [fresh]}})
+    asked = {("silver/account", "fresh")}
+    assert run_checks(refreshed(loaded)) == asked
+    loaded.change("UPDATE ops.merges SET merged_at = merged_at - INTERVAL 2 HOUR")
+    loaded.change("UPDATE ops.quality SET checked_at = checked_at - INTERVAL 29 MINUTE")
+    (before,) = loaded.rows("SELECT count(*) FROM ops.quality WHERE \"check\" = 'fresh'")
+    refreshed(loaded)
+    assert [before] == loaded.rows("SELECT count(*) FROM ops.quality WHERE \"check\" = 'fresh'")
+    loaded.change("UPDATE ops.quality SET checked_at = checked_at - INTERVAL 2 MINUTE")
+    refreshed(loaded)
+    (after,) = loaded.rows("SELECT count(*) FROM ops.quality WHERE \"check\" = 'fresh'")
+    assert after[0] == before[0] + 1
+
+
+def test_an_error_that_stands_is_told_by_each_refresh_and_by_status(loaded: Workspace) -> None:
+    check = {"between": {"NumberOfEmployees": [0, 1]}, "severity": "error"}
+    loaded.catalogue(OBJECTS | {"Account": {"checks": [check]}})
+    (first,) = refreshed(loaded).checks
+    assert not first["passed"]
+    for _ in range(2):
+        (told,) = refreshed(loaded).checks
+        assert (told["asset"], told["check"]) == ("silver/account", "between_NumberOfEmployees")
+        assert (told["passed"], told["severity"]) == (False, "ERROR")
+        assert told["facts"]["offenders"] == first["facts"]["offenders"]
+    account, contact = status(loaded.org(), loaded.org().catalog.select([]))
+    assert "between_NumberOfEmployees does not pass since" in (account.failing or "")
+    assert contact.failing is None
+    only = carry_out([loaded.org()], lambda org: refresh(org, ["Contact"]))
+    assert only.checks == [], "it is not an object that was named"
+    loaded.catalogue(OBJECTS)
+    assert refreshed(loaded).checks == [], "nobody asks it any more"
+
+
+def test_references_are_asked_again_when_the_records_that_they_lead_to_were_merged(
+    loaded: Workspace,
+) -> None:
+    check = {"references": "AccountId", "severity": "error", "blocking": True}
+    loaded.catalogue(OBJECTS | {"Contact": {"checks": [check]}})
+    asked = ("silver/contact", "references_AccountId")
+    assert run_checks(refreshed(loaded)) == {asked}
+    assert run_checks(refreshed(loaded)) == set(), "it passed, and nothing was merged"
+    loaded.change("UPDATE ops.merges SET merged_at = now() WHERE object = 'account'")
+    assert asked in run_checks(refreshed(loaded))
+
+
+def test_a_picklist_is_asked_again_when_describe_lists_other_values(
+    loaded: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = {"in_picklist": "Industry", "severity": "error", "blocking": True}
+    loaded.catalogue(OBJECTS | {"Account": {"checks": [check]}})
+    assert all(c["passed"] for c in refreshed(loaded).checks)
+    org = loaded.org()
+    (kept,) = org.stored_raw.describes.last(["account"]).values()
+    field = next(f for f in kept.info.fields if f.name == "Industry")
+    fewer = field.model_copy(update={"picklist": field.picklist[:1]})
+    fields = tuple(fewer if f.name == "Industry" else f for f in kept.info.fields)
+    info = kept.info.model_copy(update={"fields": fields})
+    monkeypatch.setattr(StoredDescribes, "info", lambda *_: info)
+    ((asset, name),) = run_checks(refreshed(loaded))
+    assert (asset, name) == ("silver/account", "in_picklist_Industry")

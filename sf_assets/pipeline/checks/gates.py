@@ -3,10 +3,13 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from sf_assets.catalog import Catalog
 from sf_assets.checks.check import Latest
 from sf_assets.checks.expectation import Expectation
+from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.schema.stored_describes import StoredDescribes
 from sf_assets.warehouse.port import Session
 
 
@@ -54,31 +57,32 @@ def gates(catalog: Catalog) -> dict[tuple[str, str], Expectation]:
 
 
 def closed_gates(
-    session: Session, catalog: Catalog, slugs: Collection[str] | None = None
+    session: Session, org: Org, slugs: Collection[str] | None = None
 ) -> list[ClosedGate]:
     """Gates that keep gold from being built.
 
-    An answer counts if it is to what the check asks now, and not older than the newest merge. A
-    reference that did not lead anywhere may do so by now wherever any other object was merged.
+    An answer counts if it is to what the check asks now, and not older than the newest merge: of
+    any object, where records of others decide whether a reference leads anywhere.
 
     Args:
         session: The warehouse, open.
-        catalog: The catalogue.
+        org: The org.
         slugs: Of which objects; None for all.
     """
+    catalog = org.catalog
     wanted = {gate: c for gate, c in gates(catalog).items() if slugs is None or gate[0] in slugs}
     if not wanted:
         return []
+    describes = StoredDescribes(org.stored_raw)
     every = session.gold.merged_at([spec.slug for spec in catalog.objects.values()])
     newest = session.gold.newest()
     answers, before = session.checks.latest(wanted), session.gold.attempts()
     closed = []
     for (slug, name), check in sorted(wanted.items()):
         answer = answers.get((slug, name))
-        loose = check.of_others and answer and not answer.passed
-        moments = every.values() if loose else [every[slug]] if slug in every else []
+        moments = every.values() if check.of_others else [every[slug]] if slug in every else []
         if answer and (
-            answer.definition != check.definition
+            answer.definition != check.definition(partial(describes.info, slug))
             or any(moment > answer.checked_at for moment in moments)
         ):
             answer = None

@@ -3,13 +3,24 @@
 from collections import Counter
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
+from functools import partial
 
 from sf_assets.catalog import Catalog, ObjectSpec
 from sf_assets.checks.builtin import ORG_CHECKS
-from sf_assets.checks.check import CheckResult, Facts, Finding, Score, Severity
+from sf_assets.checks.check import (
+    Check,
+    CheckResult,
+    Facts,
+    Finding,
+    Latest,
+    Score,
+    Severity,
+)
+from sf_assets.errors import ConfigError
 from sf_assets.failures import Failures, Work, isolated
 from sf_assets.pipeline.checks.gates import gates
 from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.schema.stored_describes import StoredDescribes
 from sf_assets.storage.raw_layer import RawLayer
 from sf_assets.windows import BEGIN
 
@@ -117,7 +128,8 @@ def unasked(org: Org, raw: RawLayer) -> Counter[str]:
 def due_checks(org: Org, specs: Iterable[ObjectSpec]) -> dict[str, set[str]]:
     """Checks of silver that were not run, as they are now, since the last merge of their object.
 
-    So one that is new or changed, and those that a killed run left out, are run by the next tick.
+    So one that is new or changed, and those that a killed run left out, are run by the next tick;
+    and those that time alone may have changed, now and then.
 
     Args:
         org: The org; it is not asked anything.
@@ -132,18 +144,61 @@ def due_checks(org: Org, specs: Iterable[ObjectSpec]) -> dict[str, set[str]]:
     """
     if not org.warehouse.exists():
         return {}
-    with org.reading(org.stored_raw.org_id) as session:
+    raw = org.stored_raw
+    with org.reading(raw.org_id) as session:
         tables, last_run = session.silver.tables(), session.checks.last_run()
         there = [spec for spec in specs if spec.slug in tables]
-        merged_at = session.gold.merged_at([spec.slug for spec in there])
+        merged_at = session.gold.merged_at(tables)
+    now, describes = datetime.now(UTC), StoredDescribes(raw)
+    newest = max(merged_at.values(), default=BEGIN)
     found: dict[str, set[str]] = {}
     for spec in there:
-        merged = merged_at.get(spec.slug, BEGIN)
         for name, check in spec.silver_checks.items():
-            at, asked = last_run.get((spec.slug, name), (None, None))
-            if at is None or at < merged or (asked or "") != check.definition:
+            at, asked = last_run.get((spec.slug, name), (BEGIN, None))
+            merged = newest if check.of_others else merged_at.get(spec.slug, BEGIN)
+            old = check.good_for is not None and now - at >= check.good_for
+            definition = check.definition(partial(describes.info, spec.slug))
+            if at == BEGIN or at < merged or old or (asked or "") != definition:
                 found.setdefault(spec.slug, set()).add(name)
     return found
+
+
+def standing_errors(
+    org: Org, specs: Iterable[ObjectSpec]
+) -> dict[tuple[str, str], tuple[Check, Latest]]:
+    """Checks of silver that are errors and did not pass when they were asked last, as they are now.
+
+    Args:
+        org: The org; it is not asked anything.
+        specs: Of which objects.
+
+    Returns:
+        Check and answer, by lower-cased object and name.
+
+    Raises:
+        WarehouseError: The warehouse is locked or refuses.
+    """
+    severe = {
+        (spec.slug, name): check
+        for spec in specs
+        for name, check in spec.silver_checks.items()
+        if check.severe
+    }
+    if not org.warehouse.exists():
+        return {}
+    try:
+        raw = org.stored_raw
+    except ConfigError:  # nothing was ever read
+        return {}
+    with org.reading(raw.org_id) as session:
+        answers = session.checks.latest(severe)
+    describes = StoredDescribes(raw)
+    return {
+        which: (severe[which], answer)
+        for which, answer in answers.items()
+        if not answer.passed
+        and (answer.definition or "") == severe[which].definition(partial(describes.info, which[0]))
+    }
 
 
 def _remedies(catalog: Catalog) -> dict[tuple[str, str], str]:

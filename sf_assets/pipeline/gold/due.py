@@ -90,7 +90,7 @@ def gold_due(
 
 def refuse_held(session: Session, org: Org, table: GoldTable) -> str | None:
     """Why a table must not be built of what silver holds now; None where it may."""
-    closed = closed_gates(session, org.catalog, table.silver | table.raw)
+    closed = closed_gates(session, org, table.silver | table.raw)
     return f"{org.gold}.{table.name} is {spelt(closed)}" if closed else None
 
 
@@ -104,7 +104,7 @@ def unanswered_gates(org: Org) -> list[ClosedGate]:
         return []
     with org.reading(org.stored_raw.org_id) as session:
         there = session.silver.tables()
-        closed = closed_gates(session, org.catalog)
+        closed = closed_gates(session, org)
         return [gate for gate in closed if gate.answer is None and gate.slug in there]
 
 
@@ -195,7 +195,7 @@ class _Seen:
             builds=built,
             late=session.gold.late_rows({name: built[name].sources for name in daily}),
             attempts=session.gold.attempts(),
-            closed=closed_gates(session, org.catalog, read),
+            closed=closed_gates(session, org, read),
         )
 
     def standing(self, table: GoldTable) -> Build | None:

@@ -54,11 +54,8 @@ def _lacking(
 
 
 def tables_left_out(catalog: Catalog) -> list[str]:
-    """Names of the packaged tables that read objects which the catalogue does not have.
-
-    Raises:
-        ConfigError: A file is no query, or reads what is not there.
-    """
-    slugs = {spec.slug for spec in catalog.objects.values()}
-    kept = {table.name for table in gold_tables(catalog)}
-    return sorted(table.name for table in read_gold(catalog.gold, slugs) if table.name not in kept)
+    """Names of the packaged tables that read objects which the catalogue does not have."""
+    slugs, refused = {spec.slug for spec in catalog.objects.values()}, dict[str, SfAssetsError]()
+    there = {table.name for table in gold_tables(catalog, refused)} | refused.keys()
+    tables = read_gold(catalog.gold, slugs, refused)
+    return sorted(table.name for table in tables if table.name not in there)

@@ -16,6 +16,12 @@ class DuckDBWarehouse(Database):
     def reading(self, org_id: str, name: str, *, wait: bool = True) -> Iterator[Session]:
         """Open it for reading; see `port.Warehouse`."""
         with self.connect(read_only=True, wait=wait) as connection:
+            if ops.is_claimed(connection, org_id, name):
+                yield Session(connection, partial(self.explained, connection), org_id, name)
+                return
+        with self.writing(org_id, name, wait=wait):
+            pass  # its name is new: what is noted is of other tables
+        with self.connect(read_only=True, wait=wait) as connection:
             yield Session(connection, partial(self.explained, connection), org_id, name)
 
     @contextmanager

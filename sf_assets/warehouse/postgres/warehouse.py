@@ -63,6 +63,9 @@ class PostgresWarehouse:
         """Open it for reading; see `port.Warehouse`."""
         with self._opened() as connection:
             self._bring_up(connection, wait)
+            if not ops.is_claimed(connection, org_id, name):
+                with self.writing(org_id, name, wait=wait):
+                    pass  # its name is new: what is noted is of other tables
             yield Session(connection, partial(self._explained, connection), org_id, name)
 
     @contextmanager

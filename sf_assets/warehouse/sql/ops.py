@@ -15,7 +15,7 @@ from sf_assets.warehouse.sql.connection import Cause, Connection
 
 _TABLES = {
     "schema_version": "version INTEGER, schema VARCHAR, made_at TIMESTAMPTZ",
-    "orgs": "name VARCHAR, org_id VARCHAR",
+    "orgs": "name VARCHAR, org_id VARCHAR, since TIMESTAMPTZ",
     "merges": """
         org_id VARCHAR, object VARCHAR, merge VARCHAR, merged_at TIMESTAMPTZ, seconds DOUBLE,
         rows_in BIGINT, inserted BIGINT, updated BIGINT, unchanged BIGINT, stale BIGINT,
@@ -54,6 +54,11 @@ _TABLES = {
         tried_at TIMESTAMPTZ, error VARCHAR
     """,
 }
+
+_OF_TABLES = (
+    "merges", "slices", "replaced", "tables", "histories", "gold_builds", "gold_attempts",
+)  # fmt: skip
+"""What is noted of an org's tables as they are, rather than of what happened."""
 
 _SYNC_LOG = """
 SELECT
@@ -166,8 +171,18 @@ def bring_up(connection: Connection) -> None:
     )
 
 
+def is_claimed(connection: Connection, org_id: str, name: str) -> bool:
+    """Whether what is noted of an org is of the tables that go by a name, or nothing is noted."""
+    names = _names(connection, org_id)
+    return not names or names[0] == name
+
+
 def claim(connection: Connection, org_id: str, name: str, where: str) -> None:
     """Note whose data a warehouse holds under a name.
+
+    Where the catalogue calls the org otherwise than before, its tables are others, and nothing is
+    in them, or what was there when it was last called so: it is forgotten what was merged and
+    built, and all of it is merged anew.
 
     Args:
         connection: Open for writing.
@@ -178,14 +193,32 @@ def claim(connection: Connection, org_id: str, name: str, where: str) -> None:
     Raises:
         WrongOrgError: It holds another org's.
     """
-    rows = connection.execute("SELECT org_id FROM ops.orgs WHERE name = ?", [name])
-    if not rows:
-        connection.execute("INSERT INTO ops.orgs (name, org_id) VALUES (?, ?)", [name, org_id])
-    elif rows != [(org_id,)]:
+    owners = connection.execute("SELECT org_id FROM ops.orgs WHERE name = ?", [name])
+    if owners and owners != [(org_id,)]:
         raise WrongOrgError(
-            f"the warehouse {where} holds the data of org {rows[0][0]}, not of {org_id}; "
+            f"the warehouse {where} holds the data of org {owners[0][0]}, not of {org_id}; "
             "set another SF_ASSETS_WAREHOUSE_URL or the other org's credentials"
         )
+    if owners and is_claimed(connection, org_id, name):
+        return
+    with connection.transaction():
+        if _names(connection, org_id):
+            for table in _OF_TABLES:
+                connection.execute(f"DELETE FROM ops.{table} WHERE org_id = ?", [org_id])
+        note = (
+            "UPDATE ops.orgs SET since = $3 WHERE name = $1 AND org_id = $2"
+            if owners
+            else "INSERT INTO ops.orgs (name, org_id, since) VALUES ($1, $2, $3)"
+        )
+        connection.execute(note, [name, org_id, datetime.now(UTC)])
+
+
+def _names(connection: Connection, org_id: str) -> list[str]:
+    """What the org was called, the present name first."""
+    rows = connection.execute(
+        "SELECT name FROM ops.orgs WHERE org_id = ? ORDER BY since DESC NULLS LAST, name", [org_id]
+    )
+    return [name for (name,) in rows]
 
 
 def _version(connection: Connection) -> tuple[int, str]:
