@@ -8,7 +8,7 @@ import dagster as dg
 
 from sf_assets.assets.gold import gold_asset, refused_asset
 from sf_assets.assets.gold_sensor import rebuild_gold
-from sf_assets.assets.integration import Integration
+from sf_assets.assets.integration import Integration, check_class
 from sf_assets.assets.objects import group_objects, object_assets, org_objects
 from sf_assets.assets.quality import quality_asset, score_when_checked
 from sf_assets.assets.resources import SalesforceResource, StorageResource, WarehouseResource
@@ -88,13 +88,14 @@ def build_salesforce_definitions(
         ConfigError: The catalogue or a gold file is not valid, an org has no resource, something
             given is of another class, or the translator gives two assets one key.
     """
-    _check_class("storage", storage, StorageResource)
+    if storage is None:
+        storage = StorageResource.from_environment()
     warehouses = _warehouses(warehouse)
     kinds = {name: one.kind for name, one in warehouses.items()}
     integration = Integration(_loaded(catalog), _translator(translator), prefix, schedules, kinds)
     resources = {
         **_orgs(integration, salesforce),
-        integration.storage_key: storage or StorageResource.from_environment(),
+        integration.storage_key: check_class("storage", storage, StorageResource),
         **{integration.warehouse_keys[name]: one for name, one in warehouses.items()},
     }
     with _documented_as_beta():
@@ -102,19 +103,15 @@ def build_salesforce_definitions(
 
 
 def _loaded(catalog: Catalog | Path | str) -> Catalog:
-    return catalog if isinstance(catalog, Catalog) else load_catalog(Path(catalog))
+    if isinstance(catalog, Path | str):
+        return load_catalog(Path(catalog))
+    return check_class("catalog, unless it is the path of its file,", catalog, Catalog)
 
 
 def _translator(given: SalesforceTranslator | None) -> SalesforceTranslator:
-    _check_class("translator", given, SalesforceTranslator)
-    return given or SalesforceTranslator()
-
-
-def _check_class(name: str, given: object, expected: type) -> None:
-    """Refuse what is given for a parameter and is not of its class, which one may leave out."""
-    if given is not None and not isinstance(given, expected):
-        kind = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
-        raise ConfigError(f"{name} has to be a {expected.__name__}, and is {kind}")
+    if given is None:
+        return SalesforceTranslator()
+    return check_class("translator", given, SalesforceTranslator)
 
 
 def _warehouses(
@@ -124,10 +121,9 @@ def _warehouses(
     if given is None:
         return dict(WarehouseResource.all_from_environment())
     if not isinstance(given, Mapping):
-        _check_class("warehouse", given, WarehouseResource)
-        return {MAIN: given}
+        return {MAIN: check_class("warehouse", given, WarehouseResource)}
     for name, resource in given.items():
-        _check_class(f"warehouse[{name!r}]", resource, WarehouseResource)
+        check_class(f"warehouse[{name!r}]", resource, WarehouseResource)
         if not is_warehouse_name(name):
             raise ConfigError(f"a warehouse's name has small letters, digits and `_`, not {name!r}")
     if not given:
@@ -147,10 +143,9 @@ def _orgs(
     if given is None:
         given = {org: SalesforceResource.from_environment(org) for org in integration.orgs}
     elif not isinstance(given, Mapping):
-        _check_class("salesforce", given, SalesforceResource)
-        given = dict.fromkeys(integration.orgs[:1], given)
+        given = {integration.orgs[0]: check_class("salesforce", given, SalesforceResource)}
     for org, resource in given.items():
-        _check_class(f"salesforce[{org!r}]", resource, SalesforceResource)
+        check_class(f"salesforce[{org!r}]", resource, SalesforceResource)
     if given.keys() != set(integration.orgs):
         raise ConfigError(
             f"there are resources of {', '.join(sorted(given))}; the catalogue's orgs are "

@@ -1,10 +1,11 @@
 """One catalogue's place in a code location: what all that belongs to it is called."""
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 
@@ -39,6 +40,26 @@ QUALITY = "quality"
 _What = tuple[str, Layer, str, str]
 """What an asset is of: org, layer, name, and place, which is empty for the first warehouse."""
 
+_PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9_]*)?")
+_Resource = TypeVar("_Resource")
+
+
+def check_class(name: str, given: object, expected: type[_Resource]) -> _Resource:
+    """What is given under a name, which has to be of a class.
+
+    Raises:
+        ConfigError: It is of another.
+    """
+    if isinstance(given, expected):
+        return given
+    kind = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+    raise ConfigError(f"{name} has to be a {expected.__name__}, and is {kind}")
+
+
+def _spelt(what: _What) -> str:
+    org, layer, name, place = what
+    return placed(place, f"{layer_name(layer, org)}/{name}")
+
 
 @dataclass(frozen=True)
 class Integration:
@@ -61,6 +82,13 @@ class Integration:
     warehouses: Mapping[str, str] = field(default_factory=lambda: {MAIN: "duckdb"})
     _specs: dict[_What, dg.AssetSpec] = field(default_factory=dict, init=False)
     _keys: dict[dg.AssetKey, _What] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a prefix that cannot begin a name of Dagster's."""
+        if not isinstance(self.prefix, str) or not _PREFIX.fullmatch(self.prefix):
+            raise ConfigError(
+                f"prefix has letters, digits and `_`, a letter first, and is {self.prefix!r}"
+            )
 
     @property
     def orgs(self) -> tuple[str, ...]:
@@ -155,18 +183,22 @@ class Integration:
         return self._specs[what]
 
     def _translated(self, asset: SalesforceAsset) -> dg.AssetSpec:
-        spec = self.translator.get_asset_spec(asset)
+        given = self.translator.get_asset_spec(asset)
         what = asset.org, asset.layer, asset.name, asset.warehouse
+        name = f"what the translator gives for {_spelt(what)}"
+        spec = check_class(name, given, dg.AssetSpec)
+        if spec.partitions_def != asset.spec.partitions_def:
+            raise ConfigError(
+                f"{name} has other partitions; they are to stay as they are, because rows are kept "
+                "by them: change `asset.spec` by `replace_attributes`, or say in the catalogue "
+                "how an object is cut (partition, start)"
+            )
         if (other := self._keys.setdefault(spec.key, what)) != what:
             parts = zip(("org", "layer", "name", "warehouse"), what, other, strict=True)
             lacking = [f"`asset.{part}`" for part, one, two in parts if one != two]
-            both = [
-                placed(place, f"{layer_name(layer, org)}/{name}")
-                for org, layer, name, place in (other, what)
-            ]
             raise ConfigError(
-                f"the translator gives {' and '.join(both)} one key, {spec.key.to_user_string()}; "
-                f"have {' and '.join(lacking)} in the key"
+                f"the translator gives {_spelt(other)} and {_spelt(what)} one key, "
+                f"{spec.key.to_user_string()}; have {' and '.join(lacking)} in the key"
             )
         return spec
 
@@ -218,14 +250,18 @@ class Integration:
             resources: `context.resources`.
             name: Of the org.
             place: Name of its warehouse; empty for the first.
+
+        Raises:
+            ConfigError: A resource is of another class.
         """
         from sf_assets.pipeline.org import Connections, Org
 
-        salesforce: SalesforceResource = getattr(resources, self.salesforce_key(name))
-        storage: StorageResource = getattr(resources, self.storage_key)
-        warehouses: dict[str, WarehouseResource] = {
-            name: getattr(resources, key) for name, key in self.warehouse_keys.items()
-        }
+        def own(key: str, kind: type[_Resource]) -> _Resource:
+            return check_class(f"the resource {key}", getattr(resources, key), kind)
+
+        salesforce = own(self.salesforce_key(name), SalesforceResource)
+        storage = own(self.storage_key, StorageResource)
+        warehouses = {n: own(key, WarehouseResource) for n, key in self.warehouse_keys.items()}
         connections = Connections(
             lambda: salesforce.client,
             lambda: storage.store,

@@ -391,6 +391,46 @@ def test_what_is_given_is_of_its_class(catalog: Path, given: dict[str, Any], sai
         build_salesforce_definitions(catalog, **given)
 
 
+class Odd(SalesforceTranslator):
+    """Gives of silver what it was made for."""
+
+    def __init__(self, **changed: Any) -> None:
+        self._changed = changed
+
+    def get_asset_spec(self, asset: SalesforceAsset) -> Any:
+        if asset.layer != "silver":
+            return asset.spec
+        return self._changed and asset.spec.replace_attributes(**self._changed)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"translator": Odd(partitions_def=dg.WeeklyPartitionsDefinition("2026-11-01"))},
+            "what the translator gives for silver/account has other partitions",
+        ),
+        ({"translator": Odd(partitions_def=None)}, "silver/account has other partitions"),
+        ({"translator": Odd()}, "gives for silver/account has to be a AssetSpec, and is dict"),
+        ({"prefix": "my-crm"}, "prefix has letters, .* and is 'my-crm'"),
+        ({"prefix": "1x"}, "prefix has letters, .* and is '1x'"),
+        ({"catalog": {"objects": {}}}, "catalog, .*, has to be a Catalog, and is dict"),
+    ],
+)
+def test_what_would_break_is_refused_by_name(
+    catalog: Path, given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        build_salesforce_assets(**{"catalog": catalog, **given})
+
+
+def test_a_resource_of_another_class_is_named(catalog: Path, own_workspace: Workspace) -> None:
+    (objects, *_) = build_salesforce_assets(catalog)
+    resources = resources_of(own_workspace) | {"salesforce": StorageResource(url="file:///x")}
+    with pytest.raises(ConfigError, match="the resource salesforce has to be a SalesforceResource"):
+        dg.materialize([objects], resources=resources, partition_key="2026-11-27")
+
+
 def test_a_translator_that_gives_two_assets_one_key_is_told_which(own_workspace: Workspace) -> None:
     own_workspace.catalogue({"Account": None}, start="2026-11-01", orgs=["uk", "us"])
     with pytest.raises(
