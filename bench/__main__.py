@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench import export, first_fill, load, org, postgres, tick
+from bench import export, first_fill, load, org, postgres, storage, tick
 from bench.measure import Result, child, interleaved, median, median_ratio, resident_mb
 from bench.report import Line, machine, publish
 from sf_assets_tests.postgres import binaries
@@ -31,6 +31,7 @@ class Sizes:
         changed: How many of them change.
         pairs: Repetitions of what is compared.
         server_rows: Opportunities that are merged by a server.
+        copies: Times that all files are written to a bucket.
     """
 
     rows: int = 3_000_000
@@ -43,11 +44,12 @@ class Sizes:
     changed: int = 10
     pairs: int = 5
     server_rows: int = 1_000_000
+    copies: int = 3
 
 
 QUICK = Sizes(
     rows=60_000, many_rows=120_000, page_rows=20_000, emulator_rows=60_000, tap_rows=5_000,
-    rest_rows=2_000, objects=10, changed=2, pairs=1, server_rows=60_000,
+    rest_rows=2_000, objects=10, changed=2, pairs=1, server_rows=60_000, copies=1,
 )  # fmt: skip
 
 
@@ -104,6 +106,14 @@ def in_postgres(sizes: Sizes) -> Iterator[Line]:
     yield Line("p", f"{rows} merged into as many", found["rows"] / found["again"], "rows/s")
     yield Line("p", "the same, of the pace of COPY and MERGE", found["again_ratio"], least=0.5)
     yield Line("p", "peak memory", found["peak_mb"], "MB", most=1000)
+
+
+def to_a_bucket(sizes: Sizes) -> Iterator[Line]:
+    """(s): writing to a bucket."""
+    found = storage.measure(HOME / "storage", sizes.copies, min(sizes.pairs, 3))
+    what = f"{found['megabytes']:.0f} MB to S3 (moto)"
+    yield Line("s", what, found["megabytes"] / found["seconds"], "MB/s")
+    yield Line("s", "the same, of the pace of uploads by boto3", found["ratio"], least=0.5)
 
 
 def memory(sizes: Sizes) -> Iterator[Line]:
@@ -182,6 +192,7 @@ PARTS: dict[str, Callable[[Sizes], Iterator[Line]]] = {
     "first_fill": first_fills,
     "export": exports,
     "postgres": in_postgres,
+    "storage": to_a_bucket,
     "memory": memory,
 }
 
