@@ -165,8 +165,8 @@ def _assets(integration: Integration, org: str) -> list[dg.AssetsDefinition]:
 def _assets_at(integration: Integration, org: str, place: str) -> list[dg.AssetsDefinition]:
     """What is made of silver in a warehouse."""
     return [
-        *(gold_asset(integration, table, org, place) for table in integration.tables),
-        *(refused_asset(integration, name, org, place) for name in integration.refused),
+        *(gold_asset(integration, table, org, place) for table in integration.tables(place)),
+        *(refused_asset(integration, name, org, place) for name in integration.refused(place)),
         quality_asset(integration, org, place),
     ]
 

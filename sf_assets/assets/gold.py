@@ -83,7 +83,8 @@ def gold_asset(
 
 def refused_asset(integration: Integration, name: str, org: str, place: str) -> dg.AssetsDefinition:
     """The asset of a gold file that cannot be used: it fails, and says why."""
-    spec, why = integration.spec(org, Layer.GOLD, name, place), str(integration.refused[name])
+    spec = integration.spec(org, Layer.GOLD, name, place)
+    why = str(integration.refused(place)[name])
 
     @dg.multi_asset(
         name=spec.key.to_python_identifier(),

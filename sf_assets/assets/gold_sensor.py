@@ -28,7 +28,7 @@ def rebuild_gold(integration: Integration, org: str, place: str) -> dg.SensorDef
     """
     known = {
         table.name: integration.key(org, Layer.GOLD, table.name, place)
-        for table in integration.tables
+        for table in integration.tables(place)
     }
     blocking = {
         dg.AssetCheckKey(integration.key(org, Layer.SILVER, spec.slug, place), check.name)
@@ -71,7 +71,9 @@ def _look(
 
     now = datetime.now(UTC)
     refused: dict[str, SfAssetsError] = {}
-    tables = {table.name: table for table in gold_tables(org.catalog, refused)}
+    tables = {
+        table.name: table for table in gold_tables(org.catalog, refused, org.warehouse.engine)
+    }
     new = [f"{name}: {why}" for name, why in refused.items()]
     new += [f"{name} is new: reload the code location" for name in tables if name not in key]
     found = gold_due(org, [t for t in tables.values() if t.name in key], now, wait=False)

@@ -101,34 +101,34 @@ class Integration:
         _, *others = self.warehouses
         return "", *others
 
-    @property
-    def tables(self) -> list[GoldTable]:
-        """Its gold tables, each after those that it reads."""
-        return self._gold[0]
+    def tables(self, place: str) -> list[GoldTable]:
+        """The gold tables of a warehouse, each after those that it reads."""
+        return self._gold[self._kind(place)][0]
 
-    @property
-    def refused(self) -> dict[str, SfAssetsError]:
-        """Why files that are called like a table are none, by name."""
-        tables, refused = self._gold
+    def refused(self, place: str) -> dict[str, SfAssetsError]:
+        """Why files that are called like a table of a warehouse are none, by name."""
+        tables, refused = self._gold[self._kind(place)]
         there = {table.name for table in tables}
         return {n: why for n, why in refused.items() if is_table_name(n) and n not in there}
 
     @property
     def has_gold(self) -> bool:
         """Whether there is anything to be said of gold: a table, or a file that cannot be one."""
-        return any(self._gold)
+        return any(any(found) for found in self._gold.values())
 
     @cached_property
-    def _gold(self) -> tuple[list[GoldTable], dict[str, SfAssetsError]]:
-        """Its gold tables, and by name why others are none; these are in the log, too.
+    def _gold(self) -> dict[str, tuple[list[GoldTable], dict[str, SfAssetsError]]]:
+        """By engine its gold tables, and by name why others are none; these are in the log, too.
 
         The code location has to load all the same: each run loads it anew.
         """
-        refused: dict[str, SfAssetsError] = {}
-        tables = gold_tables(self.catalog, refused)
-        for error in refused.values():
-            log.warning("a gold file cannot be used: %s", error)
-        return tables, refused
+        found = {}
+        for engine in dict.fromkeys(self.warehouses.values()):
+            refused: dict[str, SfAssetsError] = {}
+            found[engine] = gold_tables(self.catalog, refused, engine), refused
+            for error in refused.values():
+                log.warning("a gold file cannot be used: %s", error)
+        return found
 
     def named(self, name: str) -> str:
         """A name that is its own in the code location."""
@@ -208,10 +208,10 @@ class Integration:
         found = None
         if layer is Layer.OPS:
             spec = quality_spec(key, group, self.catalog)
-        elif layer is Layer.GOLD and (why := self.refused.get(name)):
+        elif layer is Layer.GOLD and (why := self.refused(place).get(name)):
             spec = refused_spec(key, group, why, self.catalog)
         elif layer is Layer.GOLD:
-            (table,) = (table for table in self.tables if table.name == name)
+            (table,) = (table for table in self.tables(place) if table.name == name)
             spec = gold_spec(key, group, table, self.catalog)
         elif layer is Layer.RAW and name == DESCRIBE:
             spec = describe_spec(key, group)

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, cast
-from urllib.parse import urlsplit
 
 import dagster as dg
 from pydantic import Field
@@ -19,6 +18,7 @@ from sf_assets.settings import (
     load_settings,
     named_addresses,
 )
+from sf_assets.warehouse.engines import engine_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -195,7 +195,7 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
     def kind(self) -> str:
         """What it is, such as `duckdb`, for icons."""
         url = self.url.get_value("") if isinstance(self.url, dg.EnvVar) else self.url
-        return urlsplit(self._own(url or "")).scheme or "sql"
+        return engine_of(self._own(url or "")) or "sql"
 
     @property
     def key(self) -> str | None:

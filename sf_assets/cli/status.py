@@ -76,7 +76,7 @@ def _standing_in(org: Any, objects: tuple[str, ...]) -> dict[str, Any]:
 
     found = ask(org, org.catalog.select(objects))
     refused: dict[str, SfAssetsError] = {}
-    gold = gold_due(org, gold_tables(org.catalog, refused), datetime.now(UTC))
+    gold = gold_due(org, gold_tables(org.catalog, refused, org.warehouse.engine), datetime.now(UTC))
     gold += [GoldStatus(name, GoldState.REFUSED, why=str(e)) for name, e in refused.items()]
     lacking = "the catalogue lacks objects that it reads"
     gold += [

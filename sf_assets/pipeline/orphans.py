@@ -36,7 +36,9 @@ def orphans(org: Org) -> dict[str, str]:
 
 def _orphans(org: Org, session: Session) -> Iterator[tuple[str, str]]:
     refused: dict[str, SfAssetsError] = {}
-    files = {table.name for table in gold_tables(org.catalog, refused)} | refused.keys()
+    files = {
+        table.name for table in gold_tables(org.catalog, refused, org.warehouse.engine)
+    } | refused.keys()
     objects = {spec.slug for spec in org.catalog.objects.values()}
     gold, silver = session.gold.tables() - files, session.silver.tables() - objects
     for made in sorted(session.gold.newest()):

@@ -250,7 +250,7 @@ def _answer_gates(org: Org) -> Iterator[Event]:
 def _build_due(org: Org) -> Iterator[Event]:
     """Build the gold tables that are due, each after those that it reads."""
     refused: dict[str, SfAssetsError] = {}
-    tables = gold_tables(org.catalog, refused)
+    tables = gold_tables(org.catalog, refused, org.warehouse.engine)
     for name, why in refused.items():
         yield Failed(org.name, Layer.GOLD, name, why)
     found: dict[str, GoldStatus] = {}

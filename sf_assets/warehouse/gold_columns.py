@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import sqlglot
 from sqlglot import exp
 
 from sf_assets.naming import Layer, Names
@@ -95,15 +94,16 @@ def _lineage(table: GoldTable, comments: Comments) -> "dict[str, Node]":
         # A query may name the currency where an org has one, and no such column.
         named = Names((name, "text") for name in (CURRENCY, *columns))
         schema.setdefault(home, {})[relation] = dict(named)
+    dialect = table.dialect
     query: Any = qualify(
-        sqlglot.parse_one(table.rendered("silver", "gold"), dialect="duckdb"),
+        table.resolved("silver", "gold"),
         schema=schema,
-        dialect="duckdb",
+        dialect=dialect,
         validate_qualify_columns=False,
         identify=False,
     )
     names, scope = query.named_selects, build_scope(query)
-    return {name: lineage(name, query, schema, scope=scope, dialect="duckdb") for name in names}
+    return {name: lineage(name, query, schema, scope=scope, dialect=dialect) for name in names}
 
 
 def _said(column: Any) -> str:

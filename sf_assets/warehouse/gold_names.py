@@ -9,9 +9,9 @@ _WHOLE = (exp.Columns, exp.Describe, exp.Pivot, exp.PositionalColumn, exp.Summar
 """What may mean any column of what it stands beside."""
 
 
-def words(sql: str) -> frozenset[str]:
+def words(sql: str, dialect: str) -> frozenset[str]:
     """Every word of a query, lower-cased: whatever it names is among them."""
-    return frozenset(token.text.lower() for token in sqlglot.tokenize(sql, dialect="duckdb"))
+    return frozenset(token.text.lower() for token in sqlglot.tokenize(sql, dialect=dialect))
 
 
 def names(query: exp.Query) -> frozenset[str]:

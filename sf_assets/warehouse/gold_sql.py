@@ -13,6 +13,8 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
 from sf_assets.errors import ConfigError, SfAssetsError
+from sf_assets.sql import text_literal
+from sf_assets.warehouse.engines import ENGINES
 from sf_assets.warehouse.gold_names import names, reads_unnamed, words
 from sf_assets.warehouse.unwatched import unwatched
 
@@ -21,6 +23,9 @@ DAY = "day"
 
 CURRENCY = "CurrencyIsoCode"
 """Column that only orgs with several currencies have; in others a query reads NULL."""
+
+NATIVE = "sf_assets_native"
+"""As a table function: a query in the engine's own SQL, which is its argument."""
 
 _LAYERS = frozenset({"silver", "raw", "gold"})
 _SUFFIXES = ("_live", "_rejects", "_history")
@@ -49,6 +54,7 @@ class GoldTable:
         gold: Other gold tables that it reads.
         unwatched: What else it reads, of whose changes nothing tells: files, tables of other
             schemas, the clock.
+        dialect: Whose SQL the query is in.
     """
 
     name: str
@@ -60,6 +66,7 @@ class GoldTable:
     raw: frozenset[str]
     gold: frozenset[str]
     unwatched: tuple[str, ...]
+    dialect: str = "duckdb"
 
     @property
     def sql_hash(self) -> str:
@@ -69,10 +76,23 @@ class GoldTable:
     @property
     def query(self) -> exp.Query:
         """Its query, not to be changed."""
-        return _query(self.sql)
+        return _query(self.sql, self.dialect)
+
+    @property
+    def is_native(self) -> bool:
+        """Whether it is in the SQL of an engine that is not DuckDB."""
+        return self.dialect != "duckdb"
 
     def rendered(self, silver: str, gold: str, lacking: Collection[str] = ()) -> str:
-        """The query as it is run: on live rows, in the org's own schemas.
+        """The query as the shared SQL has it: on live rows, in the org's own schemas.
+
+        Arguments are those of `resolved`.
+        """
+        text = self.resolved(silver, gold, lacking).sql(dialect=self.dialect, comments=False)
+        return f"SELECT * FROM {NATIVE}({text_literal(text)})" if self.is_native else text
+
+    def resolved(self, silver: str, gold: str, lacking: Collection[str] = ()) -> exp.Query:
+        """The query with the relations that are read for what it names.
 
         Args:
             silver: Schema of the org's silver tables.
@@ -80,7 +100,7 @@ class GoldTable:
             lacking: Tables and views of silver, and tables of raw's versions, that have no column
                 for the currency.
         """
-        tree = _query(self.sql).copy()
+        tree = self.query.copy()
         homes = {"silver": silver, "raw": "temp", "gold": gold}
         needs_currency = CURRENCY.lower() in names(tree)
         for column in tree.find_all(exp.Column):
@@ -97,7 +117,7 @@ class GoldTable:
             table.set("db", exp.to_identifier(homes[layer], quoted=True))
             if needs_currency and relation in lacking:
                 table.replace(_with_currency(table))
-        return tree.sql(dialect="duckdb", comments=False)
+        return tree
 
     def _relation(self, layer: str, name: str) -> str:
         """The table or view that is read for what a query names."""
@@ -110,7 +130,7 @@ class GoldTable:
 
         None where it reads columns that it does not name, as `SELECT *` does.
         """
-        return None if reads_unnamed(_query(self.sql), "raw") else words(self.sql)
+        return None if reads_unnamed(self.query, "raw") else words(self.sql, self.dialect)
 
 
 def _with_currency(table: exp.Table) -> exp.Expression:
@@ -136,6 +156,7 @@ def read_gold(
     folder: Path,
     objects: Collection[str],
     refused: MutableMapping[str, SfAssetsError] | None = None,
+    engine: str = "duckdb",
 ) -> list[GoldTable]:
     """All gold tables of a folder and those in it, each after those that it reads.
 
@@ -145,27 +166,34 @@ def read_gold(
         objects: Lower-cased names of the catalogue's objects, which tell `silver.invoice__history`,
             an object's table, from `silver.account_history`, a view of another's.
         refused: Gets, by the name of its table, why a file cannot be used; None to raise that.
+        engine: The engine they are for: `name.<engine>.sql` is taken instead of `name.sql`.
 
     Raises:
         ConfigError: A file is not one query, or not called like a table, or tables read each other
             in a circle.
     """
     tables: dict[str, GoldTable] = {}
+    variants: dict[str, GoldTable] = {}
     twice: set[str] = set()
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if hidden or path.is_dir() or path.suffix.lower() in _NOTES:
             continue
-        try:
-            table = _read(path, objects)
-        except ConfigError as error:
-            _refuse(path.stem.lower(), error, refused)
+        of = _engine(path)
+        if of in ENGINES and of != engine:
             continue
-        earlier = tables.setdefault(table.name, table).path
+        try:
+            table = _read(path, objects, of)
+        except ConfigError as error:
+            _refuse(path.stem.lower().partition(".")[0], error, refused)
+            continue
+        found = variants if of else tables
+        earlier = found.setdefault(table.name, table).path
         if earlier != path:
             both = f"{path} and {earlier} are both gold.{table.name}; rename one"
             _refuse(table.name, ConfigError(both), refused)
             twice.add(table.name)  # nobody can tell which of them is meant
+    tables |= variants
     for name in twice:
         del tables[name]
     ordered: list[GoldTable] = []
@@ -190,8 +218,28 @@ def _refuse(
     refused.setdefault(name, error)
 
 
-def _read(path: Path, objects: Collection[str]) -> GoldTable:
-    name = path.stem.lower()
+def _engine(path: Path) -> str:
+    """What stands between a file's name and `.sql`, such as an engine; empty for most."""
+    return path.stem.lower().partition(".")[2] if path.suffix.lower() == ".sql" else ""
+
+
+def _read(path: Path, objects: Collection[str], engine: str) -> GoldTable:
+    """Read a file.
+
+    Args:
+        path: The file.
+        objects: As of `read_gold`.
+        engine: What is said of its engine.
+
+    Raises:
+        ConfigError: It is no gold table.
+    """
+    if engine and engine not in ENGINES:
+        raise ConfigError(
+            f"{path}: {engine} is no engine; a variant of a gold table is called like "
+            f"{path.stem.partition('.')[0]}.ENGINE.sql, with one of {', '.join(ENGINES)}"
+        )
+    name, dialect = path.stem.lower().partition(".")[0], engine or "duckdb"
     if path.suffix.lower() != ".sql" or not is_table_name(name):
         raise ConfigError(
             f"{path}: a gold file is called like its table, of letters, digits and _, and ends in "
@@ -199,10 +247,10 @@ def _read(path: Path, objects: Collection[str]) -> GoldTable:
         )
     text = _text(path)
     try:
-        query = _query(text)
+        query = _query(text, dialect)
     except (ParseError, TokenError, RecursionError) as error:
         brief = str(error).partition("\n")[0]
-        raise ConfigError(f"{path}: not SQL that DuckDB knows: {brief}") from None
+        raise ConfigError(f"{path}: not SQL that {ENGINES[dialect]} knows: {brief}") from None
     except ValueError:
         raise ConfigError(f"{path}: a gold file holds one SELECT and nothing else") from None
     if hiding := _hiding(query):
@@ -224,13 +272,14 @@ def _read(path: Path, objects: Collection[str]) -> GoldTable:
         silver=frozenset(reads["silver"]),
         raw=frozenset(reads["raw"]),
         gold=frozenset(reads["gold"]),
-        unwatched=_unwatched(text),
+        unwatched=_unwatched(text, dialect),
+        dialect=dialect,
     )
 
 
 @lru_cache(maxsize=256)
-def _unwatched(text: str) -> tuple[str, ...]:
-    return tuple(sorted(unwatched(_query(text), _LAYERS)))
+def _unwatched(text: str, dialect: str) -> tuple[str, ...]:
+    return tuple(sorted(unwatched(_query(text, dialect), _LAYERS)))
 
 
 def _hiding(query: exp.Query) -> str | None:
@@ -259,7 +308,7 @@ def _text(path: Path) -> str:
 
 
 @lru_cache(maxsize=256)
-def _query(text: str) -> exp.Query:
+def _query(text: str, dialect: str) -> exp.Query:
     """The one query of a text, for all who ask; comments may come after its semicolon.
 
     Raises:
@@ -267,7 +316,7 @@ def _query(text: str) -> exp.Query:
         TokenError: Likewise.
         ValueError: It is not one query.
     """
-    trees = sqlglot.parse(text, dialect="duckdb")
+    trees = sqlglot.parse(text, dialect=dialect)
     statements = [tree for tree in trees if tree and not isinstance(tree, exp.Semicolon)]
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise ValueError(len(statements))

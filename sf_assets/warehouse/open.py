@@ -1,9 +1,8 @@
 """The warehouse of an address: by its scheme, which engine."""
 
-from urllib.parse import urlsplit
-
 from sf_assets.addresses import shown
 from sf_assets.errors import ConfigError
+from sf_assets.warehouse.engines import engine_of
 from sf_assets.warehouse.port import Warehouse
 
 
@@ -17,12 +16,12 @@ def open_warehouse(url: str) -> Warehouse:
         ConfigError: The URL is of no engine there is, or not of its form, or what the engine needs
             is not installed.
     """
-    scheme = urlsplit(url).scheme
-    if scheme == "duckdb":
+    engine = engine_of(url)
+    if engine == "duckdb":
         from sf_assets.warehouse.duckdb.warehouse import DuckDBWarehouse
 
         return DuckDBWarehouse(url)
-    if scheme in {"postgresql", "postgres"}:
+    if engine == "postgres":
         try:
             from sf_assets.warehouse.postgres.warehouse import PostgresWarehouse
         except ModuleNotFoundError as error:

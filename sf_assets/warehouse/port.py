@@ -383,9 +383,11 @@ class Warehouse(Protocol):
 
     Attributes:
         url: Its address, without what is secret.
+        engine: What it is called in the names of gold files, such as `postgres`.
     """
 
     url: str
+    engine: str
 
     def __str__(self) -> str:
         """Where it is, for people."""

@@ -210,6 +210,35 @@ def test_every_file_of_the_folder_is_used(tmp_path: Path) -> None:
     assert {table.name for table in read_gold(tmp_path, OBJECTS)} == {"a", "b", "c", "2026_d"}
 
 
+def test_an_engine_takes_its_own_variant_of_a_file(tmp_path: Path) -> None:
+    written = {
+        "a.sql": "SELECT 1 AS n FROM silver.account",
+        "A.Postgres.SQL": "SELECT 2 AS n FROM silver.contact",
+        "a.snowflake.sql": "SELECT f.value:x::string AS n FROM silver.lead, "
+        "LATERAL FLATTEN(input => lead.Topics__c) AS f",
+        "b.sql": "SELECT 1 AS n FROM gold.a",
+    }
+    for name, sql in written.items():
+        (tmp_path / name).write_text(sql)
+
+    def read(engine: str) -> dict[str, GoldTable]:
+        return {table.name: table for table in read_gold(tmp_path, OBJECTS, engine=engine)}
+
+    assert {"a", "b"} == read("duckdb").keys() == read("postgres").keys()
+    found = {engine: read(engine)["a"] for engine in ("duckdb", "postgres", "snowflake")}
+    assert [table.silver for table in found.values()] == [{"account"}, {"contact"}, {"lead"}]
+    assert len({table.sql_hash for table in found.values()}) == 3
+    assert "FLATTEN(input => lead.Topics__c)" in found["snowflake"].rendered("silver", "gold")
+
+
+def test_a_variant_of_no_engine_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.oracle.sql").write_text("SELECT 1 AS n")
+    refused: dict[str, SfAssetsError] = {}
+    assert read_gold(tmp_path, OBJECTS, refused) == []
+    assert "oracle is no engine; a variant" in str(refused["a"])
+    assert "duckdb, postgres, snowflake" in str(refused["a"])
+
+
 def test_two_files_of_one_table_are_refused(tmp_path: Path) -> None:
     for name in ("deals.sql", "sub/Deals.SQL"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

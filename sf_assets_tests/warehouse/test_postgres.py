@@ -22,7 +22,7 @@ from sf_assets.warehouse.open import open_warehouse
 from sf_assets.warehouse.postgres import warehouse as module
 from sf_assets.warehouse.postgres.connection import PostgresConnection
 from sf_assets.warehouse.postgres.refusals import refusal
-from sf_assets.warehouse.postgres.render import LONGEST, render
+from sf_assets.warehouse.postgres.render import CAPABILITIES, render
 from sf_assets.warehouse.sql.connection import Cause
 from sf_assets.warehouse.sql.tables import Table
 from sf_assets_tests import postgres
@@ -136,8 +136,10 @@ def test_a_refusal_is_told_apart_and_holds_no_value(url: str, sql: str, cause: C
 
 
 def test_a_name_that_postgres_would_cut_is_refused() -> None:
+    longest = CAPABILITIES.longest_name
+    assert longest
     with pytest.raises(ConfigError, match="longer than the 63 bytes"):
-        render(f'SELECT "{"x" * (LONGEST + 1)}"')
+        render(f'SELECT "{"x" * (longest + 1)}"')
 
 
 @pytest.mark.parametrize(
@@ -232,6 +234,25 @@ def test_views_on_gold_stay_while_its_columns_do(own: Workspace) -> None:
     with pytest.raises(WarehouseError, match="other objects depend on it"):
         build("SELECT 'x' AS n FROM silver.account")
     assert own.rows("SELECT n FROM gold.n") == [(n,)]
+
+
+def test_a_variant_is_run_in_the_servers_own_sql(own: Workspace) -> None:
+    own.tick()
+    own.catalogue({"Account": None}, gold="gold")
+    (own.folder / "gold").mkdir()
+    written = {
+        "n.sql": "SELECT no_such_function(1) AS n",
+        "n.postgres.sql": "SELECT $day::date AS day, array_position(ARRAY['a', 'it''s'], 'it''s') "
+        'AS n, (SELECT count(*) FROM silver.account) AS "Rows" -- of this day',
+    }
+    for name, sql in written.items():
+        (own.folder / "gold" / name).write_text(sql, encoding="utf-8")
+    org = own.org()
+    (table,) = gold_tables(org.catalog, engine=org.warehouse.engine)
+    built = build_gold(org, org.stored_raw, table, DAYS)
+    assert built.rows == len(DAYS)
+    assert list(built.columns) == ["day", "n", "rows"]
+    assert {n for _, n, _ in own.rows("SELECT * FROM gold.n")} == {2}
 
 
 def test_a_server_that_dies_in_the_middle_of_merges_leaves_nothing_half_done(

@@ -8,7 +8,9 @@ from sf_assets.warehouse.gold_sql import GoldTable, read_gold
 
 
 def gold_tables(
-    catalog: Catalog, refused: MutableMapping[str, SfAssetsError] | None = None
+    catalog: Catalog,
+    refused: MutableMapping[str, SfAssetsError] | None = None,
+    engine: str = "duckdb",
 ) -> list[GoldTable]:
     """The gold tables of the catalogue's folder, each after those that it reads.
 
@@ -18,13 +20,14 @@ def gold_tables(
         catalog: The catalogue.
         refused: Gets, by the name of its table, why a file cannot be used: it keeps no other, and
             no object. None to raise that.
+        engine: That of the warehouse, whose variants are taken.
 
     Raises:
         ConfigError: A file is no query, or reads what is not there.
     """
     slugs = {spec.slug for spec in catalog.objects.values()}
     kept: dict[str, GoldTable] = {}
-    for table in read_gold(catalog.gold, slugs, refused):
+    for table in read_gold(catalog.gold, slugs, refused, engine):
         if why := _lacking(table, catalog, slugs, kept):
             if table.path.parent == PACKAGED_GOLD:
                 continue

@@ -12,7 +12,7 @@ import pyarrow as pa
 from sf_assets.naming import Names
 from sf_assets.sql import quoted, text_literal
 from sf_assets.warehouse.duckdb.refusals import refusal
-from sf_assets.warehouse.sql.connection import TEMPORARY, Cause, Values
+from sf_assets.warehouse.sql.connection import TEMPORARY, Capabilities, Cause, Values
 
 _HOME = "database_name = current_database() AND schema_name = ?"
 _TEMPORARY_HOME = "database_name = 'temp' AND schema_name = 'main' AND ? = 'temp'"
@@ -26,13 +26,10 @@ class DuckDBConnection:
     """
 
     error: type[Exception] = duckdb.Error
+    capabilities = Capabilities("DuckDB")
 
     def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
         self.raw = raw
-
-    def kept(self, name: str) -> str:
-        """A column's name as it is kept."""
-        return name
 
     def rendered(self, sql: str, values: Values = ()) -> str:  # noqa: ARG002
         """A statement as it is written."""
@@ -61,6 +58,11 @@ class DuckDBConnection:
     def replace(self, schema: str, name: str, query: str, values: Values = ()) -> None:
         """Have a table hold what answers a query, whatever it was before."""
         self.execute(f"CREATE OR REPLACE TABLE {quoted(schema, name)} AS {query}", values)
+
+    def resize(self, schema: str, name: str, column: str, kind: str) -> None:
+        """Give a column of a table a type that has room for more."""
+        table = quoted(schema, name)
+        self.execute(f"ALTER TABLE {table} ALTER COLUMN {quoted(column)} TYPE {kind}")
 
     def index(self, table: str, column: str) -> None:
         """Do nothing: what is joined is read column by column, and an index would slow loading."""

@@ -66,6 +66,8 @@ class Database:
         ConfigError: The URL is not of that form.
     """
 
+    engine = "duckdb"
+
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         path = unquote(parts.path).lstrip("/")

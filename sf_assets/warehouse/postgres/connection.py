@@ -16,7 +16,7 @@ from sqlglot import exp
 from sf_assets.naming import Names
 from sf_assets.sql import quoted
 from sf_assets.warehouse.postgres.refusals import cause, refusal
-from sf_assets.warehouse.postgres.render import kept, names, render
+from sf_assets.warehouse.postgres.render import CAPABILITIES, kept, names, render
 from sf_assets.warehouse.sql.connection import TEMPORARY, Cause, Values
 
 _MANY = 10_000
@@ -53,6 +53,7 @@ class PostgresConnection:
     """
 
     error: type[Exception] = dbapi.Error
+    capabilities = CAPABILITIES
 
     def __init__(self, url: str) -> None:
         self._raw = driver.connect(url, autocommit=True)
@@ -74,10 +75,6 @@ class PostgresConnection:
             count = self._cursor.rowcount
             return [(count,)] if count >= 0 else []
         return list(zip(*(c.to_pylist() for c in _table(self._cursor).columns), strict=True))
-
-    def kept(self, name: str) -> str:
-        """A column's name as it is kept: in lower case."""
-        return kept(name)
 
     def rendered(self, sql: str, values: Values = ()) -> str:
         """A statement of the shared SQL as PostgreSQL writes it."""
@@ -120,6 +117,11 @@ class PostgresConnection:
             return
         self.execute(f"DROP TABLE IF EXISTS {table}")
         self.execute(f"CREATE TABLE {table} AS {query}", values)
+
+    def resize(self, schema: str, name: str, column: str, kind: str) -> None:
+        """Give a column of a table a type that has room for more."""
+        table = quoted(schema, name)
+        self.execute(f"ALTER TABLE {table} ALTER COLUMN {quoted(column)} TYPE {kind}")
 
     def index(self, table: str, column: str) -> None:
         """Have rows of a table found by a column."""

@@ -14,11 +14,13 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from sf_assets.errors import ConfigError
-from sf_assets.warehouse.sql.connection import TEMPORARY, Values
-from sf_assets.warehouse.sql.portable import make_portable
+from sf_assets.warehouse.sql.connection import TEMPORARY, Capabilities, Values
+from sf_assets.warehouse.sql.portable import make_portable, with_native
 
-LONGEST = 63
-"""Bytes of a name; PostgreSQL cuts longer ones off."""
+CAPABILITIES = Capabilities("PostgreSQL", folds=str.lower, longest_name=63)
+"""Longer names it would cut off."""
+
+kept = CAPABILITIES.kept
 
 _ORDERED = frozenset({"id", "_slice", "slice", "object", "merge"})
 """Columns of text that are put in order, which a database's own collation must not decide."""
@@ -39,6 +41,7 @@ def render(sql: str, values: Values = ()) -> str:
     except SqlglotError as error:
         brief = str(error).partition("\n")[0]
         raise ConfigError(f"this cannot be told to PostgreSQL: {brief}") from None
+    with_native(tree, "postgres")
     _fill_in(tree, values)
     make_portable(tree)
     _name_subqueries(tree)
@@ -47,20 +50,6 @@ def render(sql: str, values: Values = ()) -> str:
             if change := changes.get(type(node)):
                 change(node)
     return tree.sql(dialect="postgres", comments=False)
-
-
-def kept(name: str) -> str:
-    """A name as PostgreSQL keeps it.
-
-    Raises:
-        ConfigError: It is too long.
-    """
-    if len(name.encode()) > LONGEST:
-        raise ConfigError(
-            f"{name} is longer than the {LONGEST} bytes that a name in PostgreSQL may have; leave "
-            "the field out of the catalogue (`exclude`)"
-        )
-    return name.lower()
 
 
 def names(query: str) -> list[str]:
@@ -118,11 +107,6 @@ def _table(node: exp.Table) -> None:
         node.set("db", exp.to_identifier("pg_temp", quoted=True))
 
 
-def _column(node: exp.Column) -> None:
-    if node.name.lower() == "rowid":
-        node.set("this", exp.to_identifier("ctid", quoted=True))
-
-
 def _definition(node: exp.ColumnDef) -> None:
     if node.name.lower() in _ORDERED:
         collation = exp.CollateColumnConstraint(this=exp.to_identifier("C", quoted=True))
@@ -149,6 +133,5 @@ _FUNCTIONS: _Changes = {exp.Anonymous: _function}
 _NAMES: _Changes = {
     exp.Identifier: _identifier,
     exp.Table: _table,
-    exp.Column: _column,
     exp.ColumnDef: _definition,
 }

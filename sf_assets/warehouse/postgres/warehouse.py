@@ -40,6 +40,8 @@ class PostgresWarehouse:
         ConfigError: The URL names no database.
     """
 
+    engine = "postgres"
+
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self.url = shown(url)

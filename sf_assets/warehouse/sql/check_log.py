@@ -7,7 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from sf_assets.checks.check import CheckResult, Checks, Latest, Score, Severity
-from sf_assets.warehouse.sql.connection import Connection
+from sf_assets.warehouse.sql.connection import Connection, with_scratch
 
 WEIGHTS = {Severity.WARN: 1, Severity.ERROR: 3}
 """How much a check counts in a score."""
@@ -33,7 +33,7 @@ class CheckLog:
         """Keep what checks found, and list what to fix now."""
         if found:
             rows = pl.DataFrame([asdict(one) for one in found], schema_overrides=_KEPT)
-            with self._connection.transaction():
+            with with_scratch(self._connection, lambda: _SCRATCH):
                 self._connection.load("ops.quality", rows)
                 self._list_to_fix(remedies)
 
@@ -65,7 +65,7 @@ class CheckLog:
 
     def score(self, now: datetime, remedies: Mapping[tuple[str, str], str]) -> list[Score]:
         """Score the org's objects by the latest outcome of each check, and list what to fix."""
-        with self._connection.transaction():
+        with with_scratch(self._connection, lambda: _SCRATCH):
             return self._score(now, remedies)
 
     def _score(self, now: datetime, remedies: Mapping[tuple[str, str], str]) -> list[Score]:
@@ -82,12 +82,22 @@ class CheckLog:
         org = {"org": self._org_id}
         counting = [(*check, remedy) for check, remedy in remedies.items()]
         temporary = self._connection.temporary
-        temporary("counting", '(object VARCHAR, "check" VARCHAR, remedy VARCHAR)')
+        temporary("counting", f"({_SCRATCH['counting']})")
         self._connection.load("temp.counting", pl.DataFrame(counting, _COUNTING, orient="row"))
         temporary("latest", f"AS {_LATEST}", org)
         self._run("DELETE FROM ops.to_fix WHERE org_id = ?", [self._org_id])
         self._run(_TO_FIX, org)
 
+
+_SCRATCH = {
+    "counting": 'object VARCHAR, "check" VARCHAR, remedy VARCHAR',
+    "latest": """
+        org_id VARCHAR, object VARCHAR, "check" VARCHAR, severity VARCHAR, blocking BOOLEAN,
+        passed BOOLEAN, offenders BIGINT, rows BIGINT, ids VARCHAR[], reason VARCHAR,
+        checked_at TIMESTAMPTZ, remedy VARCHAR, share DOUBLE
+    """,
+}
+"""Temporary tables, with their columns."""
 
 _COUNTING = dict.fromkeys(("object", "check", "remedy"), pl.String())
 _STAMP = pl.Datetime("us", "UTC")

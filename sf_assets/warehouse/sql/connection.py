@@ -4,8 +4,9 @@ That SQL is DuckDB's, as far as other engines can do the same, and so are the na
 connection of another engine renders both. A relation is a table or a view.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 import polars as pl
 import pyarrow as pa
 
+from sf_assets.errors import ConfigError
 from sf_assets.naming import Names
 
 TEMPORARY = "temp"
@@ -31,17 +33,48 @@ class Cause(Enum):
     DATA = auto()  # of a row, or of the machine
 
 
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What of an engine is not as it is with DuckDB.
+
+    Attributes:
+        engine: Which, as people call it.
+        folds: What becomes of names, so that nobody needs to quote them.
+        longest_name: Bytes that a name may have; None where there is no bound.
+        ddl_in_transaction: Whether tables may be made and changed in a transaction, and are as they
+            were where that comes to nothing. Where not, as the engine commits at each such
+            statement, they are made before; and a table that is made anew, beside the old one.
+    """
+
+    engine: str
+    folds: Callable[[str], str] = str
+    longest_name: int | None = None
+    ddl_in_transaction: bool = True
+
+    def kept(self, name: str) -> str:
+        """A name as the engine keeps it.
+
+        Raises:
+            ConfigError: It is too long.
+        """
+        if self.longest_name is not None and len(name.encode()) > self.longest_name:
+            raise ConfigError(
+                f"{name} is longer than the {self.longest_name} bytes that a name in {self.engine} "
+                "may have; leave the field out of the catalogue (`exclude`)"
+            )
+        return self.folds(name)
+
+
 class Connection(Protocol):
     """An open connection.
 
     Attributes:
         error: What it raises when the engine refuses.
+        capabilities: What of the engine is not as it is with DuckDB.
     """
 
     error: type[Exception]
-
-    def kept(self, name: str) -> str:
-        """A column's name as the engine keeps it: some know none with capital letters."""
+    capabilities: Capabilities
 
     def rendered(self, sql: str, values: Values = ()) -> str:
         """A statement as the engine writes it."""
@@ -61,6 +94,9 @@ class Connection(Protocol):
 
     def replace(self, schema: str, name: str, query: str, values: Values = ()) -> None:
         """Have a table hold what answers a query, whatever it was before."""
+
+    def resize(self, schema: str, name: str, column: str, kind: str) -> None:
+        """Give a column of a table a type that has room for more."""
 
     def index(self, table: str, column: str) -> None:
         """Have rows of a table found by a column without reading all, where an engine can."""
@@ -91,3 +127,24 @@ class Connection(Protocol):
 
     def refusal(self, error: Exception, query: str = "") -> str:
         """What to say of a refused statement: nothing that may be a record's value."""
+
+
+def changing_tables(connection: Connection) -> AbstractContextManager[None]:
+    """A transaction in which tables are changed; none where the engine commits each change."""
+    return connection.transaction() if connection.capabilities.ddl_in_transaction else nullcontext()
+
+
+@contextmanager
+def with_scratch(connection: Connection, tables: Callable[[], Mapping[str, str]]) -> Iterator[None]:
+    """A transaction that makes temporary tables.
+
+    Args:
+        connection: Open, outside a transaction.
+        tables: Tells their columns, as SQL writes them, by name. Where none can be made in a
+            transaction these are made before, and made in it they are filled anew.
+    """
+    if not connection.capabilities.ddl_in_transaction:
+        for name, columns in tables().items():
+            connection.temporary(name, f"({columns})")
+    with connection.transaction():
+        yield

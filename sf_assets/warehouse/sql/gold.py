@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from hashlib import sha256
+from typing import Any
 
 import polars as pl
 
@@ -91,7 +92,7 @@ class Gold:
             "WHERE org_id = ? AND sql_hash IS NOT NULL"
         )
         return {
-            name: Build(sql, json.loads(sources), at, rows, frozenset(days or ()), left_out)
+            name: Build(sql, json.loads(sources), at, rows, _dates(days), left_out)
             for name, sql, sources, at, rows, days, left_out in self._run(query, [self._org_id])
         }
 
@@ -182,7 +183,8 @@ class Gold:
                 _load(self._connection, some)
             query = table.rendered(self._silver, self._schema, self._without_currency())
             # Asked before: what is refused in a transaction ends it.
-            at_once = _DAYS_AT_ONCE if table.daily and self._takes_many_days(query) else 1
+            many = table.daily and not table.is_native and self._takes_many_days(query)
+            at_once = _DAYS_AT_ONCE if many else 1
             with self._connection.transaction():
                 built = self._build(table, note, query, days, at_once)
         except self._connection.error as error:
@@ -258,6 +260,8 @@ class Gold:
             if shape(f"SELECT * FROM {name}") == shape(query, {DAY: day}):
                 return False
             log.info("gold.%s has other columns now; its days are built anew", table.name)
+        # Where making it ends the transaction, nothing is to say of days that they are there.
+        self._forget("gold_builds", table.name)
         nothing = f"SELECT * FROM ({query}) AS q LIMIT 0"
         self._connection.replace(self._schema, table.name, nothing, {DAY: day})
         return True
@@ -325,6 +329,11 @@ seen AS (
 SELECT name, min(day) FROM seen JOIN slices ON slices.object = seen.object
 WHERE slices.place > seen.place AND rows > 0 GROUP BY name
 """
+
+
+def _dates(days: Iterable[Any] | None) -> frozenset[date]:
+    """Days as an engine tells them, which may be as texts."""
+    return frozenset(date.fromisoformat(str(day)) for day in days or ())
 
 
 def _load(connection: Connection, found: Versions) -> None:

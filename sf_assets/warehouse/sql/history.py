@@ -13,10 +13,13 @@ from sf_assets.naming import Names, folded
 from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice, SliceKind
 from sf_assets.warehouse.sql.connection import Connection
-from sf_assets.warehouse.sql.tables import PROVENANCE, Table
+from sf_assets.warehouse.sql.stage import replace_rows, scalar
+from sf_assets.warehouse.sql.tables import PROVENANCE, Table, declared
 
 _ORDER = "_read_at, _cursor, _patch, _slice"
 _NEWEST_FIRST = "_read_at DESC, _cursor DESC, _patch DESC, _slice DESC"
+_KEY = "Id, _read_at, _cursor, _patch, _slice"
+_IDS = "Id VARCHAR"
 _TOUCHED = "temp.touched"
 
 
@@ -55,9 +58,14 @@ def must_rebuild(table: Table, org_id: str, slices: Iterable[Slice]) -> bool:
     return bool(later)
 
 
+def scratch(table: Table) -> dict[str, str]:
+    """Temporary tables of a merge, with their columns."""
+    return {"touched": _IDS, "told": declared(dict(_versions(table).types()) | PROVENANCE)}
+
+
 def begin(table: Table) -> None:
     """Prepare a merge. The rows of one merge are tidied together, when all of them are there."""
-    table.connection.temporary("touched", "(Id VARCHAR)")
+    table.connection.temporary("touched", f"({_IDS})")
 
 
 def finish(table: Table, org_id: str) -> None:
@@ -70,12 +78,24 @@ def finish(table: Table, org_id: str) -> None:
     if not columns:
         return
     content = f"hash({', '.join(map(quoted, columns))}, _deleted)"
+    before = f"lag({content}) OVER (PARTITION BY Id ORDER BY {_ORDER})"
+    touched = f"{versions.name} WHERE Id IN (SELECT Id FROM {_TOUCHED})"
+    if scalar(table.connection, f"SELECT count(*) - count(DISTINCT hash({_KEY})) FROM {touched}"):
+        _drop_twins(versions, touched, f"{content} IS DISTINCT FROM {before}")
     run(
-        f"DELETE FROM {versions.name} WHERE rowid IN (SELECT r FROM ("
-        f"SELECT v.rowid AS r, {content} AS said, lag({content}) OVER "
-        f"(PARTITION BY Id ORDER BY {_ORDER}) AS said_before "
-        f"FROM {versions.name} v WHERE Id IN (SELECT Id FROM {_TOUCHED})) WHERE said = said_before)"
+        f"DELETE FROM {versions.name} WHERE ({_KEY}) IN (SELECT {_KEY} FROM ("
+        f"SELECT {_KEY}, {content} AS said, {before} AS said_before FROM {touched}) "
+        "WHERE said = said_before)"
     )
+
+
+def _drop_twins(versions: Table, touched: str, news: str) -> None:
+    """Drop rows that say nothing new of the records of which two rows have one key."""
+    twins = f"SELECT Id FROM {touched} GROUP BY {_KEY} HAVING count(*) > 1"
+    versions.connection.temporary(
+        "told", f"AS SELECT * FROM {versions.name} WHERE Id IN ({twins}) QUALIFY {news}"
+    )
+    replace_rows(versions, "temp.told", [*versions.types(), *PROVENANCE])
 
 
 def stop(table: Table, org_id: str) -> None:
@@ -109,7 +129,8 @@ def room(table: Table, columns: Iterable[Column]) -> Table:
 
 def make_view(table: Table) -> None:
     """Make `<object>_history`, by the columns that the versions have."""
-    table.connection.execute(f"DROP VIEW IF EXISTS {_name(table)}")
+    if table.connection.capabilities.ddl_in_transaction:  # some replace none that has less
+        table.connection.execute(f"DROP VIEW IF EXISTS {_name(table)}")
     table.connection.execute(_view(table, _versions(table)))
 
 
@@ -223,7 +244,7 @@ def _view(table: Table, versions: Table) -> str:
     told = ", ".join([*fields, "valid_from", "valid_to", *own])
     mine = f"PARTITION BY Id ORDER BY {_ORDER}"
     return (
-        f"CREATE VIEW {_name(table)} AS WITH seen AS ("
+        f"CREATE OR REPLACE VIEW {_name(table)} AS WITH seen AS ("
         f"SELECT *, CASE WHEN _patch OR _cursor <= max(_cursor) OVER ({mine} ROWS BETWEEN "
         "UNBOUNDED PRECEDING AND 1 PRECEDING) THEN _read_at ELSE _cursor END AS _from "
         f"FROM {versions.name}), begun AS ("

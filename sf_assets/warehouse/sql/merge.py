@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
+from functools import partial
 from itertools import groupby
 
 from sf_assets.columns.column import Column
@@ -13,8 +14,8 @@ from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice, SliceKind
 from sf_assets.warehouse.ledger import Outcome
 from sf_assets.warehouse.port import Reader
-from sf_assets.warehouse.sql import history, intact
-from sf_assets.warehouse.sql.connection import TEMPORARY
+from sf_assets.warehouse.sql import beside, history, intact
+from sf_assets.warehouse.sql.connection import TEMPORARY, changing_tables, with_scratch
 from sf_assets.warehouse.sql.patch import patch
 from sf_assets.warehouse.sql.prepare import Prepared, prepare
 from sf_assets.warehouse.sql.slice_log import SliceLog
@@ -27,9 +28,12 @@ from sf_assets.warehouse.sql.stage import (
     make_stage,
     replace_rows,
 )
-from sf_assets.warehouse.sql.tables import PROVENANCE, Table
+from sf_assets.warehouse.sql.tables import PROVENANCE, Table, declared
+from sf_assets.warehouse.sql.tables import REJECTS as REJECTED
 
 _ROWS_AT_ONCE = 5_000_000
+
+_VERDICTS = "Id VARCHAR, what VARCHAR"
 
 _WINNERS = "(SELECT s.* FROM temp.staged s JOIN temp.verdicts USING (Id) WHERE what <> 'stale')"
 """Rows of the stage that are newer than the table's, or the same."""
@@ -63,9 +67,10 @@ def merge(
     batches = list(_batches(slices))
     for some in [batches] if table.history and batches else [[batch] for batch in batches]:
         org_id = slices[0].org_id
-        with table.connection.transaction():
-            prepared = prepare(table, org_id, _flat(some), columns, read, notes=notes)
-        with table.connection.transaction():
+        with changing_tables(table.connection):
+            prepared = prepare(table, _flat(some), columns, read)
+            intact.note(table, org_id, notes or {}, new=prepared.new)
+        with with_scratch(table.connection, partial(_scratch, table)):
             outcome = _merge_batches(table, org_id, some, prepared, read)
         yield outcome
 
@@ -93,15 +98,43 @@ def rebuild(
         CountMismatchError: A slice does not hold the rows that its manifest says.
         Exception: The engine's own, where it refuses.
     """
+    batches = list(_batches(slices))
+    if not table.connection.capabilities.ddl_in_transaction:
+        with beside.empty_place(table, org_id) as new:
+            prepared = prepare(new, _flat(batches), columns, read)
+            with with_scratch(new.connection, partial(_scratch, new)):
+                _forget(table, org_id)
+                intact.note(new, org_id, notes or {}, new=True)
+                outcome = _merge_batches(new, org_id, batches, prepared, read)
+                beside.note(table, org_id)
+        return outcome
     with table.connection.transaction():
         table.drop()
         if table.history:
             history.drop(table)
-        SliceLog(table.connection, org_id).forget(table.noted)
-        intact.forget(table, org_id)
-        batches = list(_batches(slices))
-        prepared = prepare(table, org_id, _flat(batches), columns, read, notes=notes)
+        _forget(table, org_id)
+        prepared = prepare(table, _flat(batches), columns, read)
+        intact.note(table, org_id, notes or {}, new=prepared.new)
         return _merge_batches(table, org_id, batches, prepared, read)
+
+
+def _forget(table: Table, org_id: str) -> None:
+    """Note nothing of what a table that is made anew was made of."""
+    SliceLog(table.connection, org_id).forget(table.noted)
+    intact.forget(table, org_id)
+
+
+def _scratch(table: Table) -> dict[str, str]:
+    """Temporary tables of merges into a table, with their columns."""
+    rows = declared(dict(table.types()) | PROVENANCE)
+    return {
+        "staged_rejects": REJECTED,
+        **dict.fromkeys(("staged", "newest", "renewed"), rows),
+        **dict.fromkeys(("candidates", "verdicts"), _VERDICTS),
+        "gone": "Id VARCHAR",
+        "amended": f"{rows}, differs BOOLEAN",
+        **(history.scratch(table) if table.history else {}),
+    }
 
 
 def _batches(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
@@ -186,7 +219,7 @@ def _apply(table: Table, names: Sequence[str]) -> Outcome:
         rows = "temp.renewed"
         table.connection.temporary(
             "renewed",
-            f"AS SELECT s.*, {', '.join(kept)} "
+            f"AS SELECT {', '.join([*(f's.{quoted(n)}' for n in names), *kept])} "
             f"FROM {_WINNERS} s LEFT JOIN {table.name} t ON t.Id = s.Id",
         )
     replace_rows(table, rows, [*table.types(), *PROVENANCE])
@@ -220,7 +253,7 @@ def _judge(table: Table, names: Sequence[str]) -> None:
         f"FROM temp.candidates c JOIN temp.staged s USING (Id) JOIN {table.name} t USING (Id) "
         "WHERE c.what = 'same'",
     )
-    table.connection.execute("DROP TABLE temp.candidates")
+    temporary("candidates", f"({_VERDICTS})")  # gives its room back
 
 
 def _mark_missing(table: Table, snapshot: Slice) -> None:

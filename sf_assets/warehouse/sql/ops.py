@@ -29,6 +29,7 @@ _TABLES = {
     """,
     "replaced": "org_id VARCHAR, object VARCHAR, slice VARCHAR, replaced_by VARCHAR",
     "tables": "org_id VARCHAR, object VARCHAR, columns VARCHAR[], treated VARCHAR[]",
+    "rebuilt": "org_id VARCHAR, object VARCHAR, silver VARCHAR, history BOOLEAN",
     "histories": "org_id VARCHAR, object VARCHAR",
     "failures": "org_id VARCHAR, object VARCHAR, failed_at TIMESTAMPTZ, error VARCHAR",
     "quality": """

@@ -3,6 +3,20 @@
 import sqlglot
 from sqlglot import exp
 
+from sf_assets.warehouse.gold_sql import NATIVE
+
+
+def with_native(tree: exp.Expr, dialect: str) -> exp.Expr:
+    """The statement with the queries in it that are in the engine's own SQL."""
+    for place in list(tree.find_all(exp.Table)):
+        if isinstance(place.this, exp.Anonymous) and place.this.name.lower() == NATIVE:
+            (text,) = place.this.expressions
+            query = exp.Subquery(this=sqlglot.parse_one(text.name, dialect=dialect))
+            if alias := place.args.get("alias"):
+                query.set("alias", alias.copy())
+            place.replace(query)
+    return tree
+
 
 def make_portable(tree: exp.Expr) -> None:
     """Replace in a query what only DuckDB needs, does fast, or does at all."""

@@ -4,14 +4,14 @@ How many digits numbers have is counted when they are written to raw, and stands
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sf_assets.columns.column import MOST_DIGITS, NUMBERS, Column
 from sf_assets.columns.decimals import digits
 from sf_assets.naming import Names
 from sf_assets.storage.manifest import Slice
 from sf_assets.warehouse.port import Reader
-from sf_assets.warehouse.sql import history, intact
+from sf_assets.warehouse.sql import history
 from sf_assets.warehouse.sql.tables import Table
 
 
@@ -22,10 +22,12 @@ class Prepared:
     Attributes:
         columns: As they are there, by name: numbers may be wider than described.
         tight: Number columns that have no room for all numbers, as none can have more.
+        new: Whether the table was just made.
     """
 
     columns: Mapping[str, Column]
     tight: frozenset[str]
+    new: bool = False
 
     def of(self, piece: Slice) -> dict[str, Column]:
         """Those of the columns that a slice has."""
@@ -34,25 +36,20 @@ class Prepared:
 
 def prepare(
     table: Table,
-    org_id: str,
     slices: Sequence[Slice],
     columns: Mapping[str, Column],
     read: Reader,
-    *,
-    notes: Mapping[str, str] | None = None,
 ) -> Prepared:
     """Make the table, or the columns, room and views that it lacks for slices.
 
-    To be called inside a transaction. What it makes is noted as silver's own, so that it may stay
-    where the merge does not come to pass.
+    To be called inside `changing_tables`. What it makes is to be noted as silver's own (`intact`),
+    so that it may stay where the merge does not come to pass.
 
     Args:
         table: The silver table.
-        org_id: Whose slices.
         slices: Slices of the object; where there are only patches, no table is made for them.
         columns: Columns of the object as described.
         read: Reads a slice, where its manifest does not tell how many digits its numbers have.
-        notes: How each field of the slices was treated.
     """
     if all(piece.kind.patches for piece in slices) and not table.types():
         return Prepared({}, frozenset())
@@ -67,12 +64,14 @@ def prepare(
     for one in tables:
         if not one.is_empty():  # a first load is quicker without
             one.connection.index(one.name, "Id")
-    if _shape(table) != before:  # else nothing is written, and there is nothing to commit
+    # Where nothing is changed there is nothing to commit. Outside a transaction, an earlier run may
+    # have ended before it came to the views.
+    whole = table.connection.capabilities.ddl_in_transaction or table.has_view()
+    if _shape(table) != before or not whole:
         table.make_view()
         if table.history:
             history.make_view(table)
-    intact.note(table, org_id, notes or {}, new=not before[0])
-    return made
+    return replace(made, new=not before[0])
 
 
 def _shape(table: Table) -> list[Names[str]]:

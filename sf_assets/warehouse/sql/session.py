@@ -14,7 +14,7 @@ from sf_assets.warehouse.ledger import Outcome
 from sf_assets.warehouse.port import Reader
 from sf_assets.warehouse.sql import intact
 from sf_assets.warehouse.sql.check_log import CheckLog
-from sf_assets.warehouse.sql.connection import Connection
+from sf_assets.warehouse.sql.connection import Connection, changing_tables
 from sf_assets.warehouse.sql.gold import Gold
 from sf_assets.warehouse.sql.history import histories, must_rebuild
 from sf_assets.warehouse.sql.merge import merge, rebuild
@@ -131,10 +131,10 @@ class SilverTable:
 
     def drop(self) -> None:
         """Remove it, and what is noted of it."""
-        with self._table.connection.transaction():
-            self._table.drop()
+        with changing_tables(self._table.connection):
             SliceLog(self._table.connection, self._org_id).forget(self._table.noted)
             intact.forget(self._table, self._org_id)
+            self._table.drop()
 
     def must_rebuild(self, slices: Iterable[Slice]) -> bool:
         """Whether its history cannot just be added to: it is not complete, or slices come late."""

@@ -147,9 +147,9 @@ class SliceLog:
         if lost.kind is not SliceKind.COMPACTED:
             return [lost.id]
         rows = self._run(
-            "WITH RECURSIVE members AS (SELECT ? AS slice UNION SELECT r.slice FROM ops.replaced "
-            "r, members m WHERE r.org_id = ? AND r.object = ? AND r.replaced_by = m.slice) "
-            "SELECT slice FROM members",
+            "WITH RECURSIVE members AS (SELECT ? AS slice UNION ALL SELECT r.slice FROM "
+            "ops.replaced r, members m WHERE r.org_id = ? AND r.object = ? AND r.replaced_by = "
+            "m.slice) SELECT DISTINCT slice FROM members",
             [lost.id, self._org_id, slug],
         )
         return [slice_id for (slice_id,) in rows]

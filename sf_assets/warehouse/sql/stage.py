@@ -13,7 +13,7 @@ from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice
 from sf_assets.warehouse.sql import tables
 from sf_assets.warehouse.sql.connection import Connection
-from sf_assets.warehouse.sql.tables import Table
+from sf_assets.warehouse.sql.tables import PROVENANCE, Table
 
 VERSION = ("_read_at", "_cursor", "_slice")
 """What versions of a record are ordered by: the greatest is the newest.
@@ -32,7 +32,7 @@ _MANY_REJECTS = 50_000
 
 def make_rejects(connection: Connection) -> None:
     """Make the temporary table of rejects, empty."""
-    connection.temporary("staged_rejects", tables.REJECTS)
+    connection.temporary("staged_rejects", f"({tables.REJECTS})")
 
 
 def fill(
@@ -175,17 +175,41 @@ def make_stage(table: Table, staged: Table, names: Sequence[str]) -> None:
 
 def drop_older(staged: Table) -> int:
     """Leave one version of each record in the stage, the newest; how many others there were."""
-    # Where the hashes differ the Ids do, and they take half the memory and time.
-    repeated = f"SELECT count(*) - count(DISTINCT hash(Id)) FROM {staged.name}"
-    if not scalar(staged.connection, repeated):
+    if not _repeated(staged):
         return 0
+    version = ", ".join(VERSION)
     order = ", ".join(f"{column} DESC" for column in VERSION)
-    ranked = f"SELECT rowid AS r, row_number() OVER (PARTITION BY Id ORDER BY {order}) AS rank"
-    older = f"SELECT r FROM ({ranked} FROM {staged.name}) WHERE rank > 1"
-    return scalar(staged.connection, f"DELETE FROM {staged.name} WHERE rowid IN ({older})")
+    ranked = f"SELECT Id, {version}, rank() OVER (PARTITION BY Id ORDER BY {order}) AS place"
+    older = f"SELECT Id, {version} FROM ({ranked} FROM {staged.name}) WHERE place > 1"
+    delete = f"DELETE FROM {staged.name} WHERE (Id, {version}) IN ({older})"
+    return scalar(staged.connection, delete) + _drop_twins(staged)
 
 
-def replace_rows(table: Table, rows: str, names: Iterable[str]) -> None:
+def _repeated(staged: Table) -> int:
+    """How many rows are of a record that another row is of, too."""
+    # Where the hashes differ the Ids do, and they take half the memory and time.
+    return scalar(
+        staged.connection, f"SELECT count(*) - count(DISTINCT hash(Id)) FROM {staged.name}"
+    )
+
+
+def _drop_twins(staged: Table) -> int:
+    """Leave one of the rows that came twice in a slice, with one stamp; how many others there were.
+
+    Not all engines can name a row but by what it holds.
+    """
+    if not _repeated(staged):
+        return 0
+    staged.connection.temporary(
+        "newest",
+        f"AS SELECT * FROM {staged.name} WHERE Id IN (SELECT Id FROM {staged.name} GROUP BY Id "
+        "HAVING count(*) > 1) QUALIFY row_number() OVER (PARTITION BY Id ORDER BY _slice) = 1",
+    )
+    deleted, inserted = replace_rows(staged, "temp.newest", [*staged.types(), *PROVENANCE])
+    return deleted - inserted
+
+
+def replace_rows(table: Table, rows: str, names: Iterable[str]) -> tuple[int, int]:
     """Put rows in the place of those with the same Ids, or beside the others.
 
     They are deleted and inserted, not updated in place: DuckDB keeps updates in memory until they
@@ -197,10 +221,14 @@ def replace_rows(table: Table, rows: str, names: Iterable[str]) -> None:
         table: The table.
         rows: A query in parentheses, or another table: whole rows.
         names: Their columns.
+
+    Returns:
+        How many rows were deleted, and how many inserted.
     """
     spelt = ", ".join(map(quoted, names))
-    table.connection.execute(f"DELETE FROM {table.name} WHERE Id IN (SELECT Id FROM {rows} w)")
-    table.connection.execute(f"INSERT INTO {table.name} ({spelt}) SELECT {spelt} FROM {rows} w")
+    delete = f"DELETE FROM {table.name} WHERE Id IN (SELECT Id FROM {rows} w)"
+    insert = f"INSERT INTO {table.name} ({spelt}) SELECT {spelt} FROM {rows} w"
+    return scalar(table.connection, delete), scalar(table.connection, insert)
 
 
 def keep_rejects(table: Table, winners: str, columns: Sequence[str]) -> int:

@@ -1,6 +1,6 @@
 """Silver tables as they stand: made, widened and given their views, all inside a transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sf_assets.columns.column import MOST_DIGITS, Column
@@ -18,7 +18,7 @@ PROVENANCE = {
 """Columns of our own: the version's cursor (for an object without one the read time), when and by
 which slice it was read, and whether the record is known to be gone from the org for good."""
 
-REJECTS = '(Id VARCHAR, "column" VARCHAR, "text" VARCHAR, reason VARCHAR, _slice VARCHAR)'
+REJECTS = 'Id VARCHAR, "column" VARCHAR, "text" VARCHAR, reason VARCHAR, _slice VARCHAR'
 """Columns of values that could not be typed."""
 
 
@@ -90,7 +90,7 @@ class Table:
 
     def _respell(self, before: str, name: str) -> None:
         """Give a column the name that its field has now, where only the case is another."""
-        if before == self.connection.kept(name):
+        if before == self.connection.capabilities.kept(name):
             return
         self._drop_views()
         run = self.connection.execute
@@ -125,9 +125,7 @@ class Table:
     def resize(self, column: Column) -> None:
         """Give a number column its new type; views of the table are to be made again."""
         self._drop_views()
-        self.connection.execute(
-            f"ALTER TABLE {self.name} ALTER COLUMN {quoted(column.name)} TYPE {type_of(column)}"
-        )
+        self.connection.resize(self.schema, self.slug, column.name, type_of(column))
 
     def make_view(self) -> None:
         """Make `<object>_live`, the rows that are not deleted."""
@@ -146,24 +144,33 @@ class Table:
         self.connection.execute(f"DROP TABLE IF EXISTS {self.rejects}")
 
     def _drop_views(self) -> None:
-        """Remove the views that read the table: some engines change no column that one reads."""
-        if self.schema != TEMPORARY:
+        """Remove the views that read the table: some engines change no column that one reads.
+
+        Outside a transaction they stay, so that they are there at any time.
+        """
+        if self.schema != TEMPORARY and self.connection.capabilities.ddl_in_transaction:
             slug = self.slug.removesuffix("_versions")
             for view in ("live", "history"):
                 name = quoted(self.schema, f"{slug}_{view}")
                 self.connection.execute(f"DROP VIEW IF EXISTS {name}")
 
+    def has_view(self) -> bool:
+        """Whether `<object>_live` is there, with the columns that the table has."""
+        view, table = (
+            self.connection.types(self.schema, name) for name in (f"{self.slug}_live", self.slug)
+        )
+        return list(view.items()) == list(table.items())
+
     def _create(self, columns: Sequence[Column]) -> None:
         kinds = {c.name: type_of(c) for c in columns}
-        described = kinds | {"Id": "VARCHAR NOT NULL"} | PROVENANCE
-        spelt = ", ".join(f"{quoted(name)} {sql}" for name, sql in described.items())
+        spelt = declared(kinds | {"Id": "VARCHAR NOT NULL"} | PROVENANCE)
         if self.schema == TEMPORARY:
             self.connection.temporary(self.slug, f"({spelt})")
             return
         run = self.connection.execute
         run(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.schema)}")
         run(f"CREATE TABLE {self.name} ({spelt})")
-        run(f"CREATE TABLE {self.rejects} {REJECTS}")
+        run(f"CREATE TABLE {self.rejects} ({REJECTS})")
         for column in columns:
             self._comment(column)
 
@@ -185,3 +192,8 @@ class Table:
             f"SELECT max(length(trunc(abs({quoted(column)}))::VARCHAR)) FROM {self.name}"
         )
         return int(most or 0)
+
+
+def declared(types: Mapping[str, str]) -> str:
+    """Columns as SQL declares them."""
+    return ", ".join(f"{quoted(name)} {kind}" for name, kind in types.items())
