@@ -207,6 +207,35 @@ def test_what_reads_files_or_the_clock_is_built_anew_once_a_day(
     assert gold.look("plain").state is GoldState.BUILT
 
 
+@pytest.mark.duckdb
+def test_all_days_are_built_anew_once_a_day_of_what_reads_files_or_the_clock(
+    gold: Gold, new: Callable[[], None], own_workspace: Workspace
+) -> None:
+    rates = own_workspace.folder / "rates.csv"
+    rates.write_text("n\n1\n")
+    gold.write("rates", f"SELECT n FROM read_csv('{rates}')")
+    gold.write("daily", f"SELECT $day::DATE AS day, n FROM silver.account, read_csv('{rates}')")
+    gold.write("daily2", "SELECT $day::DATE AS day, n FROM gold.rates")
+    tables = ("rates", "daily", "daily2")
+    new()
+    for name in tables:
+        gold.build(name)
+    gold.go_on(0, seconds=1)
+    assert [gold.look(name).state for name in tables] == ["built"] * 3
+
+    rates.write_text("n\n2\n")
+    gold.go_on(10)
+    org = own_workspace.org()
+    (daily,) = (t for t in gold_tables(org.catalog) if t.name == "daily")
+    build_gold(org, org.stored_raw, daily, days(TODAY, TODAY + timedelta(10)))
+    assert gold.look("daily").state is GoldState.DUE, "some days by hand are not all"
+    for name in tables:
+        assert gold.build(name).days == (
+            () if name == "rates" else days(START, TODAY + timedelta(10))
+        )
+    assert set(gold.counts().values()) == set(gold.counts("daily2").values()) == {2}
+
+
 def test_a_star_of_all_versions_has_every_column_that_silver_has(
     gold: Gold, new: Callable[[], None], own_workspace: Workspace
 ) -> None:

@@ -18,6 +18,9 @@ NOT_FINAL = 2
 _QUERY = "query"
 """Names, among what a gold table was built of, the hash of its own query."""
 
+_UNWATCHED = "unwatched"
+"""Names, likewise, all that nobody watches: it is another each UTC day."""
+
 
 class GoldState(StrEnum):
     """What there is to do for a gold table."""
@@ -123,7 +126,7 @@ def next_build(session: Session, org: Org, table: GoldTable, days: Collection[da
     now = datetime.now(UTC)
     seen = _Seen.of(session, org, [table], now)
     before = seen.standing(table)
-    read: Mapping[str, str] = _newest(table, seen.newest)
+    read: Mapping[str, str] = _newest(table, seen)
     if table.daily:
         read = {**read, **_of_gold(table, seen.builds)}
         if not set(_days_to_build(org, table, seen)).issubset(days):
@@ -248,21 +251,24 @@ def _reason(table: GoldTable, build: Build | None, seen: _Seen) -> str | None:
 
 def _changed(table: GoldTable, build: Build, seen: _Seen) -> str | None:
     """What of that which a table reads is new, or may be."""
-    newest = _newest(table, seen.newest)
-    if changed := sorted(n for n, new in newest.items() if build.sources.get(n) != new):
-        return f"{', '.join(changed)} changed"
-    if table.unwatched and build.built_at.astimezone(UTC).date() < seen.today:
+    newest = _newest(table, seen)
+    changed = {name for name, new in newest.items() if build.sources.get(name) != new}
+    if named := sorted(changed - {_UNWATCHED}):
+        return f"{', '.join(named)} changed"
+    if changed:
         return f"it reads {', '.join(table.unwatched)}, of which only a new look tells, once a day"
     return None
 
 
-def _newest(table: GoldTable, newest: Mapping[str, str]) -> dict[str, str]:
+def _newest(table: GoldTable, seen: _Seen) -> dict[str, str]:
+    """What is newest of all that a table reads."""
     names = [
         *(f"silver.{slug}" for slug in table.silver),
         *(f"raw.{slug}" for slug in table.raw),
         *(f"gold.{name}" for name in table.gold),
     ]
-    return {name: newest.get(name, "") for name in names}
+    unwatched = {_UNWATCHED: f"{seen.today}"} if table.unwatched else {}
+    return {name: seen.newest.get(name, "") for name in names} | unwatched
 
 
 def _lacking(
@@ -296,7 +302,7 @@ def _days_to_build(org: Org, table: GoldTable, seen: _Seen) -> tuple[date, ...]:
     start, today = org.catalog.start, seen.today
     days = [start + timedelta(n) for n in range((today - start).days + 1)]
     build = seen.standing(table)
-    if not build or _is_of_other_gold(build, seen.builds):
+    if not build or _is_of_other_gold(build, seen.builds) or _reads_anew(table, build, seen):
         return tuple(days)
     final = min(today - timedelta(NOT_FINAL - 1), seen.late.get(table.name, today))
     have = _ended(build)
@@ -317,6 +323,16 @@ def _of_gold(table: GoldTable, built: Mapping[str, Build]) -> dict[str, str]:
         for gold, build in read.items()
         for source, version in {**build.sources, _QUERY: build.sql_hash}.items()
     }
+
+
+def _reads_anew(table: GoldTable, build: Build, seen: _Seen) -> bool:
+    """Whether what nobody watches is looked at anew, by a table or by gold that it reads.
+
+    Of which days it tells something else now, nobody knows.
+    """
+    read = _newest(table, seen) | _of_gold(table, seen.builds)
+    looks = {source for source in read if source.rpartition("/")[2] == _UNWATCHED}
+    return any(build.sources.get(source) != read[source] for source in looks)
 
 
 def _is_of_other_gold(build: Build, built: Mapping[str, Build]) -> bool:
