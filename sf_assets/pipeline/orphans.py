@@ -1,4 +1,4 @@
-"""Tables that nothing makes any more: their gold file, object or org was removed."""
+"""Tables that nothing makes any more: their gold file, object, history or org was removed."""
 
 from collections.abc import Iterator
 
@@ -39,14 +39,17 @@ def _orphans(org: Org, session: Session) -> Iterator[tuple[str, str]]:
     files = {
         table.name for table in gold_tables(org.catalog, refused, org.warehouse.engine)
     } | refused.keys()
-    objects = {spec.slug for spec in org.catalog.objects.values()}
-    gold, silver = session.gold.tables() - files, session.silver.tables() - objects
+    objects = {spec.slug: spec for spec in org.catalog.objects.values()}
+    unkept = {slug for slug, spec in objects.items() if not spec.history}
+    gold, silver = session.gold.tables() - files, session.silver.tables() - objects.keys()
     for made in sorted(session.gold.newest()):
         layer, _, name = made.partition(".")
         if layer == Layer.GOLD and name in gold:
             yield _of_gold(org, f"{org.gold}.{name}")
         if layer == Layer.SILVER and name in silver:
             yield _of_silver(org, f"{org.schema}.{name}")
+        elif layer == Layer.SILVER and name in unkept and f"{name}_versions" in silver:
+            yield _of_history(org, f"{org.schema}.{name}")
     for name in session.orgs():
         if name not in (org.catalog.orgs or (ONLY,)):
             yield _of_org(org, name)
@@ -64,6 +67,14 @@ def _of_silver(org: Org, table: str) -> tuple[str, str]:
         f"{org.catalog.path} does not have the object, so nothing is read of it, unless by another "
         f"catalogue: put it back, or `DROP TABLE {table}`, and what is called {table}_… with it, "
         "when nobody reads it any more; raw keeps its slices"
+    )
+
+
+def _of_history(org: Org, table: str) -> tuple[str, str]:
+    return f"{table}_history", (
+        f"{org.catalog.path} does not have the history kept, so it stays as it was: `DROP VIEW "
+        f"{table}_history; DROP TABLE {table}_versions` when nobody reads it any more, or write "
+        "`history: true` again, and it is built anew"
     )
 
 

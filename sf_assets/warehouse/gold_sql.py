@@ -28,7 +28,8 @@ NATIVE = "sf_assets_native"
 """As a table function: a query in the engine's own SQL, which is its argument."""
 
 _LAYERS = frozenset({"silver", "raw", "gold"})
-_SUFFIXES = ("_live", "_rejects", "_history")
+_HISTORY = "_history"
+_SUFFIXES = ("_live", "_rejects", _HISTORY)
 _NAME = re.compile(r"[a-z0-9_]+")
 _HIDING = frozenset({"query", "query_table"})
 _NOTES = frozenset({".md"})
@@ -52,6 +53,7 @@ class GoldTable:
         silver: Objects whose silver tables it reads, by lower-cased name.
         raw: Objects of which it reads all versions that raw holds.
         gold: Other gold tables that it reads.
+        histories: Those of its objects of which it reads the history.
         unwatched: What else it reads, of whose changes nothing tells: files, tables of other
             schemas, the clock.
         dialect: Whose SQL the query is in.
@@ -65,6 +67,7 @@ class GoldTable:
     silver: frozenset[str]
     raw: frozenset[str]
     gold: frozenset[str]
+    histories: frozenset[str]
     unwatched: tuple[str, ...]
     dialect: str = "duckdb"
 
@@ -258,20 +261,21 @@ def _read(path: Path, objects: Collection[str], engine: str) -> GoldTable:
             f"{path}: {hiding}() hides which tables are read, so nothing would tell when the table "
             "is due; name them in the query"
         )
-    reads: dict[str, set[str]] = {layer: set() for layer in _LAYERS}
+    named: dict[str, set[str]] = {layer: set() for layer in _LAYERS}
     for table in query.find_all(exp.Table):
-        layer, read = table.db.lower(), table.name.lower()
-        if layer in _LAYERS:
-            reads[layer].add(_object(read, objects) if layer == "silver" else read)
+        if (layer := table.db.lower()) in _LAYERS:
+            named[layer].add(table.name.lower())
+    silver = {table: _object(table, objects) for table in named["silver"]}
     return GoldTable(
         name=name,
         path=path,
         description=_description(text),
         sql=text,
         daily=any(p.name == DAY for p in query.find_all(exp.Parameter, exp.Placeholder)),
-        silver=frozenset(reads["silver"]),
-        raw=frozenset(reads["raw"]),
-        gold=frozenset(reads["gold"]),
+        silver=frozenset(silver.values()),
+        raw=frozenset(named["raw"]),
+        gold=frozenset(named["gold"]),
+        histories=frozenset(o for table, o in silver.items() if table == f"{o}{_HISTORY}"),
         unwatched=_unwatched(text, dialect),
         dialect=dialect,
     )

@@ -37,6 +37,32 @@ def test_tables_that_nothing_makes_any_more_are_named_until_they_are_dropped(
     assert shell("status", "--json", env=workspace.env).document["orgs"][0]["orphans"] == {}
 
 
+def test_a_history_that_is_kept_no_more_is_named_and_gold_of_it_is_refused(
+    shell: Shell, workspace: Workspace
+) -> None:
+    gold = workspace.folder / "gold"
+    gold.mkdir()
+    (gold / "past.sql").write_text("SELECT count(*) AS n FROM silver.Product2_History")
+    workspace.catalogue({"Product2": {"history": True}}, gold="gold")
+    first = shell("refresh", "--json", env=workspace.env)
+    assert (first.code, first.document["orphans"]) == (0, {})
+
+    workspace.catalogue({"Product2": None}, gold="gold")
+    said = shell("refresh", env=workspace.env)
+    assert said.code == 1
+    assert "past.sql reads silver.product2_history, and the catalogue" in said.err
+    (org,) = shell("status", "--json", env=workspace.env).document["orgs"]
+    assert [(table["name"], table["state"]) for table in org["gold"]] == [("past", "refused")]
+    assert org["orphans"].keys() == {"silver.product2_history"}
+    workspace.change(org["orphans"]["silver.product2_history"].split("`")[1])
+    (org,) = shell("status", "--json", env=workspace.env).document["orgs"]
+    assert org["orphans"] == {}
+
+    workspace.catalogue({"Product2": {"history": True}}, gold="gold")
+    again = shell("refresh", "--json", env=workspace.env)
+    assert (again.code, again.document["orphans"]) == (0, {})
+
+
 def test_tables_of_an_org_that_got_a_name_are_told_under_the_one_they_had(
     shell: Shell, workspace: Workspace
 ) -> None:

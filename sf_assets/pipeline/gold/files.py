@@ -28,7 +28,7 @@ def gold_tables(
     slugs = {spec.slug for spec in catalog.objects.values()}
     kept: dict[str, GoldTable] = {}
     for table in read_gold(catalog.gold, slugs, refused, engine):
-        if why := _lacking(table, catalog, slugs, kept):
+        if why := _lacking(table, catalog, kept):
             if table.path.parent == PACKAGED_GOLD:
                 continue
             if refused is None:
@@ -39,14 +39,19 @@ def gold_tables(
     return list(kept.values())
 
 
-def _lacking(
-    table: GoldTable, catalog: Catalog, slugs: Container[str], there: Container[str]
-) -> str | None:
+def _lacking(table: GoldTable, catalog: Catalog, there: Container[str]) -> str | None:
     """What a table reads that is not there, and what to do about it."""
-    if objects := sorted(name for name in table.silver | table.raw if name not in slugs):
+    specs = {spec.slug: spec for spec in catalog.objects.values()}
+    if objects := sorted((table.silver | table.raw) - specs.keys()):
         return (
             f"{table.path} reads {', '.join(objects)}, which the catalogue {catalog.path} does "
             "not have; add it there, or remove the file"
+        )
+    if kept_no_more := sorted(slug for slug in table.histories if not specs[slug].history):
+        views = ", ".join(f"silver.{slug}_history" for slug in kept_no_more)
+        return (
+            f"{table.path} reads {views}, and the catalogue {catalog.path} does not have it kept: "
+            f"write `history: true` at {', '.join(kept_no_more)}, or remove the file"
         )
     if tables := sorted(f"gold.{name}" for name in table.gold if name not in there):
         return (
