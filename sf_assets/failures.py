@@ -49,6 +49,7 @@ class Work(StrEnum):
     PUBLISH = "making anew the"
     EXAMINE = "examining"
     CLEAN = "cleaning up after"
+    FORGET = "forgetting records of"
     COMMAND = "carrying out the command for org"
 
 

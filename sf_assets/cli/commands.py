@@ -25,6 +25,7 @@ _COMMANDS = {
     "reconcile": "sf_assets.cli.tables:reconcile",
     "rebuild": "sf_assets.cli.tables:rebuild",
     "status": "sf_assets.cli.status:status",
+    "forget": "sf_assets.cli.forget:forget",
     "clean": "sf_assets.cli.clean:clean",
     "doctor": "sf_assets.cli.doctor:doctor",
 }

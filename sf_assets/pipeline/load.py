@@ -267,7 +267,7 @@ def _origins(raw: RawLayer, refs: Iterable[SliceRef]) -> dict[str, tuple[str, in
 
 
 def _reread(raw: RawLayer, table: str, refs: Sequence[SliceRef], noted: SliceLog) -> None:
-    """Read manifests whose size has changed: it says where to look, not that they are damaged.
+    """Read manifests whose size has changed: rows were removed from slices, or they are damaged.
 
     Raises:
         StorageError: One cannot be read.
@@ -275,7 +275,7 @@ def _reread(raw: RawLayer, table: str, refs: Sequence[SliceRef], noted: SliceLog
     changed = noted.resized({table: refs}).get(table, set())
     suspects = [ref for ref in refs if ref.id in changed]
     if suspects:
-        list(raw.read(suspects))
+        noted.note_rewritten(table, raw.read(suspects))
         noted.note_sizes(table, suspects)
 
 

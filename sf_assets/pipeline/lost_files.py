@@ -29,7 +29,12 @@ def lost_files(raw: RawLayer, log: SliceLog) -> dict[str, StorageError]:
         have = there.get(slug, {})
         if lacking := {piece for piece, size in sizes.items() if have.get(piece, 0) != size}:
             # Another may have taken its place since.
-            lacking &= {ref.id for ref in raw.refs(slug).get(slug, ())}
+            now = [ref for ref in raw.refs(slug).get(slug, ()) if ref.id in lacking]
+            # Or rows were removed from it for good, which silver is yet to be told.
+            right = {
+                p.id for p in raw.read(now) if sum(f.bytes for f in p.parts) == have.get(p.id, 0)
+            }
+            lacking &= {ref.id for ref in now} - right
         if lacking:
             found[slug] = StorageError(
                 f"{raw.store.uri(raw.raw_folder(slug))} lacks files, or has them cut, of "

@@ -237,6 +237,12 @@ def _asked(event: Event) -> set[tuple[str, str]]:
     return set()
 
 
+def follow(org: Org) -> Iterator[Event]:
+    """What follows in a warehouse of which silver was changed: gold that is due."""
+    yield from _answer_gates(org)
+    yield from _build_due(org)
+
+
 def _answer_gates(org: Org) -> Iterator[Event]:
     """Ask blocking checks that were not asked of what silver holds now."""
     gates = unanswered_gates(org)

@@ -91,6 +91,7 @@ class Counts(BaseModel):
         parsed: Rows parsed.
         known: Rows left out because raw holds that very version already.
         written: Rows in the parts.
+        removed: Rows that were in them, and were removed later: forgotten, or past their time.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -100,17 +101,20 @@ class Counts(BaseModel):
     parsed: int = 0
     known: int = 0
     written: int = 0
+    removed: int = 0
 
     @property
     def agree(self) -> bool:
         """Whether nothing was lost or invented on the way."""
-        return self.org == self.pages == self.parsed == self.known + self.written
+        kept = self.known + self.written + self.removed
+        return self.org == self.pages == self.parsed == kept
 
 
 class Slice(BaseModel):
-    """A manifest: the document that makes a slice exist. Written last, never changed.
+    """A manifest: the document that makes a slice exist. Written last.
 
-    Without counts and parts it is a draft: the journal's note of a slice being read.
+    It changes only where rows are removed for good (`rewrite.py`). Without counts and parts it is a
+    draft: the journal's note of a slice being read.
 
     Attributes:
         version: Of this format.

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from sf_assets.errors import StorageError
 from sf_assets.naming import Names
@@ -84,6 +86,15 @@ def since(piece: Slice, low: str) -> Slice:
         return piece
     parts = tuple(part for part in piece.parts if part.label >= low[: len(part.label)])
     return piece.model_copy(update={"parts": parts})
+
+
+def read_part(store: Store, part: Part) -> pa.Table:
+    """All that a file holds, as it was written.
+
+    Raises:
+        StorageError: It is gone or damaged.
+    """
+    return pq.read_table(io.BytesIO(_bytes(store, part)))
 
 
 def _read(store: Store, part: Part, columns: Sequence[str]) -> pl.DataFrame:

@@ -119,7 +119,7 @@ def write_page(
         for label, rows in _cut(chunk, layout):
             name = f"{layout.slice_id}-p{page:05d}-c{number:03d}.parquet"
             path = f"{layout.folder}/date={label}/{name}"
-            written.parts.append(_put(store, path, rows, dictionary, label, nul=nul))
+            written.parts.append(write_part(store, path, rows, dictionary, label, nul=nul))
     return written
 
 
@@ -201,9 +201,10 @@ def repetitive(chunk: pa.Table) -> list[str]:
     return [n for n in sample.column_names if pc.count_distinct(sample[n]).as_py() <= few]
 
 
-def _put(
+def write_part(
     store: Store, path: str, rows: pa.Table, dictionary: list[str], label: str, *, nul: bool
 ) -> Part:
+    """Write rows as one file; the arguments are as `Part` has them."""
     sink = pa.BufferOutputStream()
     pq.write_table(
         rows, sink, compression="zstd", use_dictionary=dictionary, write_statistics=["Id"]

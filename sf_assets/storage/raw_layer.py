@@ -7,6 +7,7 @@
 <storage>/<org id>/journal/<object>/*.json     slices that a Bulk job is, or was, at work for
 <storage>/<org id>/locks/<object>/*.json       who is at work on an object
 <storage>/<org id>/describes/*.json            how objects look, and looked
+<storage>/<org id>/forgotten/<object>/*.json   records that were forgotten, by a digest of the Id
 """
 
 import json
@@ -17,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 import pydantic
 
@@ -325,6 +327,25 @@ class RawLayer:
                 settled[slug] |= Coverage(compared)
         return Inventory(refs, dict(coverage), dict(known), dict(settled))
 
+    def note_forgotten(self, slug: str, ids: Iterable[str], now: datetime) -> None:
+        """Note that records were forgotten: what is told of their deletion is not written again."""
+        for record in ids:
+            path = f"{self._forgotten(slug)}/{_digest_of(record)}.json"
+            self.store.put(path, json.dumps({"at": now.isoformat(timespec="seconds")}).encode())
+
+    def forgotten(self, slug: str) -> set[str]:
+        """Digests of the Ids of records that were forgotten."""
+        entries = self.store.list(self._forgotten(slug))
+        return {entry.path.rpartition("/")[2].removesuffix(".json") for entry in entries}
+
+    def without_forgotten(self, slug: str, ids: Iterable[str]) -> list[str]:
+        """Those of some Ids that are of records which were not forgotten."""
+        known = self.forgotten(slug)
+        return [record for record in ids if not known or _digest_of(record) not in known]
+
+    def _forgotten(self, slug: str) -> str:
+        return f"{self.org_id}/forgotten/{slug}"
+
     def coverage(self) -> dict[str, Coverage]:
         """What is covered, by object, from slices and coverage manifests."""
         return self.inventory().coverage
@@ -334,6 +355,11 @@ class RawLayer:
 
     def _journal(self, ref: SliceRef) -> str:
         return f"{self.org_id}/journal/{ref.object}/{ref.file}"
+
+
+def _digest_of(record: str) -> str:
+    """What stands for an Id: it names nobody to whoever does not have the Id."""
+    return sha256(record[:15].encode()).hexdigest()
 
 
 def _is_of(path: str, folder: str, slice_id: str) -> bool:

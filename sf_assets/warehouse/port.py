@@ -227,6 +227,9 @@ class SliceLog(Protocol):
     def note_sizes(self, slug: str, refs: Iterable[SliceRef]) -> None:
         """Note how large the manifests are of slices that were read, and are merged."""
 
+    def note_rewritten(self, slug: str, slices: Iterable[Slice]) -> None:
+        """Note what slices hold now that rows were removed from them for good."""
+
     def note_replacements(self, slug: str, slices: Iterable[Slice]) -> None:
         """Note that silver has slices, because it has all those whose place they take."""
 
@@ -362,6 +365,30 @@ class Session(Protocol):
     def treated(self) -> dict[str, Names[str] | None]:
         """How fields of tables were treated, by what `ops` calls these; None if not known."""
 
+    def forget(
+        self, slug: str, ids: Collection[str], derived: Mapping[str, Collection[str]]
+    ) -> dict[str, int]:
+        """Remove records, and what leads to them, from all tables; gold is to be built anew.
+
+        Args:
+            slug: Lower-cased object name.
+            ids: Their Ids, as long and as short ones.
+            derived: Columns, lower-cased, that the org works out, by object: where a row led to
+                one of the records, they are emptied, too.
+
+        Returns:
+            How many rows were removed or emptied, by table.
+        """
+
+    def search(self, ids: Collection[str]) -> dict[str, int | None]:
+        """In how many rows of which tables some texts are; None where one cannot be read.
+
+        All tables of the warehouse are looked at, whosever they are.
+        """
+
+    def has_leftovers(self) -> bool:
+        """Whether files may have something of rows that were removed for good."""
+
     def orgs(self) -> list[str]:
         """Names of all orgs that have silver tables in this warehouse."""
 
@@ -426,7 +453,8 @@ class Warehouse(Protocol):
     def publish(self) -> None:
         """Show what is committed to readers who may hold it open for as long as they like.
 
-        Nothing where they see all of it already.
+        Nothing where they see all of it already. Before that, files are freed of what they have
+        of rows that were removed for good, where that is noted.
 
         Raises:
             WarehouseError: It cannot be; they see what they saw before.
@@ -445,6 +473,9 @@ class Warehouse(Protocol):
         Raises:
             WarehouseDamagedError: Something cannot be read.
         """
+
+    def quarantined(self) -> list[Path]:
+        """What was given another name, and is there still."""
 
     def quarantine(self) -> Path:
         """Give it another name, so that a new one can be made; the new name.

@@ -157,7 +157,8 @@ def commit_deletions(
     slice_id = new_slice_id(began)
     layout = Layout(raw.raw_folder(slug), slice_id, None, DAY, f"{began:%Y-%m-%d}")
     schema = pa.schema({"Id": pa.string()})
-    batches = (b for f in ids for b in f.select("Id").to_arrow().cast(schema).to_batches())
+    named = (raw.without_forgotten(slug, frame["Id"]) for frame in ids)
+    batches = (pa.RecordBatch.from_pydict({"Id": some}, schema) for some in named)
     written = write_page(raw.store, layout, 0, batches)
     rows = sum(part.rows for part in written.parts)
     if rows != written.rows:

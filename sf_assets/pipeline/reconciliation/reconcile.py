@@ -227,7 +227,7 @@ def _reconcile_object(
     org: Org, item: Described, result: Reconciled, remedy: Remedy | None, *, everything: bool
 ) -> None:
     with (
-        _turn(org, item) if remedy else nullcontext(),
+        turn(org, item) if remedy else nullcontext(),
         compared(org, item, result.horizon) as (judged, began, folder),
     ):
         content = None
@@ -268,7 +268,7 @@ def _omitted(org: Org, item: Described, compared: Collection[str]) -> tuple[str,
 
 
 @contextmanager
-def _turn(org: Org, item: Described) -> Iterator[None]:
+def turn(org: Org, item: Described) -> Iterator[None]:
     """Hold an object's lock while the block runs, with nothing of it being read by others."""
     with org.raw.working(item.spec.slug, item.info.name, _PATIENCE):
         extractor = Extractor(org)

@@ -98,6 +98,14 @@ class DuckDBConnection:
         query = f"SELECT table_name FROM duckdb_tables() WHERE {_home(schema)}"
         return {name for (name,) in self.execute(query, [schema])}
 
+    def everything(self) -> list[tuple[str, str]]:
+        """Schema and name of all tables there are."""
+        found = self.execute(
+            "SELECT schema_name, table_name FROM duckdb_tables() "
+            "WHERE database_name = current_database() ORDER BY ALL"
+        )
+        return [(schema, name) for schema, name in found]
+
     def comments(self, schema: str) -> dict[str, dict[str, str]]:
         """Comments of columns, by table or view."""
         found: dict[str, dict[str, str]] = {}

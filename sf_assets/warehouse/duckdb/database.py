@@ -22,7 +22,7 @@ from sf_assets.errors import (
     WarehouseUnreachableError,
 )
 from sf_assets.private import private_folder
-from sf_assets.sql import quoted
+from sf_assets.sql import quoted, text_literal
 from sf_assets.warehouse.duckdb.connection import DuckDBConnection
 from sf_assets.warehouse.duckdb.published import PublishedCopy
 from sf_assets.warehouse.duckdb.refusals import refusal
@@ -130,11 +130,36 @@ class Database:
         Raises:
             WarehouseError: It cannot be made; the earlier copy stays.
         """
-        if self.published is None or self.published.is_current():
+        if not self.exists() or (self.published and self.published.is_current()):
             return
         with suppress(WarehouseLockedError), self.connect(wait=False) as connection:
             connection.execute("CHECKPOINT")
-            self.published.make()
+            if ops.has_leftovers(connection):
+                self._renew(connection)
+        if self.published:
+            with suppress(WarehouseLockedError), self.connect(wait=False) as connection:
+                connection.execute("CHECKPOINT")
+                self.published.make()
+
+    def _renew(self, connection: DuckDBConnection) -> None:
+        """Put a file in the place of this one that has its tables and nothing else.
+
+        DuckDB leaves the bytes of removed rows where they are until others need the room. The old
+        file stays locked until the new one has its name.
+        """
+        new = self.path.with_name(f"{self.path.name}.renewed")
+        new.unlink(missing_ok=True)
+        run = connection.execute
+        ((name,),) = run("SELECT current_database()")
+        try:
+            run(f"ATTACH {text_literal(str(new))} AS renewed")
+            run(f"COPY FROM DATABASE {quoted(name)} TO renewed")
+            run("DELETE FROM renewed.ops.leftovers")
+            run("DETACH renewed")
+            new.chmod(self.path.stat().st_mode)
+            new.replace(self.path)
+        finally:
+            new.unlink(missing_ok=True)
 
     def query(self, sql: str) -> pa.Table:
         """All rows that answer a question, as Arrow; nothing is changed.
@@ -174,6 +199,10 @@ class Database:
                 "SELECT schema_name, table_name FROM duckdb_tables()"
             ):
                 connection.execute(f"SELECT sum(hash(t)) FROM {quoted(schema, table)} t")
+
+    def quarantined(self) -> list[Path]:
+        """Files that were given another name, and are there still."""
+        return sorted(self.path.parent.glob(f"{self.path.name}.broken-*"))
 
     def quarantine(self) -> Path:
         """Give the file another name, so that a new one can be made.

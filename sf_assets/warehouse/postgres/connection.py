@@ -164,6 +164,15 @@ class PostgresConnection:
         query = f"SELECT relname FROM pg_class WHERE relnamespace = {_home(schema)}"
         return {name for (name,) in self.run(f"{query} AND relkind IN ('r', 'p', 'f')")}
 
+    def everything(self) -> list[tuple[str, str]]:
+        """Schema and name of all tables and materialized views there are."""
+        found = self.run(
+            "SELECT nspname, relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+            "WHERE relkind IN ('r', 'm') AND nspname NOT LIKE 'pg\\_%' "
+            "AND nspname <> 'information_schema' ORDER BY 1, 2"
+        )
+        return [(schema, name) for schema, name in found]
+
     def comments(self, schema: str) -> dict[str, dict[str, str]]:
         """Comments of columns, by table or view."""
         found: dict[str, dict[str, str]] = {}

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,6 +24,12 @@ from sf_assets.warehouse.sql.session import Session
 
 PATIENCE = 60.0
 """Seconds for which a process waits for another that writes the same org's tables."""
+
+_FOR_ALL_ROWS = "10s"
+"""For how long a table is waited for that is to be written anew."""
+
+_SCHEMAS = ("silver", "gold", "restricted")
+"""How the names begin of schemas that are ours."""
 
 _OPS = "sf_assets.ops"
 """What the lock is called under which `ops` is brought up; an org's is called by its Id."""
@@ -86,7 +92,21 @@ class PostgresWarehouse:
             return connection.answer(sql)
 
     def publish(self) -> None:
-        """Do nothing: readers see what is committed, and keep nobody waiting."""
+        """Free files of removed rows where that is noted; readers see what is committed anyway.
+
+        Where somebody keeps a table open for long, that is left to the next time.
+        """
+        if not self.exists():
+            return
+        with self._opened() as connection:
+            if not ops.is_current(connection) or not ops.has_leftovers(connection):
+                return
+            connection.run(f"SET lock_timeout = '{_FOR_ALL_ROWS}'")
+            with suppress(PostgresConnection.error):
+                for schema, table in connection.everything():
+                    if schema == "ops" or schema.startswith(_SCHEMAS):
+                        connection.run(f"VACUUM FULL {quoted(schema, table)}")
+                connection.execute("DELETE FROM ops.leftovers")
 
     def check_writing(self) -> None:
         """Make sure that schemas and tables may be made.
@@ -115,10 +135,15 @@ class PostgresWarehouse:
             for schema, table in connection.run(
                 "SELECT nspname, relname FROM pg_class c JOIN pg_namespace n "
                 "ON n.oid = relnamespace WHERE relkind = 'r' AND (nspname IN ('ops', 'silver', "
-                "'gold') OR nspname LIKE 'silver\\_%' OR nspname LIKE 'gold\\_%')"
+                "'gold', 'restricted') OR nspname LIKE 'silver\\_%' OR nspname LIKE 'gold\\_%' "
+                "OR nspname LIKE 'restricted\\_%')"
             ):
                 table_name = quoted(schema, table)
                 connection.run(f"SELECT sum(hashtextextended(t::text, 0)) FROM {table_name} t")
+
+    def quarantined(self) -> list[Path]:
+        """Nothing: a database is not put aside."""
+        return []
 
     def quarantine(self) -> Path:
         """Refuse to put a database aside, which is its administrator's to do.

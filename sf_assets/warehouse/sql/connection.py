@@ -113,6 +113,9 @@ class Connection(Protocol):
     def tables(self, schema: str) -> set[str]:
         """Names of the tables of a schema, without its views."""
 
+    def everything(self) -> list[tuple[str, str]]:
+        """Schema and name of all tables there are, whosever they are."""
+
     def comments(self, schema: str) -> dict[str, dict[str, str]]:
         """Comments of columns, by relation."""
 

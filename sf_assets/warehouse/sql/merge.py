@@ -14,7 +14,7 @@ from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice, SliceKind
 from sf_assets.warehouse.ledger import Outcome
 from sf_assets.warehouse.port import Reader
-from sf_assets.warehouse.sql import beside, history, intact
+from sf_assets.warehouse.sql import beside, history, intact, ops
 from sf_assets.warehouse.sql.connection import TEMPORARY, changing_tables, with_scratch
 from sf_assets.warehouse.sql.patch import patch
 from sf_assets.warehouse.sql.prepare import Prepared, prepare
@@ -103,7 +103,7 @@ def rebuild(
         with beside.empty_place(table, org_id) as new:
             prepared = prepare(new, _flat(batches), columns, read)
             with with_scratch(new.connection, partial(_scratch, new)):
-                _forget(table, org_id)
+                _forget(table, org_id, notes or {})
                 intact.note(new, org_id, notes or {}, new=True)
                 outcome = _merge_batches(new, org_id, batches, prepared, read)
                 beside.note(table, org_id)
@@ -112,14 +112,20 @@ def rebuild(
         table.drop()
         if table.history:
             history.drop(table)
-        _forget(table, org_id)
+        _forget(table, org_id, notes or {})
         prepared = prepare(table, _flat(batches), columns, read)
         intact.note(table, org_id, notes or {}, new=prepared.new)
         return _merge_batches(table, org_id, batches, prepared, read)
 
 
-def _forget(table: Table, org_id: str) -> None:
-    """Note nothing of what a table that is made anew was made of."""
+def _forget(table: Table, org_id: str, notes: Mapping[str, str]) -> None:
+    """Note nothing of what a table that is made anew was made of.
+
+    Where it had what is to be treated otherwise from now on, that must not stay in files, either.
+    """
+    before: Mapping[str, str] = intact.treated(table.connection, org_id).get(table.noted) or {}
+    if any(notes.get(path) != how for path, how in before.items()):
+        ops.note_leftovers(table.connection)
     SliceLog(table.connection, org_id).forget(table.noted)
     intact.forget(table, org_id)
 

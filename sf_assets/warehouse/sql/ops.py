@@ -25,12 +25,14 @@ _TABLES = {
         org_id VARCHAR, object VARCHAR, slice VARCHAR, kind VARCHAR, window_start VARCHAR,
         window_end VARCHAR, read_at TIMESTAMPTZ, source VARCHAR, job_id VARCHAR, rows BIGINT,
         rows_org BIGINT, rows_pages BIGINT, rows_parsed BIGINT, rows_known BIGINT, calls BIGINT,
-        bytes BIGINT, seconds DOUBLE, merge VARCHAR, manifest_bytes BIGINT, min_cursor TIMESTAMPTZ
+        bytes BIGINT, seconds DOUBLE, merge VARCHAR, manifest_bytes BIGINT, min_cursor TIMESTAMPTZ,
+        rows_removed BIGINT
     """,
     "replaced": "org_id VARCHAR, object VARCHAR, slice VARCHAR, replaced_by VARCHAR",
     "tables": "org_id VARCHAR, object VARCHAR, columns VARCHAR[], treated VARCHAR[]",
     "rebuilt": "org_id VARCHAR, object VARCHAR, silver VARCHAR, history BOOLEAN",
     "histories": "org_id VARCHAR, object VARCHAR",
+    "leftovers": "since TIMESTAMPTZ",
     "failures": "org_id VARCHAR, object VARCHAR, failed_at TIMESTAMPTZ, error VARCHAR",
     "quality": """
         checked_at TIMESTAMPTZ, org_id VARCHAR, object VARCHAR, "check" VARCHAR, severity VARCHAR,
@@ -68,13 +70,13 @@ SELECT
     s.rows_known, s.rows AS rows_written, s.calls, s.bytes, s.seconds, s.merge,
     m.rows_in AS merge_rows_in, m.inserted AS merge_inserted, m.updated AS merge_updated,
     m.unchanged AS merge_unchanged, m.stale AS merge_stale, m.rejected AS merge_rejected,
-    m.seconds AS merge_seconds, NULL::VARCHAR AS error
+    m.seconds AS merge_seconds, NULL::VARCHAR AS error, coalesce(s.rows_removed, 0) AS rows_removed
 FROM ops.slices s LEFT JOIN ops.merges m
     ON m.org_id = s.org_id AND m.object = s.object AND m.merge = s.merge
 UNION ALL
 SELECT
     org_id, object, failed_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, error
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, error, NULL
 FROM ops.failures
 """
 
@@ -176,6 +178,16 @@ def is_claimed(connection: Connection, org_id: str, name: str) -> bool:
     """Whether what is noted of an org is of the tables that go by a name, or nothing is noted."""
     names = _names(connection, org_id)
     return not names or names[0] == name
+
+
+def note_leftovers(connection: Connection) -> None:
+    """Note that what files have of rows removed by now must not stay in them."""
+    connection.execute("INSERT INTO ops.leftovers (since) VALUES (?)", [datetime.now(UTC)])
+
+
+def has_leftovers(connection: Connection) -> bool:
+    """Whether files may have something of rows that were removed for good."""
+    return bool(connection.execute("SELECT 1 FROM ops.leftovers LIMIT 1"))
 
 
 def claim(connection: Connection, org_id: str, name: str, where: str) -> None:

@@ -1,6 +1,6 @@
 """A warehouse while it is open, for one org."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,9 +12,10 @@ from sf_assets.naming import Names, gold_name, restricted_name, silver_name
 from sf_assets.storage.manifest import Slice
 from sf_assets.warehouse.ledger import Outcome
 from sf_assets.warehouse.port import Reader
-from sf_assets.warehouse.sql import intact
+from sf_assets.warehouse.sql import intact, ops
 from sf_assets.warehouse.sql.check_log import CheckLog
 from sf_assets.warehouse.sql.connection import Connection, changing_tables
+from sf_assets.warehouse.sql.forgetting import forget, search
 from sf_assets.warehouse.sql.gold import Gold
 from sf_assets.warehouse.sql.history import histories, must_rebuild
 from sf_assets.warehouse.sql.merge import merge, rebuild
@@ -64,6 +65,21 @@ class Session:
 
     def _opened(self, table: Table) -> "SilverTable":
         return SilverTable(table, self._org_id, self._schemas)
+
+    def forget(
+        self, slug: str, ids: Collection[str], derived: Mapping[str, Collection[str]]
+    ) -> dict[str, int]:
+        """Remove records and what leads to them; how many rows there were, by table."""
+        homes = list(self._schemas.values())
+        return forget(self._connection, self._org_id, homes, slug, ids, derived)
+
+    def search(self, ids: Collection[str]) -> dict[str, int | None]:
+        """In how many rows of which tables some texts are; None where one cannot be read."""
+        return dict(search(self._connection, ids))
+
+    def has_leftovers(self) -> bool:
+        """Whether files may have something of rows that were removed for good."""
+        return ops.has_leftovers(self._connection)
 
     def orgs(self) -> list[str]:
         """Names of all orgs that have silver tables in this warehouse."""

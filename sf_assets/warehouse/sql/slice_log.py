@@ -18,7 +18,9 @@ from sf_assets.windows import compact
 _LISTED = {"object": pl.String(), "slice": pl.String(), "size": pl.Int64()}
 _NOTED = {
     **dict.fromkeys(("read_at", "min_cursor"), pl.Datetime("us", "UTC")),
-    **dict.fromkeys(("rows_org", "rows_pages", "rows_parsed", "rows_known"), pl.Int64()),
+    **dict.fromkeys(
+        ("rows_org", "rows_pages", "rows_parsed", "rows_known", "rows_removed"), pl.Int64()
+    ),
     **dict.fromkeys(("job_id", "merge"), pl.String()),
 }
 """Types of what may be null in all of some rows of `ops.slices`."""
@@ -113,6 +115,17 @@ class SliceLog:
             "AND manifest_bytes IS DISTINCT FROM size",
         )
 
+    def note_rewritten(self, slug: str, slices: Iterable[Slice]) -> None:
+        """Note what slices hold now that rows were removed from them for good."""
+        for piece in slices:
+            row = _row(piece, slug, None)
+            names = ("rows", "rows_removed", "bytes", "org_id", "object", "slice")
+            self._run(
+                "UPDATE ops.slices SET rows = ?, rows_removed = ?, bytes = ? "
+                "WHERE org_id = ? AND object = ? AND slice = ?",
+                [row[name] for name in names],
+            )
+
     def note_replacements(self, slug: str, slices: Iterable[Slice]) -> None:
         """Note that silver has slices, because it has all those whose place they take."""
         with self._connection.transaction():
@@ -189,6 +202,7 @@ def _row(piece: Slice, slug: str, merge_id: str | None) -> dict[str, object]:
         "rows_pages": piece.counts.pages,
         "rows_parsed": piece.counts.parsed,
         "rows_known": piece.counts.known,
+        "rows_removed": piece.counts.removed,
         "calls": piece.calls,
         "bytes": sum(part.bytes for part in piece.parts),
         "seconds": piece.seconds,

@@ -1,0 +1,60 @@
+"""`sf-assets forget`."""
+
+import sys
+from typing import Any
+
+import click
+
+from sf_assets.cli.output import emit, json_option, messages, show, watching
+
+
+@click.command()
+@click.option("name", "--object", required=True, metavar="NAME", help="Object of the records.")
+@click.option(
+    "ids", "--id", multiple=True, required=True, metavar="ID", help="Id of a record; repeatable."
+)
+@json_option
+def forget(name: str, ids: tuple[str, ...], as_json: bool) -> None:
+    """Remove records that the org has no more from raw, tables and notes; exit 1 if any is left."""
+    from sf_assets.cli.dagster_home import forget_in_home
+    from sf_assets.cli.report import each
+    from sf_assets.pipeline.forget import all_forms
+    from sf_assets.pipeline.forget import forget as carry_out
+    from sf_assets.pipeline.org import load_orgs
+
+    found: list[tuple[str, Any]] = []
+
+    def work(org: Any) -> None:
+        (spec,) = org.catalog.select([name])
+        found.append((org.name, carry_out(org, spec, ids)))
+
+    with watching(quiet=as_json):
+        errors = each(load_orgs(), work)
+    removed, left = forget_in_home(all_forms(ids)) if found else ({}, {})
+    rows = [(org, place, n) for org, one in found for place, n in one.removed.items()]
+    remains = [(org, place, n) for org, one in found for place, n in one.remains.items()]
+    rows += [("Dagster", place, n) for place, n in removed.items()]
+    remains += [("Dagster", place, n) for place, n in left.items()]
+    for org, one in found:
+        errors |= {f"{org}: {place}": str(error) for place, error in one.errors.items()}
+    ok = bool(found) and not (errors or remains)
+    if as_json:
+        columns = ("org", "place", "rows")
+        emit(
+            {
+                "ok": ok,
+                "records": max((one.records for _, one in found), default=0),
+                "removed": [dict(zip(columns, row, strict=True)) for row in rows],
+                "remains": [dict(zip(columns, row, strict=True)) for row in remains],
+                "errors": errors,
+            }
+        )
+    else:
+        show("Removed, or emptied where it led there", ("org", "place", "rows"), rows)
+        if remains:
+            show("Still found", ("org", "place", "rows"), remains)
+        for place, reason in errors.items():
+            messages.print(f"{place}: {reason}", style="red", markup=False, soft_wrap=True)
+        if ok:
+            messages.print("a search of storage, warehouse and Dagster's home finds none of them")
+    sys.exit(0 if ok else 1)

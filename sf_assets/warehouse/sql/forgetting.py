@@ -1,0 +1,121 @@
+"""Records that are forgotten: out of all tables, and looked for in whatever the warehouse has."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from sf_assets.sql import quoted, text_literal
+from sf_assets.warehouse.sql import ops
+from sf_assets.warehouse.sql.connection import Connection
+
+_TEXT, _TEXTS = "VARCHAR", "VARCHAR[]"
+_OF_AN_OBJECT = ("", "_rejects", "_versions")
+"""How the tables of an object end that have its records' own rows."""
+
+FORGOTTEN = "(forgotten)"
+"""What notes say in the place of a record's Id."""
+
+
+def forget(  # noqa: PLR0917 (all of it is about the same records)
+    connection: Connection,
+    org_id: str,
+    homes: Sequence[str],
+    slug: str,
+    ids: Collection[str],
+    derived: Mapping[str, Collection[str]],
+) -> dict[str, int]:
+    """Remove records, and what leads to them, in one transaction.
+
+    Gold is noted as never built, so that all of it is built anew.
+
+    Args:
+        connection: Open for writing.
+        org_id: Whose.
+        homes: The schemas of silver's tables, and of the restricted ones.
+        slug: Lower-cased object name.
+        ids: Their Ids, as long and as short ones.
+        derived: Columns, lower-cased, that are emptied where a row led to one of them, by object.
+
+    Returns:
+        How many rows were removed or emptied, by table.
+    """
+    found: dict[str, int] = {}
+    with connection.transaction():
+        for schema in homes:
+            own = {f"{slug}{end}" for end in _OF_AN_OBJECT}
+            types = connection.relations(schema)
+            for table in sorted(connection.tables(schema)):
+                name, listed = quoted(schema, table), _listed(ids)
+                if table in own:
+                    gone = connection.execute(f"DELETE FROM {name} WHERE Id IN ({listed})")
+                    found[f"{schema}.{table}"] = gone[0][0]
+                columns = [
+                    c for c, kind in types[table].items() if kind == _TEXT and c.lower() != "id"
+                ]
+                follow = derived.get(table.removesuffix("_versions"), ())
+                also = [column for column in types[table] if column.lower() in follow]
+                emptied = _empty(connection, name, columns, also, listed)
+                found[f"{schema}.{table}"] = found.get(f"{schema}.{table}", 0) + emptied
+        for table in sorted(connection.tables("ops")):
+            found[f"ops.{table}"] = _blot_out(connection, table, ids)
+        for table in ("gold_builds", "gold_attempts"):
+            connection.execute(f"DELETE FROM ops.{table} WHERE org_id = ?", [org_id])
+        ops.note_leftovers(connection)
+    return {table: rows for table, rows in found.items() if rows}
+
+
+def search(connection: Connection, ids: Collection[str]) -> Iterator[tuple[str, int | None]]:
+    """Look for texts in all tables there are, whosever they are.
+
+    Yields:
+        Each table in whose rows one is, and in how many; None where it cannot be read.
+    """
+    for schema, table in connection.everything():
+        said = " OR ".join(f"strpos(CAST(t AS VARCHAR), {text_literal(i)}) > 0" for i in ids)
+        try:
+            ((rows,),) = connection.execute(
+                f"SELECT count(*) FROM {quoted(schema, table)} AS t WHERE {said}"
+            )
+        except connection.error:
+            rows = None
+        if rows != 0:
+            yield f"{schema}.{table}", rows
+
+
+def _empty(
+    connection: Connection, table: str, columns: Sequence[str], also: Sequence[str], listed: str
+) -> int:
+    """Make null what is one of some texts, and other columns of those rows; in how many rows."""
+    if not columns:
+        return 0
+    hit = {quoted(column): f"{quoted(column)} IN ({listed})" for column in columns}
+    any_hit = " OR ".join(hit.values())
+    ((rows,),) = connection.execute(f"SELECT count(*) FROM {table} WHERE {any_hit}")
+    if rows:
+        new = {c: f"CASE WHEN {test} THEN NULL ELSE {c} END" for c, test in hit.items()}
+        new |= dict.fromkeys(map(quoted, also), "NULL")
+        spelt = ", ".join(f"{column} = {value}" for column, value in new.items())
+        connection.execute(f"UPDATE {table} SET {spelt} WHERE {any_hit}")
+    return int(rows)
+
+
+def _blot_out(connection: Connection, table: str, ids: Collection[str]) -> int:
+    """Take Ids out of the texts of a table of notes; in how many rows and columns they were."""
+    total = 0
+    for column, kind in connection.types("ops", table).items():
+        name = quoted(column)
+        if kind not in {_TEXT, _TEXTS}:
+            continue
+        text = f"array_to_string({name}, ',')" if kind == _TEXTS else name
+        hit = " OR ".join(f"strpos({text}, {text_literal(i)}) > 0" for i in ids)
+        new = f"CAST([] AS {_TEXTS})" if kind == _TEXTS else name
+        for i in sorted(ids, key=len, reverse=True):
+            if kind == _TEXT:
+                new = f"replace({new}, {text_literal(i)}, {text_literal(FORGOTTEN)})"
+        ((rows,),) = connection.execute(f"SELECT count(*) FROM ops.{table} WHERE {hit}")
+        if rows:
+            connection.execute(f"UPDATE ops.{table} SET {name} = {new} WHERE {hit}")
+        total += rows
+    return total
+
+
+def _listed(ids: Collection[str]) -> str:
+    return ", ".join(map(text_literal, sorted(ids)))
