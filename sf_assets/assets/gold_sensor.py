@@ -99,7 +99,7 @@ def _look(
     built = {
         key[s.name]: _days(org.catalog.start, s) if tables[s.name].daily else []
         for s in found
-        if s.state is GoldState.BUILT
+        if s.state in {GoldState.BUILT, GoldState.WAITING}
     }
     return (
         list(_requests(key, ready, list(asked.values()))),

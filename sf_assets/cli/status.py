@@ -76,8 +76,8 @@ def _standing_in(org: Any, objects: tuple[str, ...]) -> dict[str, Any]:
 
     found = ask(org, org.catalog.select(objects))
     refused: dict[str, SfAssetsError] = {}
-    gold = gold_due(org, gold_tables(org.catalog, refused, org.warehouse.engine), datetime.now(UTC))
-    gold += [GoldStatus(name, GoldState.REFUSED, why=str(e)) for name, e in refused.items()]
+    tables = gold_tables(org.catalog, refused, org.warehouse.engine)
+    gold = gold_due(org, tables, datetime.now(UTC), refused)
     lacking = "the catalogue lacks objects that it reads"
     gold += [
         GoldStatus(name, GoldState.LEFT_OUT, why=lacking) for name in tables_left_out(org.catalog)

@@ -168,37 +168,17 @@ def read_gold(
             left alone.
         objects: Lower-cased names of the catalogue's objects, which tell `silver.invoice__history`,
             an object's table, from `silver.account_history`, a view of another's.
-        refused: Gets, by the name of its table, why a file cannot be used; None to raise that.
+        refused: Gets, by the name of its table, or its own where there is another file of that
+            table, why a file cannot be used; None to raise that.
         engine: The engine they are for: `name.<engine>.sql` is taken instead of `name.sql`.
 
     Raises:
         ConfigError: A file is not one query, or not called like a table, or tables read each other
             in a circle.
     """
-    tables: dict[str, GoldTable] = {}
-    variants: dict[str, GoldTable] = {}
-    twice: set[str] = set()
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if hidden or path.is_dir() or path.suffix.lower() in _NOTES:
-            continue
-        of = _engine(path)
-        if of in ENGINES and of != engine:
-            continue
-        try:
-            table = _read(path, objects, of)
-        except ConfigError as error:
-            _refuse(path.stem.lower().partition(".")[0], error, refused)
-            continue
-        found = variants if of else tables
-        earlier = found.setdefault(table.name, table).path
-        if earlier != path:
-            both = f"{path} and {earlier} are both gold.{table.name}; rename one"
-            _refuse(table.name, ConfigError(both), refused)
-            twice.add(table.name)  # nobody can tell which of them is meant
-    tables |= variants
-    for name in twice:
-        del tables[name]
+    tables, wrong = _files(folder, objects, engine)
+    for path, name, error in wrong:
+        _refuse(path.name.lower() if name in tables else name, error, refused)
     ordered: list[GoldTable] = []
     while rest := [t for t in tables.values() if t not in ordered]:
         done = {table.name for table in ordered}
@@ -211,6 +191,36 @@ def read_gold(
             break
         ordered += ready
     return ordered
+
+
+def _files(
+    folder: Path, objects: Collection[str], engine: str
+) -> tuple[dict[str, GoldTable], list[tuple[Path, str, ConfigError]]]:
+    """The tables of a folder by name, and files that are none, with the name they would have."""
+    tables: dict[str, GoldTable] = {}
+    variants: dict[str, GoldTable] = {}
+    wrong: list[tuple[Path, str, ConfigError]] = []
+    unclear: set[str] = set()
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if hidden or path.is_dir() or path.suffix.lower() in _NOTES:
+            continue
+        of, name = _engine(path), path.stem.lower().partition(".")[0]
+        if of in ENGINES and of != engine:
+            continue
+        try:
+            table = _read(path, objects, of)
+        except ConfigError as error:
+            wrong.append((path, name, error))
+            if of == engine:
+                unclear.add(name)
+            continue
+        earlier = (variants if of else tables).setdefault(name, table).path
+        if earlier != path:
+            both = f"{path} and {earlier} are both gold.{name}; rename one"
+            wrong.append((path, name, ConfigError(both)))
+            unclear.add(name)  # nobody can tell which of them is meant
+    return {n: t for n, t in (tables | variants).items() if n not in unclear}, wrong
 
 
 def _refuse(

@@ -53,6 +53,8 @@ def test_a_history_that_is_kept_no_more_is_named_and_gold_of_it_is_refused(
     assert "past.sql reads silver.product2_history, and the catalogue" in said.err
     (org,) = shell("status", "--json", env=workspace.env).document["orgs"]
     assert [(table["name"], table["state"]) for table in org["gold"]] == [("past", "refused")]
+    assert org["gold"][0]["built_at"], "its table stands as it was built last"
+    assert org["gold"][0]["rows"] == 1
     assert org["orphans"].keys() == {"silver.product2_history"}
     workspace.change(org["orphans"]["silver.product2_history"].split("`")[1])
     (org,) = shell("status", "--json", env=workspace.env).document["orgs"]

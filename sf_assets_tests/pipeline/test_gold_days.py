@@ -140,7 +140,7 @@ def test_late_rows_go_through_gold_that_is_read_by_gold(
     for name in tables:
         gold.build(name)
     new()
-    assert gold.look("daily2").state is GoldState.BUILT, "what it reads is as it was"
+    assert gold.look("daily2").state is GoldState.WAITING, "what it reads is as it was"
     found = [gold.build(name).days for name in tables]
     assert found == [(), *[days(TODAY, TODAY + timedelta(10))] * 2]
     assert gold.counts("daily2") == gold.counts("daily")
@@ -234,6 +234,24 @@ def test_all_days_are_built_anew_once_a_day_of_what_reads_files_or_the_clock(
             () if name == "rates" else days(START, TODAY + timedelta(10))
         )
     assert set(gold.counts().values()) == set(gold.counts("daily2").values()) == {2}
+
+
+def test_what_reads_gold_that_is_due_waits_for_it(gold: Gold, new: Callable[[], None]) -> None:
+    gold.write("whole", "SELECT Id FROM silver.account")
+    gold.write("more", "SELECT * FROM gold.whole")
+    gold.write("most", "SELECT * FROM gold.more")
+    new()
+    for name in ("whole", "more", "most"):
+        gold.build(name)
+    new()
+    assert gold.look("whole").state is GoldState.DUE
+    for name, read in (("more", "gold.whole, which is due"), ("most", "gold.more, which is wait")):
+        status = gold.look(name)
+        assert status.state is GoldState.WAITING
+        assert read in (status.why or "")
+        assert status.built_at
+    gold.build("whole")
+    assert [gold.look(name).state for name in ("more", "most")] == ["due", "waiting"]
 
 
 def test_a_star_of_all_versions_has_every_column_that_silver_has(

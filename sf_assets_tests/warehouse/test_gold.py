@@ -251,6 +251,14 @@ def test_two_files_of_one_table_are_refused(tmp_path: Path) -> None:
     assert list(refused) == ["deals"]
 
 
+def test_what_is_refused_beside_a_table_has_the_name_of_its_file(tmp_path: Path) -> None:
+    for name in ("a.sql", "a.txt", "a.oracle.sql", "b.txt", "c.sql", "c.duckdb.sql"):
+        (tmp_path / name).write_text("SELECT 1 AS n" if name != "c.duckdb.sql" else "SELECT (")
+    refused: dict[str, SfAssetsError] = {}
+    assert [table.name for table in read_gold(tmp_path, OBJECTS, refused)] == ["a"]
+    assert refused.keys() == {"a.txt", "a.oracle.sql", "b", "c"}
+
+
 EVERY_COLUMN = (
     "FROM raw.account",
     "SELECT *, Name AS also FROM raw.account",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
-from sf_assets.errors import ConfigError
+from sf_assets.errors import ConfigError, SfAssetsError
 from sf_assets.pipeline.checks.gates import ClosedGate, closed_gates, gates, spelt
 from sf_assets.pipeline.org import Org
 from sf_assets.warehouse.builds import Attempt, Build
@@ -27,9 +27,13 @@ class GoldState(StrEnum):
 
     BUILT = "built"
     DUE = "due"
+    WAITING = "waiting"
     HELD = "held"
     LEFT_OUT = "left out"
     REFUSED = "refused"
+
+
+_NOT_YET = frozenset({GoldState.DUE, GoldState.WAITING, GoldState.HELD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ class GoldStatus:
 
     Attributes:
         name: The table.
-        state: `built`: nothing is to be done. `due`: it is to be built. `held`: it is due, and a
+        state: `built`: nothing is to be done. `due`: it is to be built. `waiting`: it
+            is as it should be, but it reads a gold table that is not. `held`: it is due, and a
             blocking check of what it reads did not pass. `left out`: there is nothing to build it
             of, though nothing is wrong. `refused`: its file is no query that can be used.
         built_at: When it was built last.
@@ -60,7 +65,12 @@ class GoldStatus:
 
 
 def gold_due(
-    org: Org, tables: Sequence[GoldTable], now: datetime, *, wait: bool = True
+    org: Org,
+    tables: Sequence[GoldTable],
+    now: datetime,
+    refused: Mapping[str, SfAssetsError] | None = None,
+    *,
+    wait: bool = True,
 ) -> list[GoldStatus]:
     """Say of gold tables whether they are due, and what keeps them from being built.
 
@@ -69,26 +79,33 @@ def gold_due(
 
     Args:
         org: The org.
-        tables: The tables, as their files say now.
+        tables: The tables, as their files say now, each after those that it reads.
         now: Our present, by which days are complete.
+        refused: Why files cannot be used, by the names of their tables.
         wait: Whether to wait a while if another program holds the warehouse.
 
     Returns:
-        One for each table, in their order.
+        One for each table, in their order, and for what is refused.
 
     Raises:
         WarehouseLockedError: Another program holds the warehouse.
         WarehouseError: It refuses.
     """
+    files = refused or {}
+    nothing = [_left_out(org, table, _lacking(org, table, (), ())) for table in tables]
+    nothing += [_refused(name, why) for name, why in files.items()]
     if not org.warehouse.exists():
-        return [_left_out(org, table, _lacking(org, table, (), ())) for table in tables]
+        return nothing
     try:
         org_id = org.stored_raw.org_id
     except ConfigError:  # nothing was ever read
-        return [_left_out(org, table, _lacking(org, table, (), ())) for table in tables]
+        return nothing
     with org.reading(org_id, wait=wait) as session:
         seen = _Seen.of(session, org, tables, now)
-        return [_status(org, table, seen) for table in tables]
+        found: dict[str, GoldStatus] = {}
+        for table in tables:
+            found[table.name] = _waiting(org, table, _status(org, table, seen), found)
+        return [*found.values(), *(_refused(*file, seen.builds) for file in files.items())]
 
 
 def refuse_held(session: Session, org: Org, table: GoldTable) -> str | None:
@@ -232,6 +249,26 @@ def _status(org: Org, table: GoldTable, seen: _Seen) -> GoldStatus:
     if attempt and attempt.of == table.sql_hash:
         return replace(status, why=_tried(attempt, reason), next_try=attempt.next_try)
     return status
+
+
+def _waiting(
+    org: Org, table: GoldTable, status: GoldStatus, found: Mapping[str, GoldStatus]
+) -> GoldStatus:
+    """What is built as it should be waits for what it reads, which may be another soon."""
+    reads = [found[name] for name in sorted(table.gold) if name in found]
+    late = [f"{org.gold}.{s.name}, which is {s.state}" for s in reads if s.state in _NOT_YET]
+    if status.state is not GoldState.BUILT or not late:
+        return status
+    return replace(status, state=GoldState.WAITING, why=f"it reads {', '.join(late)}")
+
+
+def _refused(
+    name: str, why: SfAssetsError, builds: Mapping[str, Build] | None = None
+) -> GoldStatus:
+    """A file that cannot be used: its table stands as it was built last."""
+    status = GoldStatus(name, GoldState.REFUSED, why=str(why))
+    build = (builds or {}).get(name)
+    return replace(status, built_at=build.built_at, rows=build.rows) if build else status
 
 
 def _reason(table: GoldTable, build: Build | None, seen: _Seen) -> str | None:
