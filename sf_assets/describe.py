@@ -218,6 +218,14 @@ class ObjectInfo(BaseModel):
         found = [*([own] if own else []), *wholes]
         return tuple(dict.fromkeys(c for field in found for c in field.categories))
 
+    def classified_by(self, found: Mapping[str, tuple[str, ...]]) -> "ObjectInfo":
+        """The describe with the categories by which its fields are classified."""
+        known = {folded(name): categories for name, categories in found.items()}
+        fields = tuple(
+            f.model_copy(update={"categories": known.get(folded(f.name), ())}) for f in self.fields
+        )
+        return self.model_copy(update={"fields": fields, "classified": True})
+
     def lacking(self, before: "ObjectInfo") -> tuple[FieldInfo, ...]:
         """Fields of an older describe that this one does not have."""
         names = {folded(f.name) for f in self.fields}

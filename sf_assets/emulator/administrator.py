@@ -11,6 +11,8 @@
     {"action": "respell_object", "object_name": "Showcase__c", "name": "ShowCase__c"}
     {"action": "hide_field", "object_name": "Account", "field": "Rating"}
     {"action": "show_field", "object_name": "Account", "field": "Rating"}
+    {"action": "classify_field", "object_name": "Contact", "field": "Email",
+     "compliance": "PII;GDPR", "sensitivity": "Confidential"}
     {"action": "hide_object", "object_name": "Campaign"}
     {"action": "show_object", "object_name": "Campaign"}
     {"action": "delete_object", "object_name": "Campaign"}
@@ -18,8 +20,8 @@
     {"action": "hide_rows", "object_name": "Account", "where": "Rating = 'Cold'"}
     {"action": "show_rows", "object_name": "Account"}
 
-None of it moves a record's SystemModstamp; all but the rows move Last-Modified of the object's
-describe. Changes of the schema are not kept in a store's file.
+None of it moves a record's SystemModstamp; all but the rows and classifications move Last-Modified
+of the object's describe. Changes of the schema are not kept in a store's file.
 """
 
 import dataclasses
@@ -69,6 +71,7 @@ class Administrator:
         self._hidden_objects: set[str] = set()
         self._hidden_fields: dict[str, set[str]] = {}
         self._hidden_rows: dict[str, str] = {}
+        self._classified: dict[str, dict[str, tuple[str | None, str | None]]] = {}
         self._lock = threading.RLock()
 
     def modified_at(self, object_name: str) -> datetime:
@@ -197,6 +200,29 @@ class Administrator:
             sobject, name = self._existing(object_name, field)
             self._hidden_fields.get(sobject.name, set()).discard(name)
             self._touch(sobject.name)
+
+    def classify_field(
+        self,
+        object_name: str,
+        field: str,
+        compliance: str | None = None,
+        sensitivity: str | None = None,
+    ) -> None:
+        """Say what kind of data a field holds (data classification).
+
+        Args:
+            object_name: Its object.
+            field: API name.
+            compliance: Categories, as in `PII;GDPR`.
+            sensitivity: Level, as in `Confidential`.
+        """
+        with self._lock:
+            sobject, name = self._existing(object_name, field)
+            self._classified.setdefault(sobject.name, {})[name] = (compliance, sensitivity)
+
+    def classified(self, object_name: str) -> dict[str, tuple[str | None, str | None]]:
+        """Categories and level of the fields of an object that were classified, by name."""
+        return self._classified.get(object_name, {})
 
     def hide_object(self, object_name: str) -> None:
         """Take the permission to see an object away from the user."""

@@ -9,9 +9,11 @@ from sf_assets.catalog import Catalog
 from sf_assets.errors import SalesforceError, SfAssetsError, StorageError
 from sf_assets.failures import Work, isolated
 from sf_assets.pipeline.org import Org
+from sf_assets.pipeline.privacy import Policies
 from sf_assets.pipeline.schema.described import Described, describe_objects
 from sf_assets.pipeline.schema.queryable import is_passing, refusals
 from sf_assets.pipeline.status import budget
+from sf_assets.privacy import Treatment
 from sf_assets.storage.permissions import missing_permissions, try_permissions
 from sf_assets.windows import Grain
 
@@ -109,7 +111,7 @@ def _objects(org: Org, catalog: Catalog) -> Iterator[Diagnosis]:
     for spec in catalog.objects.values():
         failed: dict[str, SfAssetsError] = {}
         with isolated(Work.EXAMINE, spec.slug, failed):
-            yield _object(refused.get(spec.slug) or found[spec.slug])
+            yield _object(org, refused.get(spec.slug) or found[spec.slug])
         if spec.slug in failed:
             yield Diagnosis(spec.name, ok=False, detail=str(failed[spec.slug]))
 
@@ -139,10 +141,22 @@ def _told(name: str, error: SalesforceError) -> SalesforceError:
     )
 
 
-def _object(item: Described | SfAssetsError) -> Diagnosis:
+def _treated(org: Org, item: Described) -> str:
+    """What is done to fields on their way to silver.
+
+    Raises:
+        ConfigError: It cannot be done.
+    """
+    policies = Policies(org, org.raw)
+    notes = {path: policies.note(item.spec.slug, path) for path in item.query.fields}
+    done = [f"{p} {how.partition(' ')[0]}" for p, how in notes.items() if how != Treatment.KEEP]
+    return f" ({', '.join(done)})" if done else ""
+
+
+def _object(org: Org, item: Described | SfAssetsError) -> Diagnosis:
     if isinstance(item, SfAssetsError):
         raise item
-    fields = f"{len(item.query.fields)} fields"
+    fields = f"{len(item.query.fields)} fields{_treated(org, item)}"
     if not item.info.queryable:
         detail = "the org does not let it be queried; remove it from the catalogue"
         return Diagnosis(item.info.name, ok=False, detail=detail)

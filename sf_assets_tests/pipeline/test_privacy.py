@@ -11,7 +11,7 @@ import pytest
 from sf_assets.catalog import load_catalog
 from sf_assets.cli.report import Report, carry_out
 from sf_assets.emulator.server import Emulator
-from sf_assets.errors import ConfigError
+from sf_assets.errors import ConfigError, StorageError
 from sf_assets.naming import Names
 from sf_assets.pipeline.extraction.formula_drift import measure
 from sf_assets.pipeline.load import behind, load, rebuild
@@ -263,3 +263,43 @@ def test_the_catalogue_refuses_what_it_does_not_know(tmp_path: Path, tags: str, 
     with pytest.raises(ConfigError) as refusal:
         load_catalog(tagged)
     assert why in str(refusal.value)
+
+
+def test_fields_are_treated_by_how_the_org_classifies_them(
+    workspace: Workspace, living_org: Emulator
+) -> None:
+    admin = living_org.admin
+    admin.classify_field("Contact", "Email", "GDPR;PII", "Restricted")
+    admin.classify_field("Contact", "Name", "PII")
+    admin.classify_field("Contact", "MailingAddress", None, "Confidential")
+    workspace.catalogue(
+        {"Contact": {"privacy": {"Title": "drop", "Salutation": "keep"}}},
+        privacy_defaults={"pii": "hash", "Confidential": "drop", "GDPR": "mask"},
+    )
+    assert refreshed(workspace).errors == {}
+    columns = Names(workspace.columns("silver.contact"))
+    assert {"MailingCity", "MailingStreet", "Title"}.isdisjoint(columns)
+    assert workspace.rows(
+        f"SELECT DISTINCT Email, length(LastName), length(Name) FROM silver.contact "
+        f"WHERE Email = '{hashed(MAIL)}'"
+    ) == [(hashed(MAIL), 64, 64)]
+    assert workspace.rows("SELECT max(length(Salutation)) < 64 FROM silver.contact") == [(True,)]
+
+    admin.classify_field("Contact", "Phone", "PII")
+    living_org.advance(7200)
+    assert refreshed(workspace).errors == {}
+    assert workspace.rows(
+        f"SELECT count(*) FROM silver.contact WHERE Phone = '{hashed(PHONE)}'"
+    ) == [(3,)]
+
+
+def test_where_the_org_does_not_say_nothing_is_loaded(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.catalogue({"Contact": None})
+    workspace.tick()
+    workspace.catalogue({"Contact": None}, privacy_defaults={"PII": "hash"})
+    with pytest.raises(StorageError, match="classified was not asked"):
+        load(workspace.org(), workspace.org().stored_raw, "contact")
+    monkeypatch.setattr("sf_assets.emulator.query.classification", lambda *_: None)
+    assert "privacy_defaults; let " in refreshed(workspace).errors["contact"]

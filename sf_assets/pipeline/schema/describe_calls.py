@@ -29,22 +29,29 @@ def ask_describes(
     slugs = {name.lower(): name for name in names}
     kept = org.raw.describes.last(slugs)
     now = org.client.now()
+    classify = bool(org.catalog.privacy_defaults)
     believed = {
         slug: item
         for slug, item in kept.items()
-        if not anew and item.info.gone is None and _was_described(item, failing.get(slug), now)
+        if not anew
+        and item.info.gone is None
+        and (item.info.classified or not classify)
+        and _was_described(item, failing.get(slug), now)
     }
     answers: dict[str, ObjectInfo | SfAssetsError] = {
         slug: item.info for slug, item in believed.items() if _is_fresh(item, now)
     }
     there = believed.keys() - answers.keys()
-    if _unchanged(org, [kept[slug] for slug in there], now):
+    # That fields are classified otherwise may be no change of the object.
+    if not classify and _unchanged(org, [kept[slug] for slug in there], now):
         answers |= org.raw.describes.renew(now, believed, there)
     stale = slugs.keys() - answers.keys()
     told = {
         name.lower(): _whole(name, answer)
         for name, answer in org.client.rest.describe([slugs[slug] for slug in sorted(stale)])
     }
+    if classify:
+        told |= _classified(org, told)
     failed: dict[str, SfAssetsError] = {}
 
     def revise(slug: str, before: ObjectInfo | None) -> ObjectInfo | None:
@@ -60,6 +67,30 @@ def ask_describes(
             else:
                 answers[slug] = _explained(org, slugs[slug], answer)
     return answers | failed
+
+
+def _classified(
+    org: Org, told: Mapping[str, ObjectInfo | SalesforceError]
+) -> dict[str, ObjectInfo | SalesforceError]:
+    """Describes with how their fields are classified; one of which that is not told fails.
+
+    Else what is meant to be treated would be seen.
+    """
+    infos = {info.name: slug for slug, info in told.items() if isinstance(info, ObjectInfo)}
+    found: dict[str, ObjectInfo | SalesforceError] = {}
+    for name, answer in org.client.rest.classifications(infos):
+        slug, info = infos[name], told[infos[name]]
+        if isinstance(answer, SalesforceError):
+            found[slug] = SalesforceError(
+                f"how fields of {name} are classified is not told ({answer}); the catalogue has "
+                f"privacy_defaults; let {org.user} see FieldDefinition (View Setup and "
+                "Configuration), or write `privacy` for each object and take them out",
+                status=answer.status,
+                code=answer.code,
+            )
+        elif isinstance(info, ObjectInfo):
+            found[slug] = info.classified_by(answer)
+    return found
 
 
 def _whole(name: str, answer: ObjectInfo | SalesforceError) -> ObjectInfo | SalesforceError:
