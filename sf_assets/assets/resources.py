@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import dagster as dg
 from pydantic import Field
 
-from sf_assets.errors import ConfigError
+from sf_assets.errors import ConfigError, WarehouseError
 from sf_assets.naming import ONLY
 from sf_assets.privacy import HASH_KEY
 from sf_assets.settings import (
@@ -233,15 +233,17 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
         """Ask a question; nothing can be changed by it.
 
         Args:
-            sql: In the engine's own SQL, such as `SELECT * FROM silver.account_live`.
+            sql: One question in the engine's own SQL, such as `SELECT * FROM silver.account_live`.
 
         Returns:
             All rows, as Arrow: `polars.from_arrow(…)` and `.to_pandas()` take no copy of most.
 
         Raises:
             WarehouseLockedError: Another program writes, and stays at it.
-            WarehouseError: It cannot be opened, or refuses the question.
+            WarehouseError: It cannot be opened, refuses the question, or this is none.
         """
+        if not isinstance(sql, str):
+            raise WarehouseError(f"query() takes SQL as text, and was given {type(sql).__name__}")
         return self.warehouse.query(sql)
 
 

@@ -168,8 +168,18 @@ def test_query_reads_and_changes_nothing(own: Workspace, url: str) -> None:
     assert warehouse.query("SELECT count(*) AS n FROM silver.account").to_pylist()[0]["n"] > 0
     (wide,) = warehouse.query("SELECT 'NaN'::numeric AS a, 1e50::numeric AS b").to_pylist()
     assert (wide["a"], Decimal(wide["b"])) == ("nan", Decimal("1e50")), "no decimal holds them"
-    with pytest.raises(WarehouseError, match="only reads"):
-        warehouse.query("DELETE FROM silver.account")
+    for statement in (
+        "DELETE FROM silver.account",
+        "WITH gone AS (DELETE FROM silver.account RETURNING 1) SELECT * FROM gone",
+        "COPY (SELECT 1) TO '/tmp/x.csv'",
+        "SET work_mem = '1MB'",
+        "CREATE TEMP TABLE t AS SELECT 1",
+        "",
+    ):
+        with pytest.raises(WarehouseError, match="only reads"):
+            warehouse.query(statement)
+    with pytest.raises(WarehouseError, match="cannot insert multiple commands"):
+        warehouse.query("SELECT 1; SELECT 2")
 
 
 def test_a_second_writer_of_an_org_waits_and_then_says_so(

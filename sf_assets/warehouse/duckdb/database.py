@@ -40,6 +40,9 @@ _LOCKED = "Could not set lock"
 _NO_FILES = (":memory:", "md:", "motherduck:")
 """How DuckDB's own names begin of databases that are none."""
 
+_QUESTIONS = ([duckdb.StatementType.SELECT], [duckdb.StatementType.MULTI])  # PIVOT is the latter
+_EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?(\s*\([^)]*\))?\s", re.IGNORECASE)
+_UNKNOWN = re.compile(r"options were not recognized: ([\w, ]+)")
 _NOT_TO_WRITE = "attached in read-only mode"
 
 _DAMAGED = re.compile(
@@ -87,6 +90,7 @@ class Database:
         if publish not in {"on", "off"}:
             raise ConfigError(f"SF_ASSETS_WAREHOUSE_URL is {shown(url)!r}; publish is on or off")
         self.published = PublishedCopy(self.path) if publish == "on" else None
+        self._set = list(options)
         self._config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY_LIMIT,
             **options,
@@ -166,8 +170,13 @@ class Database:
 
         Raises:
             WarehouseLockedError: Another program writes, and stays at it.
-            WarehouseError: It cannot be opened, or refuses the question.
+            WarehouseError: It cannot be opened, refuses the question, or this is none.
         """
+        if not self.exists():
+            raise WarehouseUnreachableError(
+                f"there is no warehouse {self.path} yet; nothing was merged into silver, or its "
+                "address is another"
+            )
         with self.connect(read_only=True) as connection:
             try:
                 return _answer(connection.raw, sql)
@@ -284,9 +293,14 @@ class Database:
     def _unusable(self, error: Exception) -> WarehouseError:
         if _is_damage(error, self.path):
             return self._damaged()
+        why = "it is a folder, not a file" if self.path.is_dir() else refusal(error)
+        if unknown := _UNKNOWN.search(str(error)):
+            why = f"DuckDB has no setting {unknown[1]}, which stands behind the ?"
+        elif self._set and not isinstance(error, OSError | duckdb.IOException):
+            why = f"{why}, by one of the settings behind the ?: {', '.join(self._set)}"
         return WarehouseUnreachableError(
-            f"the warehouse {self.path} cannot be opened: {refusal(error)}; check "
-            "SF_ASSETS_WAREHOUSE_URL"
+            f"the warehouse {self.path} cannot be opened: {why}; check its address, "
+            "SF_ASSETS_WAREHOUSE_URL or the resource's url"
         )
 
     def _damaged(self) -> WarehouseDamagedError:
@@ -300,10 +314,29 @@ def _answer(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
     """All rows, by a cursor of its own: a connection with an unfinished result runs no relation."""
     cursor = connection.cursor()
     cursor.execute("SET TimeZone = 'UTC'").fetchall()
-    answer = cursor.sql(sql)
-    if answer is None:
+    return cursor.sql(_question(cursor, sql)).to_arrow_table()
+
+
+def _question(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
+    """The one question that a text is.
+
+    Raises:
+        WarehouseError: It is something else, or more than one.
+    """
+    statements = connection.extract_statements(sql)
+    if not statements:
         raise WarehouseError("query() asks a question, and this is none; write SELECT …")
-    return answer.to_arrow_table()
+    kinds = [statement.type for statement in statements]
+    if kinds == [duckdb.StatementType.EXPLAIN] and (explained := _EXPLAIN.match(sql)):
+        _question(connection, sql[explained.end() :])
+    elif kinds not in _QUESTIONS:
+        told = ", ".join(kind.name for kind in kinds)
+        raise WarehouseError(
+            f"query() only reads, and takes one question: SELECT, DESCRIBE, SHOW, EXPLAIN and the "
+            f"like; this is {told}. To change the warehouse, connect to it by DuckDB itself, and "
+            "close it again"
+        )
+    return sql
 
 
 def _is_damage(error: Exception, path: Path) -> bool:

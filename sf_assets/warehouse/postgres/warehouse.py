@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pyarrow as pa
+import sqlglot
 
 from sf_assets.addresses import shown
 from sf_assets.errors import (
@@ -30,6 +31,9 @@ _FOR_ALL_ROWS = "10s"
 
 _SCHEMAS = ("silver", "gold", "restricted")
 """How the names begin of schemas that are ours."""
+
+_QUESTIONS = frozenset({"(", "EXPLAIN", "SELECT", "SHOW", "TABLE", "VALUES", "WITH"})
+"""What a question begins with. That there is one alone, the server sees to."""
 
 _OPS = "sf_assets.ops"
 """What the lock is called under which `ops` is brought up; an org's is called by its Id."""
@@ -86,7 +90,17 @@ class PostgresWarehouse:
             yield Session(connection, partial(self._explained, connection), org_id, name)
 
     def query(self, sql: str) -> pa.Table:
-        """All rows that answer a question in PostgreSQL's SQL, as Arrow; nothing is changed."""
+        """All rows that answer a question in PostgreSQL's SQL, as Arrow; nothing is changed.
+
+        Raises:
+            WarehouseError: It cannot be reached, refuses the question, or this is none.
+        """
+        words = sqlglot.tokenize(sql, dialect="postgres")
+        if not words or words[0].text.upper() not in _QUESTIONS:
+            raise WarehouseError(
+                f"query() only reads, and takes one question: {', '.join(sorted(_QUESTIONS))}; to "
+                "change the warehouse, connect to it by another client"
+            )
         with self._opened() as connection, connection.transaction():
             connection.run("SET TRANSACTION READ ONLY")
             return connection.answer(sql)
