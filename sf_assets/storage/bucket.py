@@ -40,6 +40,15 @@ _AZURE_ENDPOINTS = ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
 _CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
 
 
+_OPTIONS = {
+    "endpoint": ("SF_ASSETS_STORAGE_ENDPOINT", ("s3", "gs", "az")),
+    "region": ("SF_ASSETS_STORAGE_REGION", ("s3",)),
+    "kms_key": ("SF_ASSETS_STORAGE_KMS_KEY", ("s3",)),
+    "storage_class": ("SF_ASSETS_STORAGE_CLASS", ("s3", "gs", "az")),
+}
+"""What may be set, by which variable, and of which storages."""
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """How a bucket is reached, entered and written to. What is None is as the cloud has it.
@@ -71,13 +80,30 @@ def open_bucket(url: str, access: Access) -> ObjectStore:
     Raises:
         ConfigError: There are no credentials, or what is set does not go together.
     """
-    kind = urlsplit(url).scheme
-    if access.kms_key and kind != "s3":
-        raise ConfigError(
-            f"SF_ASSETS_STORAGE_KMS_KEY is set, and the storage is {kind}://; make the key the "
-            "default of the bucket or of the storage account instead"
-        )
-    return _OPENERS[kind](url, access)
+    return _OPENERS[urlsplit(url).scheme](url, access)
+
+
+def refuse_unused(kind: str, access: Access) -> None:
+    """Refuse what is set and would do nothing.
+
+    Args:
+        kind: What the storage is: `file`, `s3`, `gs` or `az`.
+        access: How it is reached, entered and written to.
+
+    Raises:
+        ConfigError: Something is set that this kind does not have.
+    """
+    for option, (variable, kinds) in _OPTIONS.items():
+        if getattr(access, option) and kind not in kinds:
+            instead = (
+                "make the key the default of the bucket or of the storage account instead"
+                if option == "kms_key" and kind != "file"
+                else f"it is for {', '.join(f'{one}://' for one in kinds)}; take it away"
+            )
+            raise ConfigError(
+                f"{variable}, or `{option}` of the resource, is set, and the storage is {kind}://, "
+                f"where it does nothing; {instead}"
+            )
 
 
 def _s3(url: str, access: Access) -> ObjectStore:

@@ -22,7 +22,7 @@ from obstore.store import LocalStore, ObjectStore
 from sf_assets.addresses import shown
 from sf_assets.errors import ConfigError, StorageError
 from sf_assets.private import private_folder
-from sf_assets.storage.bucket import Access, open_bucket
+from sf_assets.storage.bucket import Access, open_bucket, refuse_unused
 from sf_assets.storage.refusals import advice, brief, is_conflict, lacks_bucket
 
 _LIST_CHUNK = 1000
@@ -52,7 +52,8 @@ class Store:
         access: How a bucket is reached and entered; None for what the environment says.
 
     Raises:
-        ConfigError: The URL is not of that form, or there are no credentials.
+        ConfigError: The URL is not of that form, there are no credentials, or something is set
+            that such a storage does not have.
         StorageError: From any method, when the storage refuses.
     """
 
@@ -68,6 +69,7 @@ class Store:
                 f"SF_ASSETS_STORAGE_URL is {self.url!r}; it must begin with file:///, s3://, gs:// "
                 "or az://"
             )
+        refuse_unused(parts.scheme, access)
         self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
         if self._folder and (parts.netloc not in {"", "localhost"} or not parts.path[:1] == "/"):
             raise ConfigError(
@@ -83,7 +85,7 @@ class Store:
         # A generation tells two versions apart in GCS, elsewhere an etag.
         if parts.scheme == "gs":
             self._version = "version"
-        if access.storage_class and not self._folder:
+        if access.storage_class:
             self._attributes = {"Storage-Class": access.storage_class}
 
     def put(self, path: str, data: Any) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -141,6 +142,25 @@ def test_an_endpoint_where_nobody_listens_is_told(monkeypatch: pytest.MonkeyPatc
 def test_a_key_of_ones_own_that_cannot_be_set_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="SF_ASSETS_STORAGE_KMS_KEY"):
         Store(url, Access(kms_key="k"))
+
+
+@pytest.mark.parametrize(
+    ("url", "option", "variable"),
+    [
+        ("file://{folder}", "endpoint", "SF_ASSETS_STORAGE_ENDPOINT"),
+        ("file://{folder}", "region", "SF_ASSETS_STORAGE_REGION"),
+        ("file://{folder}", "kms_key", "SF_ASSETS_STORAGE_KMS_KEY"),
+        ("file://{folder}", "storage_class", "SF_ASSETS_STORAGE_CLASS"),
+        ("gs://bucket/x", "region", "SF_ASSETS_STORAGE_REGION"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(
+    tmp_path: Path, url: str, option: str, variable: str
+) -> None:
+    with pytest.raises(
+        ConfigError, match=f"{variable}, or `{option}` .* does nothing; it is for s3://"
+    ):
+        Store(url.format(folder=tmp_path), replace(Access(), **{option: "x"}))
 
 
 def test_key_and_storage_class_go_with_what_is_written(faulty_s3: FaultyS3) -> None:
