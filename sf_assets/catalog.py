@@ -21,14 +21,13 @@ from sf_assets.checks.check import Check
 from sf_assets.checks.declared import Declared
 from sf_assets.checks.expectation import Expectation
 from sf_assets.errors import ConfigError
-from sf_assets.naming import ApiName, folded
+from sf_assets.naming import UNITED, ApiName, folded, silver_name
 from sf_assets.privacy import Treatment
 from sf_assets.timetable import Times, parse_times
 from sf_assets.windows import Grain
 
 PACKAGED = Path(__file__).parent / "catalog.yaml"
 PACKAGED_GOLD = Path(__file__).parent / "gold"
-OrgName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$")]
 
 _OWNER = re.compile(  # Dagster's own rule
     r"team:.+|\b[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Z|a-z]{2,7}\b", re.DOTALL
@@ -79,6 +78,13 @@ def _zone(name: str) -> str:
     return name
 
 
+def _org_name(name: str) -> str:
+    if silver_name(name) == UNITED:
+        raise ValueError(f"{UNITED} is where the tables of all orgs are seen together")
+    return name
+
+
+OrgName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$"), AfterValidator(_org_name)]
 Owner = Annotated[str, AfterValidator(_owner)]
 FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*$")]
 Category = Annotated[str, Field(min_length=1)]
@@ -175,7 +181,12 @@ class Catalog(BaseModel):
         owners: Owners of the objects that name none, and of the gold tables.
         privacy_defaults: What is done to fields that the org itself classifies so: by a category
             of compliance, such as `PII`, or a sensitivity, such as `Confidential`.
+        api_reserve_percent: Share of the org's limits that is never used; None for what the
+            environment says.
         orgs: Names of the orgs; empty for the one org of the `SALESFORCE_*` variables.
+        of_orgs: What holds for orgs of which the file says something of its own.
+        known: Lower-cased names of all objects that it names for any org.
+        queries: Files of all queries that it names for any org.
         gold: Folder of the gold `.sql` files.
         objects: The objects by API name, in the file's order.
     """
@@ -191,9 +202,21 @@ class Catalog(BaseModel):
     timezone: Zone = "UTC"
     owners: tuple[Owner, ...] = ()
     privacy_defaults: Mapping[Category, Treatment] = {}
+    api_reserve_percent: Annotated[int | None, Field(ge=0, lt=100)] = None
     orgs: tuple[OrgName, ...] = ()
+    of_orgs: Mapping[OrgName, "Catalog"] = {}
+    known: frozenset[str] = frozenset()
+    queries: frozenset[Path] = frozenset()
     gold: Path = PACKAGED_GOLD
     objects: Annotated[dict[ApiName, ObjectSpec], Field(min_length=1)]
+
+    def for_org(self, name: str) -> "Catalog":
+        """The catalogue as it holds for one org: its objects, times, start, gold and reserve.
+
+        Args:
+            name: Of the org; any where it names none.
+        """
+        return self.of_orgs.get(name, self)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -203,7 +226,8 @@ class Catalog(BaseModel):
     @property
     def unread(self) -> tuple[Path, ...]:
         """Queries that lie where those of objects may lie, and that no object names."""
-        named = {spec.soql.resolve() for spec in self.objects.values() if spec.soql}
+        own = (spec.soql for spec in self.objects.values() if spec.soql)
+        named = {path.resolve() for path in (*own, *self.queries)}
         folders = {path.parent for path in named} | {self.path.parent.resolve()}
         found = {path for folder in folders for path in folder.glob("*.soql")}
         return tuple(sorted(found - named))
@@ -212,6 +236,11 @@ class Catalog(BaseModel):
     def is_packaged(self) -> bool:
         """Whether it is the one in the package, which nobody wrote for this org."""
         return self.path == PACKAGED
+
+    def having(self, names: Iterable[str]) -> list[str]:
+        """Those of some objects, named in any case, that it has."""
+        known = {spec.slug for spec in self.objects.values()}
+        return [name for name in names if folded(name) in known]
 
     def select(self, names: Iterable[str]) -> tuple[ObjectSpec, ...]:
         """The objects of these names in any case; all of them when no name is given.
@@ -291,7 +320,7 @@ def _parts(tree: yaml.Node, document: Any) -> Iterator[tuple[yaml.ScalarNode, ya
 
 
 def _validated(path: Path, tree: yaml.Node | None, document: Any) -> Catalog:
-    if document is None or (isinstance(document, dict) and not document.get("objects")):
+    if document is None or (isinstance(document, dict) and not _objects(document)):
         line = _line(tree, ("objects",))
         raise ConfigError(
             f"{path}:{line}: there is no object; name some under `objects:`, or have the org say "
@@ -304,10 +333,51 @@ def _validated(path: Path, tree: yaml.Node | None, document: Any) -> Catalog:
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         problem = first["msg"].removeprefix("Value error, ")
-        raise _refusal(path, tree, _as_written(first["loc"]), problem) from None
+        raise _refusal(path, tree, _as_written(tree, first["loc"]), problem) from None
     for location, problem in _clashes(document, catalog):
         raise _refusal(path, tree, location, problem)
+    for org, own in catalog.of_orgs.items():
+        for location, problem in _clashes(_for_org(document, org), own):
+            raise _refusal(path, tree, _place(tree, org, location), problem)
     return catalog
+
+
+def _objects(document: Mapping[str, Any]) -> Any:
+    """The objects of a file; where they stand by the orgs alone, those of all of them."""
+    if document.get("objects") or not isinstance(document.get("orgs"), dict):
+        return document.get("objects")
+    orgs = [org for org in document["orgs"].values() if isinstance(org, dict)]
+    named = [org["objects"] for org in orgs if isinstance(org.get("objects"), dict)]
+    return {name: entry for objects in reversed(named) for name, entry in objects.items()}
+
+
+def _for_org(document: Mapping[str, Any], org: str) -> Any:
+    """The file as it holds for one org.
+
+    What stands by the org goes before what the file says. An org that names objects has no others;
+    what it does not say of one the file says, if it has it.
+    """
+    own = document["orgs"][org] or {}
+    if not isinstance(own, dict):
+        return own
+    whole = {name: value for name, value in document.items() if name != "orgs"} | own
+    common = document.get("objects")
+    if isinstance(own.get("objects"), dict) and isinstance(common, dict):
+        whole["objects"] = {
+            name: {**(common.get(name) or {}), **(entry or {})}
+            if isinstance(entry, dict | None) and isinstance(common.get(name), dict | None)
+            else entry
+            for name, entry in own["objects"].items()
+        }
+    return whole
+
+
+def _place(
+    tree: yaml.Node | None, org: str, location: tuple[int | str, ...]
+) -> tuple[int | str, ...]:
+    """Where something of an org stands in the file: by the org, or for all of them."""
+    by_org = ("orgs", org, *location)
+    return by_org if _stands(tree, by_org[:5]) or not _stands(tree, location[:3]) else location
 
 
 class _Loader(yaml.SafeLoader):
@@ -372,22 +442,35 @@ def _refusal(
     return ConfigError(f"{path}:{_line(tree, location)}: {where}: {problem}")
 
 
-def _as_written(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """The location in the file: pydantic says of a key that it is one."""
-    return tuple(part for part in location if part != "[key]")
+def _as_written(tree: yaml.Node | None, location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The location in the file: pydantic says of a key that it is one, and of orgs by our name."""
+    found = tuple(part for part in location if part != "[key]")
+    if found[0] == "of_orgs":
+        return _place(tree, str(found[1]), found[2:])
+    if found[0] == "orgs" and isinstance(found[-1], int):
+        return _nth_org(tree, found)
+    return found
+
+
+def _nth_org(tree: yaml.Node | None, location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The place of an org's name, which may be the key of what stands by it."""
+    named = [value for key, value in tree.value if key.value == "orgs"]  # type: ignore[union-attr]
+    if isinstance(named[0], yaml.MappingNode):
+        return "orgs", named[0].value[int(location[-1])][0].value
+    return location
 
 
 def _clashes(document: Any, catalog: Catalog) -> Iterator[tuple[tuple[int | str, ...], str]]:
     """What each part of the file is right about, and the whole is wrong: where, and why."""
-    if "path" in document:
-        yield ("path",), "this is no setting"
+    for name in {"path", "of_orgs", "known", "queries"} & document.keys():
+        yield (name,), "this is no setting"
     if "gold" in document and not catalog.gold.is_dir():
         yield ("gold",), f"there is no folder {catalog.gold}"
     if repeated := [name for name, count in Counter(catalog.orgs).items() if count > 1]:
         yield ("orgs",), f"{', '.join(repeated)} is there twice"
     slugs = set()
     for name, spec in catalog.objects.items():
-        for setting in {"file", "lines"} & (document["objects"][name] or {}).keys():
+        for setting in {"file", "lines"} & (_objects(document)[name] or {}).keys():
             yield ("objects", name, setting), "this is no setting"
         if spec.name != name:
             yield ("objects", name, "name"), "an object's name is its key"
@@ -431,44 +514,87 @@ def _repeated_checks(spec: ObjectSpec) -> Iterator[tuple[tuple[int | str, ...], 
             names.add(name.lower())
 
 
-def _completed(document: Any, path: Path, tree: yaml.Node | None) -> Any:
+def _completed(document: Any, path: Path, tree: yaml.Node | None, org: str = "") -> Any:
     """Hand the file's defaults to each object, and make its paths begin at the file's folder.
 
     Each object is told where in the file its fields are named: only the org knows them.
+
+    Args:
+        document: The file, or the file as it holds for one org.
+        path: The file.
+        tree: The same as nodes, which know their lines.
+        org: That org; empty for the file.
     """
     if not isinstance(document, dict):
-        return {"path": path}
-    if not isinstance(document.get("objects"), dict):
+        return {"path": path} if not org else document
+    orgs = {} if org else _of_orgs(document, path, tree)
+    document = document | {"objects": _objects(document)} | orgs
+    if not isinstance(document["objects"], dict):
         return document | {"path": path}
     said = {name: document[name] for name in (*_DEFAULTS, "owners") if name in document}
     defaults = _DEFAULTS | said
     objects = {}
     for name, written in document["objects"].items():
+        where = _place(tree, org, ("objects", name)) if org else ("objects", name)
         objects[name] = written
         if written is None or isinstance(written, dict):
             objects[name] = entry = defaults | {"name": name} | (written or {})
             if isinstance(entry.get("soql"), str):
                 entry["soql"] = path.parent / entry["soql"]
-            entry |= {"file": path, "lines": _lines_of_fields(tree, name, entry)}
+            entry |= {"file": path, "lines": _lines_of_fields(tree, where, entry)}
     completed = document | {"path": path, "objects": objects}
     if isinstance(document.get("gold"), str):
         completed["gold"] = path.parent / document["gold"]
     return completed
 
 
+def _of_orgs(document: Mapping[str, Any], path: Path, tree: yaml.Node | None) -> dict[str, Any]:
+    """The names of orgs by which something stands, and the file as it holds for these."""
+    orgs = document.get("orgs")
+    if not isinstance(orgs, dict):
+        return {}
+    alone = not document.get("objects")
+    parts = {name: _for_org(document, name) for name in orgs if orgs[name] or alone}
+    common = {"orgs": list(orgs), **_of_all(document, orgs, path)}
+    own = {name: _completed(part, path, tree, name) for name, part in parts.items()}
+    own = {name: part | common if isinstance(part, dict) else part for name, part in own.items()}
+    return common | {"of_orgs": own}
+
+
+def _of_all(document: Mapping[str, Any], orgs: Iterable[str], path: Path) -> dict[str, Any]:
+    """The objects and queries that a file names for any of its orgs."""
+    parts = [document, *(_for_org(document, org) for org in orgs)]
+    named = [part["objects"] for part in parts if isinstance(part, dict) and part.get("objects")]
+    entries = [item for objects in named if isinstance(objects, dict) for item in objects.items()]
+    queries = [entry.get("soql") for _, entry in entries if isinstance(entry, dict)]
+    return {
+        "known": frozenset(folded(str(name)) for name, _ in entries),
+        "queries": frozenset(path.parent / query for query in queries if isinstance(query, str)),
+    }
+
+
 def _lines_of_fields(
-    tree: yaml.Node | None, name: str, entry: Mapping[str, Any]
+    tree: yaml.Node | None, where: tuple[int | str, ...], entry: Mapping[str, Any]
 ) -> dict[str, tuple[int, ...]]:
     found = {
-        setting: tuple(
-            _line(tree, ("objects", name, setting, number)) for number in range(len(fields))
-        )
+        setting: tuple(_line(tree, (*where, setting, number)) for number in range(len(fields)))
         for setting in ("fields", "exclude")
         if isinstance(fields := entry.get(setting), list)
     }
     if isinstance(tags := entry.get("privacy"), dict):
-        found["privacy"] = tuple(_line(tree, ("objects", name, "privacy", tag)) for tag in tags)
+        found["privacy"] = tuple(_line(tree, (*where, "privacy", tag)) for tag in tags)
     return found
+
+
+def _stands(tree: yaml.Node | None, location: Iterable[int | str]) -> bool:
+    """Whether there is a node at a place."""
+    for part in location:
+        if isinstance(tree, yaml.SequenceNode) and isinstance(part, int):
+            tree = tree.value[part]
+            continue
+        named = tree.value if isinstance(tree, yaml.MappingNode) else ()
+        tree = next((value for key, value in named if key.value == str(part)), None)
+    return tree is not None
 
 
 def _line(tree: yaml.Node | None, location: tuple[int | str, ...]) -> int:

@@ -47,6 +47,7 @@ class Work(StrEnum):
     STATUS = "telling the status of"
     BUILD = "building gold"
     PUBLISH = "making anew the"
+    UNITE = "seeing together in"
     EXAMINE = "examining"
     CLEAN = "cleaning up after"
     FORGET = "forgetting records of"

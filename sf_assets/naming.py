@@ -85,6 +85,10 @@ def restricted_name(org: str) -> str:
     return "restricted" if org == ONLY else f"restricted_{org}"
 
 
+UNITED = f"{Layer.SILVER}_all"
+"""Schema of the views of all orgs' tables together."""
+
+
 def gold_name(org: str) -> str:
     """`gold`, or `gold_<org>`."""
     return layer_name(Layer.GOLD, org)

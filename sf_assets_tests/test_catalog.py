@@ -116,6 +116,30 @@ ERRORS = {
     "a list": ("- Lead", 1, "objects"),
     "an org by a bad name": ("objects: {Lead: }\norgs:\n- uk\n- U-S", 4, "orgs.1"),
     "an org twice": ("objects: {Lead: }\norgs: [uk, us, uk]", 2, "uk"),
+    "an org whose tables are those of all": ("objects: {Lead: }\norgs: [all]", 2, "silver_all"),
+    "a word by an org": (
+        "objects: {Lead: }\norgs:\n  uk:\n    strat: 2026-01-01",
+        4,
+        "orgs.uk.strat",
+    ),
+    "a bad name of an org with its own": (
+        "objects: {Lead: }\norgs:\n  uk: {}\n  U-S: {}",
+        4,
+        "U-S",
+    ),
+    "an org that is a word": ("objects: {Lead: }\norgs:\n  uk: daily", 3, "orgs.uk"),
+    "an object of an org": (
+        "objects: {Lead: }\norgs:\n  uk:\n    objects:\n      Case: {grain: weekly}",
+        5,
+        "orgs.uk.objects.Case.grain",
+    ),
+    "a field twice by an org": (
+        "objects: {Lead: }\norgs:\n  uk:\n    objects:\n      Case:\n        fields: [A, a]",
+        6,
+        "a is there twice",
+    ),
+    "an org without an object": ("orgs:\n  uk: {objects: {Lead: }}\n  us:", 3, "orgs.us"),
+    "what holds for orgs": ("objects: {Lead: }\nof_orgs: {}", 2, "no setting"),
     "an object twice": ("objects:\n  Lead:\n  Case:\n  Lead:", 4, "Lead"),
     "an object twice in different case": ("objects:\n  Lead:\n  Case:\n  lead:", 4, "lead"),
     "a word twice": ("objects:\n  Lead:\n    grain: daily\n    grain: monthly", 4, "grain"),
@@ -303,3 +327,47 @@ def test_no_text_at_all_brings_anything_but_a_catalogue_or_a_plain_error(
     except ConfigError as error:
         problem = str(error)
     assert not problem or problem.startswith(f"{tmp_path}/catalog.yaml:")
+
+
+def test_orgs_may_have_what_is_their_own(tmp_path: Path) -> None:
+    (tmp_path / "case.soql").write_text("SELECT Id, SystemModstamp, IsDeleted FROM Case")
+    (tmp_path / "us").mkdir()
+    catalog = read(
+        tmp_path,
+        "start: 2026-01-01\n"
+        "objects: {Account: {history: true, grain: monthly}, Contact: }\n"
+        "orgs:\n"
+        "  emea:\n"
+        "  us:\n"
+        "    start: 2026-03-01\n"
+        "    timezone: America/New_York\n"
+        "    daily_checks: at 03:00\n"
+        "    api_reserve_percent: 50\n"
+        "    gold: us\n"
+        "    objects: {Account: {grain: daily}, Case: {soql: case.soql}}\n",
+    )
+    assert catalog.orgs == ("emea", "us")
+    assert catalog.for_org("emea") is catalog
+    us = catalog.for_org("us")
+    assert (us.start, us.timezone, us.daily_checks.cron) == (
+        date(2026, 3, 1), "America/New_York", "0 3 * * *"
+    )  # fmt: skip
+    assert (us.api_reserve_percent, catalog.api_reserve_percent) == (50, None)
+    assert us.gold == tmp_path / "us"
+    assert us.orgs == catalog.orgs
+    account, case = us.objects.values()
+    assert (account.history, account.grain, account.start) == (True, Grain.DAILY, us.start)
+    assert case.soql == tmp_path / "case.soql"
+    assert catalog.unread == us.unread == ()
+    assert catalog.known == us.known == {"account", "contact", "case"}
+
+
+def test_objects_may_stand_by_the_orgs_alone(tmp_path: Path) -> None:
+    catalog = read(
+        tmp_path,
+        "orgs:\n  emea: {objects: {Account: {grain: monthly}}}\n"
+        "  us: {objects: {Account: , Lead: }}\n",
+    )
+    assert list(catalog.for_org("emea").objects) == ["Account"]
+    assert catalog.for_org("us").objects["Account"].grain is Grain.DAILY
+    assert catalog.objects.keys() == {"Account", "Lead"}

@@ -165,22 +165,22 @@ def _assets(integration: Integration, org: str) -> list[dg.AssetsDefinition]:
 def _assets_at(integration: Integration, org: str, place: str) -> list[dg.AssetsDefinition]:
     """What is made of silver in a warehouse."""
     return [
-        *(gold_asset(integration, table, org, place) for table in integration.tables(place)),
-        *(refused_asset(integration, name, org, place) for name in integration.refused(place)),
+        *(gold_asset(integration, table, org, place) for table in integration.tables(org, place)),
+        *(refused_asset(integration, name, org, place) for name in integration.refused(org, place)),
         quality_asset(integration, org, place),
     ]
 
 
 def _parts(integration: Integration) -> Sequence[dg.Definitions]:
     orgs = [org_objects(integration, org) for org in integration.orgs]
-    parts = [daily_checks(integration, orgs)]
+    parts = daily_checks(integration, orgs)
     for objects in orgs:
         org = objects.org
         parts += [tick(objects), fresh(objects), derived(objects)]
         sensors: list[dg.SensorDefinition] = [describe_when_changed(integration, org)]
         for place in integration.places:
             sensors.append(score_when_checked(integration, org, place))
-            if integration.has_gold:
+            if integration.has_gold(org):
                 sensors.append(rebuild_gold(integration, org, place))
         parts.append(dg.Definitions(assets=_assets(integration, org), sensors=sensors))
     return parts

@@ -84,7 +84,7 @@ def gold_asset(
 def refused_asset(integration: Integration, name: str, org: str, place: str) -> dg.AssetsDefinition:
     """The asset of a gold file that cannot be used: it fails, and says why."""
     spec = integration.spec(org, Layer.GOLD, name, place)
-    why = str(integration.refused(place)[name])
+    why = str(integration.refused(org, place)[name])
 
     @dg.multi_asset(
         name=spec.key.to_python_identifier(),

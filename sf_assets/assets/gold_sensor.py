@@ -28,11 +28,11 @@ def rebuild_gold(integration: Integration, org: str, place: str) -> dg.SensorDef
     """
     known = {
         table.name: integration.key(org, Layer.GOLD, table.name, place)
-        for table in integration.tables(place)
+        for table in integration.tables(org, place)
     }
     blocking = {
         dg.AssetCheckKey(integration.key(org, Layer.SILVER, spec.slug, place), check.name)
-        for spec in integration.catalog.objects.values()
+        for spec in integration.of(org).objects.values()
         for check in spec.expectations
         if check.blocking
     }

@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
@@ -61,6 +61,10 @@ def _spelt(what: _What) -> str:
     return placed(place, f"{layer_name(layer, org)}/{name}")
 
 
+_Gold = tuple[list[GoldTable], dict[str, SfAssetsError]]
+"""Gold tables, and by name why others are none."""
+
+
 @dataclass(frozen=True)
 class Integration:
     """A catalogue in a code location, beside whatever else is there.
@@ -82,6 +86,7 @@ class Integration:
     warehouses: Mapping[str, str] = field(default_factory=lambda: {MAIN: "duckdb"})
     _specs: dict[_What, dg.AssetSpec] = field(default_factory=dict, init=False)
     _keys: dict[dg.AssetKey, _What] = field(default_factory=dict, init=False)
+    _gold_of: dict[tuple[int, str], _Gold] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Refuse a prefix that cannot begin a name of Dagster's."""
@@ -101,34 +106,37 @@ class Integration:
         _, *others = self.warehouses
         return "", *others
 
-    def tables(self, place: str) -> list[GoldTable]:
-        """The gold tables of a warehouse, each after those that it reads."""
-        return self._gold[self._kind(place)][0]
+    def of(self, org: str) -> Catalog:
+        """The catalogue as it holds for one of its orgs."""
+        return self.catalog.for_org(org)
 
-    def refused(self, place: str) -> dict[str, SfAssetsError]:
+    def tables(self, org: str, place: str) -> list[GoldTable]:
+        """The gold tables of an org in a warehouse, each after those that it reads."""
+        return self._gold(org, place)[0]
+
+    def refused(self, org: str, place: str) -> dict[str, SfAssetsError]:
         """Why files that are called like a table of a warehouse are none, by name."""
-        tables, refused = self._gold[self._kind(place)]
+        tables, refused = self._gold(org, place)
         there = {table.name for table in tables}
         return {n: why for n, why in refused.items() if is_table_name(n) and n not in there}
 
-    @property
-    def has_gold(self) -> bool:
+    def has_gold(self, org: str) -> bool:
         """Whether there is anything to be said of gold: a table, or a file that cannot be one."""
-        return any(any(found) for found in self._gold.values())
+        return any(any(self._gold(org, place)) for place in self.places)
 
-    @cached_property
-    def _gold(self) -> dict[str, tuple[list[GoldTable], dict[str, SfAssetsError]]]:
-        """By engine its gold tables, and by name why others are none; these are in the log, too.
+    def _gold(self, org: str, place: str) -> _Gold:
+        """The gold tables of an org, and by name why others are none; these are in the log, too.
 
         The code location has to load all the same: each run loads it anew.
         """
-        found = {}
-        for engine in dict.fromkeys(self.warehouses.values()):
+        catalog, engine = self.of(org), self._kind(place)
+        what = id(catalog), engine  # most orgs have the same
+        if what not in self._gold_of:
             refused: dict[str, SfAssetsError] = {}
-            found[engine] = gold_tables(self.catalog, refused, engine), refused
+            self._gold_of[what] = gold_tables(catalog, refused, engine), refused
             for error in refused.values():
                 log.warning("a gold file cannot be used: %s", error)
-        return found
+        return self._gold_of[what]
 
     def named(self, name: str) -> str:
         """A name that is its own in the code location."""
@@ -205,18 +213,18 @@ class Integration:
     def _untranslated(self, org: str, layer: Layer, name: str, place: str) -> SalesforceAsset:
         home = [part for part in (self.prefix, place, layer_name(layer, org)) if part]
         key, group = dg.AssetKey([*home, name]), "_".join(home)
-        found = None
+        found, catalog = None, self.of(org)
         if layer is Layer.OPS:
-            spec = quality_spec(key, group, self.catalog)
-        elif layer is Layer.GOLD and (why := self.refused(place).get(name)):
-            spec = refused_spec(key, group, why, self.catalog)
+            spec = quality_spec(key, group, catalog)
+        elif layer is Layer.GOLD and (why := self.refused(org, place).get(name)):
+            spec = refused_spec(key, group, why, catalog)
         elif layer is Layer.GOLD:
-            (table,) = (table for table in self.tables(place) if table.name == name)
-            spec = gold_spec(key, group, table, self.catalog)
+            (table,) = (table for table in self.tables(org, place) if table.name == name)
+            spec = gold_spec(key, group, table, catalog)
         elif layer is Layer.RAW and name == DESCRIBE:
             spec = describe_spec(key, group)
         else:
-            (found,) = self.catalog.select([name])
+            (found,) = catalog.select([name])
             kind, tick = self._kind(place), self.tick_schedule(org)
             spec = object_spec(key, group, layer, found, warehouse_kind=kind, tick=tick)
         return SalesforceAsset(org, layer, name, spec, found, place)
@@ -262,11 +270,14 @@ class Integration:
         salesforce = own(self.salesforce_key(name), SalesforceResource)
         storage = own(self.storage_key, StorageResource)
         warehouses = {n: own(key, WarehouseResource) for n, key in self.warehouse_keys.items()}
+        catalog, percent = self.of(name), self.of(name).api_reserve_percent
+        if percent is not None:
+            salesforce = salesforce.model_copy(update={"api_reserve_percent": percent})
         connections = Connections(
             lambda: salesforce.client,
             lambda: storage.store,
             {name: partial(getattr, one, "warehouse") for name, one in warehouses.items()},
             lambda: next(iter(warehouses.values())).key,
         )
-        org = Org(name, self.catalog, salesforce.reading, connections)
+        org = Org(name, catalog, salesforce.reading, connections)
         return next(one for one in org.places if one.place == place)

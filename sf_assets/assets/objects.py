@@ -119,13 +119,13 @@ class Group(Objects):
 
 def org_objects(integration: Integration, org: str) -> Objects:
     """All objects of an org."""
-    return Objects(integration, org, {s.slug: s for s in integration.catalog.objects.values()})
+    return Objects(integration, org, {s.slug: s for s in integration.of(org).objects.values()})
 
 
 def group_objects(integration: Integration, org: str) -> list[Group]:
     """An org's objects by grain."""
     groups: dict[Grain, dict[str, ObjectSpec]] = {}
-    for spec in integration.catalog.objects.values():
+    for spec in integration.of(org).objects.values():
         groups.setdefault(spec.grain, {})[spec.slug] = spec
     return [Group(integration, org, specs, grain) for grain, specs in groups.items()]
 

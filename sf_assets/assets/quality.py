@@ -11,7 +11,7 @@ from sf_assets.naming import Layer, ops_name
 def quality_asset(integration: Integration, org: str, place: str) -> dg.AssetsDefinition:
     """The quality asset of one org in one warehouse."""
     spec = integration.spec(org, Layer.OPS, QUALITY, place)
-    slugs = [found.slug for found in integration.catalog.objects.values()]
+    slugs = [found.slug for found in integration.of(org).objects.values()]
 
     @dg.multi_asset(
         name=spec.key.to_python_identifier(),

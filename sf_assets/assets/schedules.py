@@ -11,6 +11,7 @@ from sf_assets.assets.dead_runs import end_dead_runs
 from sf_assets.assets.integration import Integration
 from sf_assets.assets.jobs import fresh_job, reread_config, reread_job, tick_job
 from sf_assets.assets.objects import Objects
+from sf_assets.catalog import Catalog
 from sf_assets.errors import ConfigError, SfAssetsError
 
 if TYPE_CHECKING:
@@ -106,11 +107,12 @@ def derived(objects: Objects) -> dg.Definitions:
     job = reread_job(objects)
     crons = sorted({spec.derived.cron for spec in objects.specs.values()})
 
-    @_asked(objects, job, job.name, crons, objects.integration.catalog.timezone)
+    @_asked(objects, job, job.name, crons, objects.integration.of(objects.org).timezone)
     def derived_again(
         context: dg.ScheduleEvaluationContext,
     ) -> dg.RunRequest | dg.SkipReason:
-        zone, now = objects.integration.catalog.zone, context.scheduled_execution_time
+        zone = objects.integration.of(objects.org).zone
+        now = context.scheduled_execution_time
         due = [
             spec.name
             for spec in objects.specs.values()
@@ -123,21 +125,40 @@ def derived(objects: Objects) -> dg.Definitions:
     return dg.Definitions(jobs=[job], schedules=[derived_again])
 
 
-def daily_checks(integration: Integration, orgs: Sequence[Objects]) -> dg.Definitions:
-    """All checks of all objects, once a day, with nothing extracted."""
+def daily_checks(integration: Integration, orgs: Sequence[Objects]) -> list[dg.Definitions]:
+    """All checks of all objects, once a day, with nothing extracted.
+
+    Orgs that have a time of their own have a job of their own, `daily_checks_<org>`.
+    """
+    common = [
+        o for o in orgs if _checked_at(integration.of(o.org)) == _checked_at(integration.catalog)
+    ]
+    alone = [o for o in orgs if o not in common]
+    jobs = [("daily_checks", integration.catalog, common)] if common else []
+    jobs += [(f"daily_checks_{o.org}", integration.of(o.org), [o]) for o in alone]
+    return [_daily_checks(integration, *job) for job in jobs]
+
+
+def _checked_at(catalog: Catalog) -> tuple[str, str]:
+    return catalog.daily_checks.cron, catalog.timezone
+
+
+def _daily_checks(
+    integration: Integration, name: str, catalog: Catalog, orgs: Sequence[Objects]
+) -> dg.Definitions:
     checks = [
         key for org in orgs for objects in org.everywhere for key in objects.checks(objects.specs)
     ]
     job = dg.define_asset_job(
-        integration.named("daily_checks"),
+        integration.named(name),
         selection=dg.AssetSelection.checks(*checks),
         description="Every check of every object, on what is there.",
     )
     schedule = dg.ScheduleDefinition(
-        name=integration.named("daily_checks"),
+        name=integration.named(name),
         job=job,
-        cron_schedule=integration.catalog.daily_checks.cron,
-        execution_timezone=integration.catalog.timezone,
+        cron_schedule=catalog.daily_checks.cron,
+        execution_timezone=catalog.timezone,
         default_status=integration.schedule_status,
         description=job.description,
     )

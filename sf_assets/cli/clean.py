@@ -6,18 +6,19 @@ from datetime import UTC, datetime
 
 import click
 
-from sf_assets.cli.output import emit, json_option, show
+from sf_assets.cli.output import emit, json_option, org_option, show
 
 
 @click.command()
+@org_option
 @json_option
-def clean(as_json: bool) -> None:
+def clean(orgs: tuple[str, ...], as_json: bool) -> None:
     """Remove what dead runs left in the storage: no reader has ever seen it."""
-    from sf_assets.pipeline.org import load_orgs
+    from sf_assets.cli.report import chosen
     from sf_assets.storage.vacuum import remove_leftovers
 
     rows, document, ok = [], [], True
-    for org in load_orgs():
+    for org in chosen(orgs):
         for found in remove_leftovers(org.stored_raw, datetime.now(UTC)):
             ok = ok and (found.waits or found.error is None)
             note = str(found.error) if found.error else ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sf_assets.cli.output import emit, json_option, show
+from sf_assets.cli.output import emit, json_option, org_option, show
 from sf_assets.errors import ConfigError, SfAssetsError
 
 if TYPE_CHECKING:
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@org_option
 @json_option
-def doctor(as_json: bool) -> None:
+def doctor(orgs: tuple[str, ...], as_json: bool) -> None:
     """Test every connection and permission, and say what to do."""
     from sf_assets.pipeline.doctor import examine
 
-    general, orgs, whole = _catalogue()
-    found = {"": general} | {org.name: list(examine(org, objects=whole)) for org in orgs}
+    general, some, whole = _catalogue(orgs)
+    found = {"": general} | {org.name: list(examine(org, objects=whole)) for org in some}
     rows = [(org, d.what, d.ok, d.detail) for org, some in found.items() for d in some]
     ok = all(row[2] for row in rows)
     if as_json:
@@ -33,26 +34,33 @@ def doctor(as_json: bool) -> None:
     sys.exit(0 if ok else 1)
 
 
-def _catalogue() -> tuple[list["Diagnosis"], list["Org"], bool]:
+def _catalogue(names: tuple[str, ...]) -> tuple[list["Diagnosis"], list["Org"], bool]:
     """What is to be said of the catalogue, its orgs, and whether there is one at all.
 
     Without one, the org of the environment can be examined all the same.
     """
     from sf_assets.catalog import load_catalog
+    from sf_assets.cli.report import chosen
     from sf_assets.naming import ONLY
     from sf_assets.pipeline.doctor import Diagnosis
-    from sf_assets.pipeline.org import load_orgs, org_of_environment
+    from sf_assets.pipeline.org import org_of_environment
     from sf_assets.settings import environment, load_settings
 
     settings = load_settings()
     try:
-        orgs = load_orgs()
-        catalog = orgs[0].catalog
+        catalog = load_catalog(settings.catalog)
+        orgs = chosen(names)
     except ConfigError as error:
+        if names:
+            raise
         org = org_of_environment(ONLY, load_catalog(), settings, environment())
         return [Diagnosis("catalogue", ok=False, detail=str(error))], [org], False
     diagnoses = [
-        Diagnosis("catalogue", ok=True, detail=f"{catalog.path}, {len(catalog.objects)} objects")
+        Diagnosis(
+            "catalogue",
+            ok=True,
+            detail=f"{catalog.path}, {len(catalog.known or catalog.objects)} objects",
+        )
     ]
     return [*diagnoses, *_gold(catalog)], orgs, True
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from sf_assets.cli.output import emit, json_option, messages, show, watching
+from sf_assets.cli.output import emit, json_option, messages, org_option, show, watching
 
 
 @click.command()
@@ -13,14 +13,14 @@ from sf_assets.cli.output import emit, json_option, messages, show, watching
 @click.option(
     "ids", "--id", multiple=True, required=True, metavar="ID", help="Id of a record; repeatable."
 )
+@org_option
 @json_option
-def forget(name: str, ids: tuple[str, ...], as_json: bool) -> None:
+def forget(name: str, ids: tuple[str, ...], orgs: tuple[str, ...], as_json: bool) -> None:
     """Remove records that the org has no more from raw, tables and notes; exit 1 if any is left."""
     from sf_assets.cli.dagster_home import forget_in_home
-    from sf_assets.cli.report import each
+    from sf_assets.cli.report import chosen, each
     from sf_assets.pipeline.forget import all_forms
     from sf_assets.pipeline.forget import forget as carry_out
-    from sf_assets.pipeline.org import load_orgs
 
     found: list[tuple[str, Any]] = []
 
@@ -29,7 +29,7 @@ def forget(name: str, ids: tuple[str, ...], as_json: bool) -> None:
         found.append((org.name, carry_out(org, spec, ids)))
 
     with watching(quiet=as_json):
-        errors = each(load_orgs(), work)
+        errors = each(chosen(orgs, [name]), work)
     removed, left = forget_in_home(all_forms(ids)) if found else ({}, {})
     rows = [(org, place, n) for org, one in found for place, n in one.removed.items()]
     remains = [(org, place, n) for org, one in found for place, n in one.remains.items()]

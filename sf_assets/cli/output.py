@@ -35,6 +35,13 @@ def object_option(command: Command) -> Command:
     )(command)
 
 
+def org_option(command: Command) -> Command:
+    """Add `--org`, repeatable, to a command."""
+    return click.option(
+        "orgs", "--org", multiple=True, metavar="NAME", help="Only this org of several; repeatable."
+    )(command)
+
+
 def warehouse_option(command: Command) -> Command:
     """Add `--warehouse`, repeatable, to a command."""
     return click.option(

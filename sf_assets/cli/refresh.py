@@ -16,6 +16,7 @@ from sf_assets.cli.output import (
     limits_text,
     messages,
     object_option,
+    org_option,
     show,
     show_budget,
     watching,
@@ -29,15 +30,18 @@ from sf_assets.naming import placed
     is_flag=True,
     help="Instead of a tick, read the formulas, roll-ups and parents' fields of all rows again.",
 )
+@org_option
 @object_option
 @json_option
-def refresh(derived: bool, objects: tuple[str, ...], as_json: bool) -> None:
+def refresh(derived: bool, orgs: tuple[str, ...], objects: tuple[str, ...], as_json: bool) -> None:
     """One incremental tick: what changed becomes raw, silver and gold."""
     from sf_assets.pipeline import refresh as commands
 
     command = commands.refresh_derived if derived else commands.refresh
     _run(
-        lambda org: command(org, objects),
+        orgs,
+        objects,
+        command,
         as_json=as_json,
         insists=derived or bool(objects),
     )
@@ -47,10 +51,17 @@ def refresh(derived: bool, objects: tuple[str, ...], as_json: bool) -> None:
 @click.option("first", "--from", type=Day(), required=True, help="First UTC day.")
 @click.option("last", "--to", type=Day(), required=True, help="Last UTC day, included.")
 @click.option("--plan", "only_plan", is_flag=True, help="Only say what it would cost.")
+@org_option
 @object_option
 @json_option
 def backfill(
-    first: datetime, last: datetime, objects: tuple[str, ...], only_plan: bool, as_json: bool
+    first: datetime,
+    last: datetime,
+    orgs: tuple[str, ...],
+    objects: tuple[str, ...],
+    *,
+    only_plan: bool,
+    as_json: bool,
 ) -> None:
     """Extract a range of days anew, and merge it."""
     from sf_assets.pipeline import refresh as commands
@@ -60,25 +71,28 @@ def backfill(
     if first.date() > datetime.now(UTC).date():
         raise click.BadParameter("--from is in the future")
     if only_plan:
-        _plan(objects, first.date(), last.date(), as_json=as_json)
+        _plan(orgs, objects, first.date(), last.date(), as_json=as_json)
     _run(
-        lambda org: commands.backfill(org, objects, first.date(), last.date()),
+        orgs,
+        objects,
+        lambda org, names: commands.backfill(org, names, first.date(), last.date()),
         as_json=as_json,
         insists=True,
     )
 
 
-def _plan(objects: tuple[str, ...], first: date, last: date, *, as_json: bool) -> NoReturn:
+def _plan(
+    orgs: tuple[str, ...], objects: tuple[str, ...], first: date, last: date, *, as_json: bool
+) -> NoReturn:
     """Tell what a backfill would cost, and whether today's budget carries it."""
-    from sf_assets.cli.report import each
-    from sf_assets.pipeline.org import load_orgs
+    from sf_assets.cli.report import chosen, each
     from sf_assets.pipeline.planning.estimate import days_needed
     from sf_assets.pipeline.refresh import plan_days
 
     documents: list[dict[str, Any]] = []
 
     def work(org: Any) -> None:
-        found = plan_days(org, org.catalog.select(objects), first, last)
+        found = plan_days(org, org.catalog.select(org.catalog.having(objects)), first, last)
         costs = found.costs(org.raw, found.failed)
         standings = org.client.budget.look()
         days = days_needed(list(costs.values()), standings)
@@ -95,7 +109,7 @@ def _plan(objects: tuple[str, ...], first: date, last: date, *, as_json: bool) -
         if not as_json:
             _print_plan(documents[-1], days)
 
-    errors = each(load_orgs(), work)
+    errors = each(chosen(orgs, objects), work)
     ok = not errors and not any(document["errors"] for document in documents)
     if as_json:
         emit({"ok": ok, "orgs": documents, "errors": errors})
@@ -116,20 +130,31 @@ def _print_plan(document: dict[str, Any], days: int | None) -> None:
     click.echo(f"about {calls:,} calls: {fit.get(days, f'takes about {days} days')}")
 
 
-def _run(command: Callable[[Any], Generator[Any]], *, as_json: bool, insists: bool) -> NoReturn:
+def _run(
+    orgs: tuple[str, ...],
+    objects: tuple[str, ...],
+    command: Callable[[Any, list[str]], Generator[Any]],
+    *,
+    as_json: bool,
+    insists: bool,
+) -> NoReturn:
     """Carry out a command, tell what became of it, and exit with 1 when not all was done.
 
     Args:
-        command: What is done for an org, event by event.
+        orgs: For which orgs; all of them when none is named.
+        objects: For which objects, of the orgs that have them; all when none is named.
+        command: What is done for objects of an org, event by event.
         as_json: Whether to print a document.
         insists: Whether it is not enough that another run is at work on an object.
     """
     from sf_assets.cli.dagster_ui import reporting
-    from sf_assets.cli.report import carry_out
-    from sf_assets.pipeline.org import load_orgs
+    from sf_assets.cli.report import carry_out, chosen
+
+    def work(org: Any) -> Generator[Any]:
+        return command(org, org.catalog.having(objects))
 
     with reporting() as tell_dagster, watching(quiet=as_json):
-        report = carry_out(load_orgs(), command, tell_dagster)
+        report = carry_out(chosen(orgs, objects), work, tell_dagster)
     severe = [c for c in report.checks if not c["passed"] and c["severity"] == "ERROR"]
     ok = not (report.errors or report.waiting or severe or (insists and report.left))
     if as_json:

@@ -153,6 +153,32 @@ def carry_out(
     return report
 
 
+def chosen(names: Collection[str] = (), objects: Collection[str] = ()) -> list[Org]:
+    """The orgs that a command is for.
+
+    Args:
+        names: Names of the orgs; all of them when none is named.
+        objects: Objects that the command is for; orgs that have none of them are left out.
+
+    Raises:
+        ConfigError: There is no org of a name, or none that has an object; or settings or catalogue
+            are not valid.
+    """
+    from sf_assets.pipeline import org as home
+
+    orgs = home.load_orgs()
+    known = [org.name for org in orgs]
+    if unknown := set(names).difference(known):
+        raise ConfigError(
+            f"the catalogue has no org {', '.join(sorted(unknown))}; it has {', '.join(known)}"
+        )
+    orgs = [org for org in orgs if not names or org.name in names]
+    if lacking := [name for name in objects if not any(org.catalog.having([name]) for org in orgs)]:
+        for org in orgs:
+            org.catalog.select(lacking)  # which refuses them
+    return [org for org in orgs if not objects or org.catalog.having(objects)]
+
+
 def each_place(
     org: Org, work: Callable[[Org], None], names: Collection[str] = ()
 ) -> dict[str, str]:

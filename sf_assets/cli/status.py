@@ -1,7 +1,7 @@
 """`sf-assets status`."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from sf_assets.cli.output import (
     json_option,
     limits_text,
     object_option,
+    org_option,
     show,
     show_budget,
     show_errors,
@@ -24,21 +25,21 @@ _GOLD = ("name", "state", "built_at", "rows", "why")
 
 
 @click.command()
+@org_option
 @object_option
 @json_option
-def status(objects: tuple[str, ...], as_json: bool) -> None:
+def status(orgs: tuple[str, ...], objects: tuple[str, ...], as_json: bool) -> None:
     """Where every object and gold table stands, and what is left of the API budget."""
-    from sf_assets.cli.report import each
-    from sf_assets.pipeline.org import load_orgs
+    from sf_assets.cli.report import chosen, each
 
     found: list[dict[str, Any]] = []
 
     def work(org: Any) -> None:
-        found.append(_standing(org, objects))
+        found.append(_standing(org, org.catalog.having(objects)))
         if not as_json:
             _print(found[-1])
 
-    errors = each(load_orgs(), work)
+    errors = each(chosen(orgs, objects), work)
     ok = not errors and all(org["ok"] for org in found)
     if as_json:
         emit({"ok": ok, "orgs": found, "errors": errors})
@@ -46,7 +47,7 @@ def status(objects: tuple[str, ...], as_json: bool) -> None:
     sys.exit(0 if ok else 1)
 
 
-def _standing(org: Any, objects: tuple[str, ...]) -> dict[str, Any]:
+def _standing(org: Any, objects: Sequence[str]) -> dict[str, Any]:
     """Where an org stands, in the first of its warehouses and in each."""
     from sf_assets.cli.report import each_place
     from sf_assets.pipeline.status import budget, tick_minutes
@@ -67,7 +68,7 @@ def _standing(org: Any, objects: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _standing_in(org: Any, objects: tuple[str, ...]) -> dict[str, Any]:
+def _standing_in(org: Any, objects: Sequence[str]) -> dict[str, Any]:
     """Where an org stands in one warehouse."""
     from sf_assets.pipeline.gold.due import GoldState, GoldStatus, gold_due
     from sf_assets.pipeline.gold.files import gold_tables, tables_left_out

@@ -1,7 +1,7 @@
 """`sf-assets reconcile` and `sf-assets rebuild`."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +12,7 @@ from sf_assets.cli.output import (
     json_option,
     messages,
     object_option,
+    org_option,
     show,
     show_errors,
     warehouse_option,
@@ -35,10 +36,12 @@ _MOST_DAYS = 10
     is_flag=True,
     help="Compare all fields of all records, not of a sample: reads the objects whole.",
 )
+@org_option
 @object_option
 @warehouse_option
 @json_option
 def reconcile(
+    orgs: tuple[str, ...],
     objects: tuple[str, ...],
     warehouses: tuple[str, ...],
     *,
@@ -48,8 +51,7 @@ def reconcile(
     all_fields: bool,
 ) -> None:
     """Compare the org and silver, record by record; exit 1 when they differ."""
-    from sf_assets.cli.report import each, each_place
-    from sf_assets.pipeline.org import load_orgs
+    from sf_assets.cli.report import chosen, each, each_place
 
     rows: list[tuple[Any, ...]] = []
     document: list[dict[str, Any]] = []
@@ -57,7 +59,7 @@ def reconcile(
 
     def work(place: Any) -> None:
         how = {"repair": repair, "accept": accept_deletions, "everything": all_fields}
-        for found in _compared(place, objects, **how):
+        for found in _compared(place, place.catalog.having(objects), **how):
             rows.append((place.name, placed(place.place, found.slug), *_reconciled_row(found)))
             facts = asdict(found) | {"error": found.error, "equal": found.equal}
             del facts["gone"]
@@ -65,7 +67,8 @@ def reconcile(
             document.append(names | facts)
 
     with watching(quiet=as_json):
-        errors |= each(load_orgs(), lambda org: errors.update(each_place(org, work, warehouses)))
+        found = chosen(orgs, objects)
+        errors |= each(found, lambda org: errors.update(each_place(org, work, warehouses)))
     ok = not errors and all(item["equal"] for item in document)
     if as_json:
         emit({"ok": ok, "objects": document, "errors": errors})
@@ -90,7 +93,7 @@ def reconcile(
 
 
 def _compared(
-    org: Any, objects: tuple[str, ...], *, repair: bool, accept: bool, everything: bool
+    org: Any, objects: Sequence[str], *, repair: bool, accept: bool, everything: bool
 ) -> Iterator[Any]:
     """Each object as it stands, after the repair if there is one."""
     from sf_assets.pipeline.extraction.repair import Repair
@@ -145,16 +148,19 @@ def _outcome(found: Any) -> str:
 
 
 @click.command()
+@org_option
 @object_option
 @warehouse_option
 @json_option
-def rebuild(objects: tuple[str, ...], warehouses: tuple[str, ...], as_json: bool) -> None:
+def rebuild(
+    orgs: tuple[str, ...], objects: tuple[str, ...], warehouses: tuple[str, ...], as_json: bool
+) -> None:
     """Make silver anew from raw alone; the org is not asked."""
-    from sf_assets.cli.report import each, each_place
+    from sf_assets.cli.report import chosen, each, each_place
     from sf_assets.pipeline.load import quarantine_if_damaged
     from sf_assets.pipeline.load import rebuild as make_anew
-    from sf_assets.pipeline.org import load_orgs
     from sf_assets.pipeline.publish import publish
+    from sf_assets.pipeline.unite import unite
 
     rows: list[tuple[Any, ...]] = []
     errors: dict[str, str] = {}
@@ -167,7 +173,7 @@ def rebuild(objects: tuple[str, ...], warehouses: tuple[str, ...], as_json: bool
                 markup=False,
                 soft_wrap=True,
             )
-        for spec in org.catalog.select(objects):
+        for spec in org.catalog.select(org.catalog.having(objects)):
             try:
                 made = make_anew(org, org.stored_raw, spec.slug)
                 told = made.slices, made.outcome.rows_in, made.rows
@@ -175,10 +181,13 @@ def rebuild(objects: tuple[str, ...], warehouses: tuple[str, ...], as_json: bool
             except SfAssetsError as error:
                 name = placed(org.place, spec.slug)
                 errors[name if org.name == ONLY else f"{org.name}/{name}"] = str(error)
-        errors.update({placed(org.place, f.object): str(f.error) for f in publish(org)})
+        errors.update(
+            {placed(org.place, f.object): str(f.error) for f in (*unite(org), *publish(org))}
+        )
 
     with watching(quiet=as_json):
-        errors |= each(load_orgs(), lambda org: errors.update(each_place(org, work, warehouses)))
+        found = chosen(orgs, objects)
+        errors |= each(found, lambda org: errors.update(each_place(org, work, warehouses)))
     names = ("org", "warehouse", "object", "slices", "versions", "live rows")
     if as_json:
         objects_made = [dict(zip(names, row, strict=True)) for row in rows]

@@ -247,10 +247,23 @@ def load_orgs(env: Mapping[str, str] | None = None) -> list[Org]:
 def org_of_environment(
     name: str, catalog: Catalog, settings: Settings, env: Mapping[str, str]
 ) -> Org:
-    """An org whose credentials are in the environment."""
+    """An org whose credentials are in the environment.
+
+    Args:
+        name: Its name.
+        catalog: The catalogue of all orgs.
+        settings: What is set.
+        env: The environment.
+    """
+    own = catalog.for_org(name)
+    reading = (
+        settings
+        if own.api_reserve_percent is None
+        else settings.model_copy(update={"api_reserve_percent": own.api_reserve_percent})
+    )
 
     def log_in() -> Client:
-        return connect(load_credentials(env, name), settings.api_reserve_percent)
+        return connect(load_credentials(env, name), reading.api_reserve_percent)
 
     connections = Connections(
         log_in,
@@ -258,7 +271,7 @@ def org_of_environment(
         {name: partial(open_warehouse, url) for name, url in settings.addresses.items()},
         lambda: settings.hash_key.get_secret_value() if settings.hash_key else None,
     )
-    return Org(name, catalog, settings, connections)
+    return Org(name, own, reading, connections)
 
 
 def _storage(settings: Settings, env: Mapping[str, str]) -> Store:

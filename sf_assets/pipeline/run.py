@@ -39,6 +39,7 @@ from sf_assets.pipeline.planning.backoff import ORG, FailedStep, at, note
 from sf_assets.pipeline.planning.estimate import Estimate
 from sf_assets.pipeline.planning.plan import Plan
 from sf_assets.pipeline.reconciliation.reconcile import check_reconciled
+from sf_assets.pipeline.unite import unite
 from sf_assets.storage.raw_layer import RawLayer
 
 log = logging.getLogger(__name__)
@@ -129,6 +130,7 @@ class _Run:
         self._note_failures()
         yield from self._check()
         yield from self._failures()
+        yield from unite(self._org)
 
     def _extract(self) -> Iterator[Event]:
         """Extract objects; an object's silver follows as soon as its raw is there."""

@@ -392,6 +392,21 @@ class Session(Protocol):
     def orgs(self) -> list[str]:
         """Names of all orgs that have silver tables in this warehouse."""
 
+    def is_united(self, orgs: Sequence[str]) -> bool:
+        """Whether `unite` would find all as it should be."""
+
+    def unite(self, orgs: Sequence[str]) -> list[str]:
+        """Have `silver_all.<object>` and its `_live` show the rows of all orgs together.
+
+        Columns are united by name; one has the type that holds what it holds in each org.
+
+        Args:
+            orgs: Names of the orgs; those that have no table of an object are left out.
+
+        Returns:
+            Views that were made, changed or dropped: none where all were as the tables are.
+        """
+
     def changed(self) -> dict[str, str]:
         """What others have dropped or changed, by object; nothing of what is as merges left it."""
 

@@ -251,7 +251,7 @@ SCENES: Mapping[Work, Callable[[Workspace], Outcome]] = {
 }
 """What leads to each place; the rest is in `IN_A_REFRESH`."""
 
-IN_A_REFRESH = {Work.REPORT, Work.CHECK, Work.BUILD, Work.PUBLISH, Work.COMMAND}
+IN_A_REFRESH = {Work.REPORT, Work.CHECK, Work.BUILD, Work.PUBLISH, Work.UNITE, Work.COMMAND}
 """Places in a whole refresh: sf_assets_tests/cli/test_isolated_refresh.py."""
 
 

@@ -14,7 +14,8 @@ def gold_tables(
 ) -> list[GoldTable]:
     """The gold tables of the catalogue's folder, each after those that it reads.
 
-    Of the packaged ones only those whose objects the catalogue has.
+    Of the packaged ones only those whose objects the catalogue has; where orgs have objects of
+    their own, not those that only another org can have.
 
     Args:
         catalog: The catalogue.
@@ -27,9 +28,11 @@ def gold_tables(
     """
     slugs = {spec.slug for spec in catalog.objects.values()}
     kept: dict[str, GoldTable] = {}
+    left_out: set[str] = set()
     for table in read_gold(catalog.gold, slugs, refused, engine):
         if why := _lacking(table, catalog, kept):
-            if table.path.parent == PACKAGED_GOLD:
+            if table.path.parent == PACKAGED_GOLD or _is_of_others(table, catalog, left_out):
+                left_out.add(table.name)
                 continue
             if refused is None:
                 raise ConfigError(why)
@@ -37,6 +40,14 @@ def gold_tables(
         else:
             kept[table.name] = table
     return list(kept.values())
+
+
+def _is_of_others(table: GoldTable, catalog: Catalog, left_out: Container[str]) -> bool:
+    """Whether a table reads what only other orgs of the catalogue have."""
+    objects = (table.silver | table.raw) - {spec.slug for spec in catalog.objects.values()}
+    if objects:
+        return objects <= catalog.known
+    return bool(catalog.known) and any(name in left_out for name in table.gold)
 
 
 def _lacking(table: GoldTable, catalog: Catalog, there: Container[str]) -> str | None:

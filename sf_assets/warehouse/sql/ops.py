@@ -31,6 +31,7 @@ _TABLES = {
     "replaced": "org_id VARCHAR, object VARCHAR, slice VARCHAR, replaced_by VARCHAR",
     "tables": "org_id VARCHAR, object VARCHAR, columns VARCHAR[], treated VARCHAR[]",
     "rebuilt": "org_id VARCHAR, object VARCHAR, silver VARCHAR, history BOOLEAN",
+    "united": "relation VARCHAR, definition VARCHAR",
     "histories": "org_id VARCHAR, object VARCHAR",
     "leftovers": "since TIMESTAMPTZ",
     "failures": "org_id VARCHAR, object VARCHAR, failed_at TIMESTAMPTZ, error VARCHAR",

@@ -12,7 +12,7 @@ from sf_assets.naming import Names, gold_name, restricted_name, silver_name
 from sf_assets.storage.manifest import Slice
 from sf_assets.warehouse.ledger import Outcome
 from sf_assets.warehouse.port import Reader
-from sf_assets.warehouse.sql import intact, ops
+from sf_assets.warehouse.sql import intact, ops, united
 from sf_assets.warehouse.sql.check_log import CheckLog
 from sf_assets.warehouse.sql.connection import Connection, changing_tables
 from sf_assets.warehouse.sql.forgetting import forget, search
@@ -85,6 +85,14 @@ class Session:
         """Names of all orgs that have silver tables in this warehouse."""
         names = self._connection.execute("SELECT name FROM ops.orgs ORDER BY name")
         return [name for (name,) in names if self._connection.tables(silver_name(name))]
+
+    def is_united(self, orgs: Sequence[str]) -> bool:
+        """Whether the views of all orgs' tables together are as the tables are."""
+        return united.is_current(self._connection, orgs)
+
+    def unite(self, orgs: Sequence[str]) -> list[str]:
+        """Have views show the tables of all orgs together."""
+        return united.unite(self._connection, orgs)
 
     def changed(self) -> dict[str, str]:
         """What others have dropped or changed, by object; nothing of what is as merges left it."""

@@ -16,13 +16,16 @@ _TYPES = {
     ColumnKind.LIST: "VARCHAR[]",
 }
 
+TEXT, LIST = _TYPES[ColumnKind.TEXT], _TYPES[ColumnKind.LIST]
+TIMESTAMP = _TYPES[ColumnKind.TIMESTAMP]
+
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 
 
 def type_of(column: Column) -> str:
     """The type of a column, as SQL writes it."""
     if column.kind is ColumnKind.DECIMAL:
-        return f"DECIMAL({column.integers + column.scale}, {column.scale})"
+        return decimal(column.integers, column.scale)
     return _TYPES[column.kind]
 
 
@@ -35,9 +38,23 @@ def same_kind(column: Column, stored: str) -> bool:
 
 def as_stored(column: Column, stored: str) -> Column:
     """The column with the room that its type in a table has."""
-    if match := _DECIMAL.match(stored):
-        digits, scale = map(int, match.groups())
-        return replace(column, kind=ColumnKind.DECIMAL, integers=digits - scale, scale=scale)
+    if (room := as_decimal(stored)) and stored != "BIGINT":
+        return replace(column, kind=ColumnKind.DECIMAL, integers=room[0], scale=room[1])
     if stored == "BIGINT":
         return replace(column, kind=ColumnKind.INTEGER, integers=BIGINT_DIGITS, scale=0)
     return column
+
+
+def decimal(integers: int, scale: int) -> str:
+    """The type of numbers with so many digits before and after the point."""
+    return f"DECIMAL({integers + scale}, {scale})"
+
+
+def as_decimal(stored: str) -> tuple[int, int] | None:
+    """Digits before and after the point that a type has room for; None where it is no number."""
+    if stored == "BIGINT":
+        return BIGINT_DIGITS, 0
+    if match := _DECIMAL.match(stored):
+        digits, scale = map(int, match.groups())
+        return digits - scale, scale
+    return None
