@@ -87,6 +87,7 @@ def _org_name(name: str) -> str:
 OrgName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$"), AfterValidator(_org_name)]
 Owner = Annotated[str, AfterValidator(_owner)]
 FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*$")]
+Days = Annotated[int, Field(ge=1, le=36_500)]
 Category = Annotated[str, Field(min_length=1)]
 TagKey = Annotated[str, AfterValidator(_tag_key)]
 TagValue = Annotated[str, AfterValidator(_tag_value)]
@@ -101,6 +102,7 @@ _DEFAULTS: dict[str, Any] = {
     "grain": Grain.DAILY,
     "refresh": _REFRESH,
     "derived": _DERIVED,
+    "retention_days": None,
 }
 """What holds for objects where neither they nor the file say it."""
 
@@ -117,6 +119,8 @@ class ObjectSpec(BaseModel):
         fields: API names to export; None for all that the user may read.
         exclude: API names not to export.
         privacy: What is done to fields, or parents' fields, on their way to silver.
+        retention_days: For how many days raw keeps versions that others took the place of; None for
+            ever.
         history: Whether every version read is kept in the warehouse, as `silver.<object>_history`.
         soql: File with the query that replaces the generated one.
         owners: Dagster owners: `team:name` or an e-mail address.
@@ -136,6 +140,7 @@ class ObjectSpec(BaseModel):
     fields: tuple[ApiName, ...] | None = None
     exclude: tuple[ApiName, ...] = ()
     privacy: Mapping[FieldPath, Treatment] = {}
+    retention_days: Days | None = None
     history: bool = False
     soql: Path | None = None
     owners: tuple[Owner, ...] = ()
@@ -183,6 +188,7 @@ class Catalog(BaseModel):
             of compliance, such as `PII`, or a sensitivity, such as `Confidential`.
         api_reserve_percent: Share of the org's limits that is never used; None for what the
             environment says.
+        retention_days: For how many days raw keeps old versions of the objects that say nothing.
         orgs: Names of the orgs; empty for the one org of the `SALESFORCE_*` variables.
         of_orgs: What holds for orgs of which the file says something of its own.
         known: Lower-cased names of all objects that it names for any org.
@@ -203,6 +209,7 @@ class Catalog(BaseModel):
     owners: tuple[Owner, ...] = ()
     privacy_defaults: Mapping[Category, Treatment] = {}
     api_reserve_percent: Annotated[int | None, Field(ge=0, lt=100)] = None
+    retention_days: Days | None = None
     orgs: tuple[OrgName, ...] = ()
     of_orgs: Mapping[OrgName, "Catalog"] = {}
     known: frozenset[str] = frozenset()

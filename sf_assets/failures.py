@@ -50,6 +50,7 @@ class Work(StrEnum):
     UNITE = "seeing together in"
     EXAMINE = "examining"
     CLEAN = "cleaning up after"
+    EXPIRE = "removing what raw keeps no longer of"
     FORGET = "forgetting records of"
     COMMAND = "carrying out the command for org"
 

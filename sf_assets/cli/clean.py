@@ -6,19 +6,24 @@ from datetime import UTC, datetime
 
 import click
 
-from sf_assets.cli.output import emit, json_option, org_option, show
+from sf_assets.cli.output import emit, json_option, messages, org_option, show
 
 
 @click.command()
 @org_option
 @json_option
 def clean(orgs: tuple[str, ...], as_json: bool) -> None:
-    """Remove what dead runs left in the storage: no reader has ever seen it."""
+    """Remove what dead runs left in the storage, and versions that raw keeps no longer."""
     from sf_assets.cli.report import chosen
+    from sf_assets.pipeline.retention import expire
     from sf_assets.storage.vacuum import remove_leftovers
 
     rows, document, ok = [], [], True
     for org in chosen(orgs):
+        for spec in org.catalog.objects.values():
+            if error := expire(org.stored_raw, spec, datetime.now(UTC)):
+                ok = False
+                messages.print(f"{spec.slug}: {error}", style="red", markup=False, soft_wrap=True)
         for found in remove_leftovers(org.stored_raw, datetime.now(UTC)):
             ok = ok and (found.waits or found.error is None)
             note = str(found.error) if found.error else ""

@@ -8,9 +8,9 @@ from sf_assets.warehouse.port import SliceLog
 def lost_files(raw: RawLayer, log: SliceLog) -> dict[str, StorageError]:
     """Look for files that silver was made of, and that raw has no more as they were.
 
-    Silver has their rows, so nothing needs them until something is made anew of raw. Neither files
-    nor manifests are read. What silver has not taken up yet is held against its manifest by whoever
-    merges it.
+    Silver has their rows, so nothing needs them until something is made anew of raw. Files are not
+    read, and manifests only where sizes are not as they were. What silver has not taken up yet is
+    held against its manifest by whoever merges it.
 
     Args:
         raw: The raw layer.
@@ -28,13 +28,15 @@ def lost_files(raw: RawLayer, log: SliceLog) -> dict[str, StorageError]:
     for slug, sizes in wanted.items():
         have = there.get(slug, {})
         if lacking := {piece for piece, size in sizes.items() if have.get(piece, 0) != size}:
-            # Another may have taken its place since.
+            # Another may have taken its place since; or rows were removed from it for good, which
+            # silver is yet to be told, and files may be left of whoever died while doing that.
             now = [ref for ref in raw.refs(slug).get(slug, ()) if ref.id in lacking]
-            # Or rows were removed from it for good, which silver is yet to be told.
-            right = {
-                p.id for p in raw.read(now) if sum(f.bytes for f in p.parts) == have.get(p.id, 0)
+            files = {e.path: e.size for e in raw.store.list(raw.raw_folder(slug))} if now else {}
+            lacking = {
+                piece.id
+                for piece in raw.read(now)
+                if any(files.get(part.path) != part.bytes for part in piece.parts)
             }
-            lacking &= {ref.id for ref in now} - right
         if lacking:
             found[slug] = StorageError(
                 f"{raw.store.uri(raw.raw_folder(slug))} lacks files, or has them cut, of "

@@ -17,6 +17,7 @@ from sf_assets.pipeline.planning.deferred_windows import note_deferred
 from sf_assets.pipeline.planning.estimate import fitting
 from sf_assets.pipeline.planning.plan import Plan
 from sf_assets.pipeline.progress import report
+from sf_assets.pipeline.retention import expire
 from sf_assets.pipeline.schema.described import Described
 from sf_assets.pipeline.schema.schema_drift import back_fill, without_lost_fields
 from sf_assets.salesforce.responses import is_too_large
@@ -76,6 +77,9 @@ def execute(org: Org, plan: Plan) -> Generator[Extraction]:
                     note_deferred(org.raw, org.client.now(), {result.slug: read.lacks(asked)})
             result.error = failed.get(result.slug, result.error)
             yield result
+        for spec in org.catalog.objects.values():
+            if error := expire(org.raw, spec, org.client.now()):
+                log.warning("%s", error)
     finally:
         keep_usage(org.raw, org.client.budget)
 

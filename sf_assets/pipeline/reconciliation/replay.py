@@ -54,7 +54,7 @@ def copy_raw(raw: RawLayer, pieces: Sequence[Slice], folder: Path) -> None:
     snapshots = [p.read_at for p in pieces if p.kind is SliceKind.SNAPSHOT]
     write_newest(
         folder,
-        versions=_versions(raw, (p for p in pieces if not p.kind.patches)),
+        versions=typed_versions(raw, (p for p in pieces if not p.kind.patches)),
         deletions=_deletions(raw, (p for p in pieces if p.kind is SliceKind.DELETIONS)),
         snapshot=max(snapshots, default=None),
     )
@@ -78,7 +78,7 @@ def newest_among(
     recent = (piece for piece in raw.read(near) if piece.max_cursor and piece.max_cursor >= edge)
     gone = (ref for ref in refs if ref.kind is SliceKind.DELETIONS and ref.made_at >= low)
     frames = chain(
-        _versions(raw, (since(piece, edge) for piece in recent)),
+        typed_versions(raw, (since(piece, edge) for piece in recent)),
         _deletions(raw, raw.read(gone)),
     )
     mine = (frame.join(ids, on="Id", how="semi") for frame in frames)
@@ -91,24 +91,28 @@ def _all_merged(piece: Slice, merged: set[str]) -> bool:
     return bool(piece.replaces) and merged.issuperset(piece.replaces)
 
 
-def _versions(raw: RawLayer, pieces: Iterable[Slice]) -> Iterator[pl.DataFrame]:
+def typed_versions(raw: RawLayer, pieces: Iterable[Slice]) -> Iterator[pl.DataFrame]:
     """Id, cursor, read time and slice of every version, and whether it lies in the bin."""
     for piece in pieces:
         cursor = column_name(piece.cursor) if piece.cursor else None
         flag = "IsDeleted" if "IsDeleted" in piece.columns else None
         binned = pl.col(flag) == "true" if flag else pl.lit(value=False)
         for frame in scan(raw.store, piece, list(filter(None, ("Id", cursor, flag)))):
-            typed = frame
-            stamp = pl.lit(None, pl.Datetime("us", "UTC"))
-            if cursor:
-                typed, _ = cast(frame, [Column(cursor, ColumnKind.TIMESTAMP)])
-                stamp = pl.col(cursor)
-            yield typed.select(
-                "Id",
-                stamp.fill_null(pl.col("_read_at")).alias("cursor"),
-                *ORIGIN,
-                binned.fill_null(value=False).alias("binned"),
-            )
+            others = frame.select("_slice", binned.fill_null(value=False).alias("binned"))
+            yield pl.concat([typed_keys(piece, frame), others], how="horizontal")
+
+
+def typed_keys(piece: Slice, rows: pl.DataFrame) -> pl.DataFrame:
+    """Id, cursor and read time of rows of a slice."""
+    stamp = pl.lit(None, pl.Datetime("us", "UTC"))
+    if piece.cursor:
+        cursor = column_name(piece.cursor)
+        names = {name.lower(): name for name in rows.columns}
+        there = rows.rename({names[cursor.lower()]: cursor})
+        blank = there.select("Id", cursor, ORIGIN[0], pl.lit("").alias("_slice"))
+        rows, _ = cast(blank, [Column(cursor, ColumnKind.TIMESTAMP)])
+        stamp = pl.col(cursor)
+    return rows.select("Id", stamp.fill_null(pl.col("_read_at")).alias("cursor"), ORIGIN[0])
 
 
 def _deletions(raw: RawLayer, pieces: Iterable[Slice]) -> Iterator[pl.DataFrame]:
