@@ -206,7 +206,14 @@ def _parse(model: type[Model], prefix: str, values: dict[str, str]) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        name = prefix + str(first["loc"][0]).upper()
-        problem = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{name} is not valid: {problem}; correct it in .env") from None
+        field, problem = problem_of(error)
+        name = prefix + field.upper()
+        in_file = dotenv_values(".env").get(name) == values.get(field)
+        place = ".env" if in_file else "the environment"
+        raise ConfigError(f"{name} is not valid: {problem}; correct it in {place}") from None
+
+
+def problem_of(error: ValidationError) -> tuple[str, str]:
+    """The name of the first value that is not valid, and why it is not; without the value."""
+    first = error.errors(include_input=False)[0]
+    return str(first["loc"][0]), first["msg"].removeprefix("Value error, ")

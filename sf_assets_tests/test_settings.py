@@ -61,6 +61,17 @@ def test_a_number_of_seconds_that_is_none_is_refused_by_its_name(name: str, valu
         load_settings({name: value})
 
 
+def test_what_is_not_valid_is_corrected_where_it_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("SF_ASSETS_LAG_SECONDS=-2\n")
+    with pytest.raises(ConfigError, match=r"correct it in \.env"):
+        load_settings()
+    monkeypatch.setenv("SF_ASSETS_LAG_SECONDS", "-1")
+    with pytest.raises(ConfigError, match="correct it in the environment"):
+        load_settings()
+
+
 def test_credentials_are_read_from_their_variables() -> None:
     credentials = load_credentials(
         {

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from sf_assets.errors import ConfigError, WarehouseError
 from sf_assets.naming import ONLY
@@ -17,6 +17,7 @@ from sf_assets.settings import (
     environment,
     load_settings,
     named_addresses,
+    problem_of,
 )
 from sf_assets.warehouse.engines import engine_of
 
@@ -81,11 +82,15 @@ class SalesforceResource(dg.ConfigurableResource[Any]):
         """How it is read: as is set here, else by the environment.
 
         Raises:
-            ConfigError: A variable is not valid.
+            ConfigError: A variable is not valid, or what is set here.
         """
         said = {name: getattr(self, name) for name in ReadingSettings.model_fields}
         set_here = {name: value for name, value in said.items() if value is not None}
-        return ReadingSettings.model_validate(load_settings().model_dump() | set_here)
+        try:
+            return ReadingSettings.model_validate(load_settings().model_dump() | set_here)
+        except ValidationError as error:
+            name, problem = problem_of(error)
+            raise ConfigError(f"{name} of the resource is not valid: {problem}") from None
 
     @cached_property
     def client(self) -> "Client":

@@ -271,6 +271,10 @@ def _read(path: Path, objects: Collection[str], engine: str) -> GoldTable:
             f"{path}: {hiding}() hides which tables are read, so nothing would tell when the table "
             "is due; name them in the query"
         )
+    parameters = {p.name for p in query.find_all(exp.Parameter, exp.Placeholder)}
+    if dialect == "duckdb" and (unknown := sorted(parameters - {DAY})):
+        told = ", ".join(name if name == "?" else f"${name}" for name in unknown)
+        raise ConfigError(f"{path}: nothing gives a value to {told}; the one parameter is ${DAY}")
     named: dict[str, set[str]] = {layer: set() for layer in _LAYERS}
     for table in query.find_all(exp.Table):
         if (layer := table.db.lower()) in _LAYERS:
@@ -281,7 +285,7 @@ def _read(path: Path, objects: Collection[str], engine: str) -> GoldTable:
         path=path,
         description=_description(text),
         sql=text,
-        daily=any(p.name == DAY for p in query.find_all(exp.Parameter, exp.Placeholder)),
+        daily=DAY in parameters,
         silver=frozenset(silver.values()),
         raw=frozenset(named["raw"]),
         gold=frozenset(named["gold"]),

@@ -391,6 +391,11 @@ def test_what_is_given_is_of_its_class(catalog: Path, given: dict[str, Any], sai
         build_salesforce_definitions(catalog, **given)
 
 
+def test_a_number_that_cannot_be_is_told_by_the_name_it_has_in_the_resource() -> None:
+    with pytest.raises(ConfigError, match="lag_seconds of the resource is not valid"):
+        _ = SalesforceResource(lag_seconds=-5).reading
+
+
 class Odd(SalesforceTranslator):
     """Gives of silver what it was made for."""
 

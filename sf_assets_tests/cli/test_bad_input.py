@@ -93,11 +93,11 @@ def test_an_unknown_field_does_not_stop_the_others(shell: Shell, workspace: Work
         ("SELECT Id, SystemModstamp, IsDeleted FROM Contact LIMIT 5", ("LIMIT", "whole")),
         (
             "SELECT Id, SystemModstamp, IsDeleted FROM Contact WHERE Nmae = 'x'",
-            ("INVALID_FIELD", "Nmae"),
+            ("contact.soql: ", "INVALID_FIELD", "Nmae"),
         ),
         (
             "SELECT Id, SystemModstamp, IsDeleted FROM Contact WHERE Name == 'x'",
-            ("MALFORMED_QUERY",),
+            ("contact.soql: ", "MALFORMED_QUERY"),
         ),
     ],
 )

@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -160,7 +161,7 @@ def test_what_would_do_nothing_is_refused(
     with pytest.raises(
         ConfigError, match=f"{variable}, or `{option}` .* does nothing; it is for s3://"
     ):
-        Store(url.format(folder=tmp_path), replace(Access(), **{option: "x"}))
+        Store(url.format(folder=tmp_path), Access(**cast("Any", {option: "x"})))
 
 
 def test_key_and_storage_class_go_with_what_is_written(faulty_s3: FaultyS3) -> None:

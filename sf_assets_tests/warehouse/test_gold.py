@@ -182,6 +182,8 @@ def test_a_file_may_be_saved_by_any_editor(tmp_path: Path, content: bytes) -> No
             b"FROM query('FROM silver.account')",
             "hid.sql: query\\(\\) hides which tables",
         ),
+        ("foo.sql", b"SELECT $foo AS x", "foo.sql: nothing gives a value to \\$foo; the one"),
+        ("mark.sql", b"SELECT ?, $day AS day", "nothing gives a value to \\?; the one"),
         ("a b.sql", b"SELECT 1", "a b.sql: a gold file is called like its table"),
         ("gr\u00f6\u00dfe.sql", b"SELECT 1", "is called like its table"),
         ("a.sql.txt", b"SELECT 1", "a.sql.txt: a gold file is called like its table"),

@@ -5,9 +5,16 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from http import HTTPStatus
 from time import monotonic
 
-from sf_assets.errors import BusyError, LimitExceededError, SalesforceError, SfAssetsError
+from sf_assets.errors import (
+    BusyError,
+    JobFailedError,
+    LimitExceededError,
+    SalesforceError,
+    SfAssetsError,
+)
 from sf_assets.failures import Work, attributed, isolated
 from sf_assets.pipeline.extraction.deletions import Deletions, record_listed, sweep
 from sf_assets.pipeline.extraction.extract import CancelledError, Extractor, ExtractTask
@@ -76,12 +83,23 @@ def execute(org: Org, plan: Plan) -> Generator[Extraction]:
                     read = Coverage(piece.window for piece in result.slices)
                     note_deferred(org.raw, org.client.now(), {result.slug: read.lacks(asked)})
             result.error = failed.get(result.slug, result.error)
+            _name_file(org, result)
             yield result
         for spec in org.catalog.objects.values():
             if error := expire(org.raw, spec, org.client.now()):
                 log.warning("%s", error)
     finally:
         keep_usage(org.raw, org.client.budget)
+
+
+def _name_file(org: Org, result: Extraction) -> None:
+    """Have an error that the org found in a query of one's own tell which file has it."""
+    error, (spec,) = result.error, org.catalog.select([result.slug])
+    asked = isinstance(error, JobFailedError) or (
+        isinstance(error, SalesforceError) and error.status == HTTPStatus.BAD_REQUEST
+    )
+    if error and asked and spec.soql:
+        error.args = (f"{spec.soql}: {error}", *error.args[1:])
 
 
 def _results(org: Org, plan: Plan) -> Generator[Extraction]:
