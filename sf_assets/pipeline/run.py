@@ -130,7 +130,8 @@ class _Run:
         self._note_failures()
         yield from self._check()
         yield from self._failures()
-        yield from unite(self._org)
+        if not self._closed:
+            yield from unite(self._org)
 
     def _extract(self) -> Iterator[Event]:
         """Extract objects; an object's silver follows as soon as its raw is there."""
@@ -241,8 +242,7 @@ class _Run:
             record(self._org, self._raw, kept, asked_at, self._errors)
         self._note_checks(wanted, before)
         held = self._held and isinstance(self._errors.get(CHECKS), WarehouseLockedError)
-        # It has been said; away, perhaps there is nothing to check yet.
-        if held or self._away or self._closed:
+        if held or self._away:  # it has been said; away, perhaps there is nothing to check yet
             self._errors.pop(CHECKS, None)
         for finding in findings:
             yield Checked(self._org.name, finding)
@@ -264,6 +264,8 @@ class _Run:
             names = {name for some in wanted.values() for name in some}
             read = [specs[slug] for slug in slugs]
             yield from check_raw(self._raw, read, self._org.now(), self._errors, names)
+        if self._closed:
+            return
         # Silver that waits is older than raw.
         wanted = {slug: some for slug, some in wanted.items() if slug not in self._held}
         silver = {
@@ -279,7 +281,7 @@ class _Run:
     def _failures(self) -> Iterator[Event]:
         """What failed; the sync log keeps what is news."""
         news = {slug: error for slug, error in self._errors.items() if slug not in self._old}
-        if news:
+        if news and not self._closed:
             with suppress(SfAssetsError):  # there may be no storage to say whose they are
                 record_failures(self._org, self._raw.org_id, news)
         for slug, error in self._errors.items():

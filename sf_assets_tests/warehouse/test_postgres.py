@@ -1,5 +1,6 @@
 """A warehouse in PostgreSQL: the tables of a DuckDB file, and what only a server can do to one."""
 
+import socket
 import threading
 from contextlib import closing
 from dataclasses import replace
@@ -14,7 +15,12 @@ import pytest
 from sf_assets.catalog import PACKAGED_GOLD
 from sf_assets.columns.column import Column, ColumnKind
 from sf_assets.emulator.server import Emulator
-from sf_assets.errors import ConfigError, WarehouseError, WarehouseLockedError
+from sf_assets.errors import (
+    ConfigError,
+    WarehouseError,
+    WarehouseLockedError,
+    WarehouseUnreachableError,
+)
 from sf_assets.pipeline.gold.build import build_gold
 from sf_assets.pipeline.gold.files import gold_tables
 from sf_assets.pipeline.load import rebuild
@@ -153,6 +159,13 @@ def test_a_name_that_postgres_would_cut_is_refused() -> None:
 def test_an_address_that_leads_nowhere_is_told(url: str, says: str) -> None:
     with pytest.raises((WarehouseError, ConfigError), match=says):
         open_warehouse(url).check_writing()
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for_long() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/x?connect_timeout=2"
+        with pytest.raises(WarehouseUnreachableError, match="cannot be reached"):
+            open_warehouse(url).check_writing()
 
 
 def test_a_user_who_may_make_nothing_is_told_what_to_grant(url: str) -> None:

@@ -35,6 +35,9 @@ _SCHEMAS = ("silver", "gold", "restricted")
 _QUESTIONS = frozenset({"(", "EXPLAIN", "SELECT", "SHOW", "TABLE", "VALUES", "WITH"})
 """What a question begins with. That there is one alone, the server sees to."""
 
+_CONNECT_SECONDS = 10
+"""For which a server that does not answer is waited for, unless the address says otherwise."""
+
 _OPS = "sf_assets.ops"
 """What the lock is called under which `ops` is brought up; an org's is called by its Id."""
 
@@ -60,7 +63,9 @@ class PostgresWarehouse:
                 f"SF_ASSETS_WAREHOUSE_URL is {self.url!r}; it must name the database, as in "
                 "postgresql://user:password@host:5432/database"
             )
-        self._url = url
+        apart = "&" if parts.query else "?"
+        patient = "connect_timeout" in parts.query
+        self._url = url if patient else f"{url}{apart}connect_timeout={_CONNECT_SECONDS}"
 
     def __str__(self) -> str:
         return self.url

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sf_assets.columns.column import MOST_DIGITS, Column
-from sf_assets.naming import Names
+from sf_assets.naming import ONLY, Names, silver_name
 from sf_assets.sql import quoted, text_literal
 from sf_assets.warehouse.sql import united
 from sf_assets.warehouse.sql.connection import TEMPORARY, Connection
@@ -151,7 +151,8 @@ class Table:
         """
         if self.schema != TEMPORARY and self.connection.capabilities.ddl_in_transaction:
             slug = self.slug.removesuffix("_versions")
-            united.drop(self.connection, (f"{slug}{view}" for view in united.VIEWS))
+            if self.schema != silver_name(ONLY):
+                united.drop(self.connection, (f"{slug}{view}" for view in united.VIEWS))
             for view in ("live", "history"):
                 name = quoted(self.schema, f"{slug}_{view}")
                 self.connection.execute(f"DROP VIEW IF EXISTS {name}")
