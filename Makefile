@@ -4,9 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 AZURITE := .clouds/node_modules/.bin/azurite-blob
+FAKESNOW := .clouds/fakesnow/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-clouds test-postgres test-daemon lint format bench bench-peers bench-crash bench-chaos clean
+.PHONY: help setup demo dev test test-clouds test-postgres test-snowflake test-daemon lint format bench bench-peers bench-crash bench-chaos clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +38,18 @@ $(AZURITE):
 
 test-postgres: setup  ## The tests of the pipeline with all their tables in PostgreSQL
 	$(BIN)/python -m pytest -n auto --dist worksteal --warehouse postgres sf_assets_tests/pipeline
+
+test-snowflake: setup $(FAKESNOW)  ## Tables in an emulator of Snowflake: all engines' tests, and the pipeline's
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'clouds or not clouds' \
+		sf_assets_tests/warehouse/test_conformance.py sf_assets_tests/warehouse/test_snowflake.py
+	$(BIN)/python -m pytest -n auto --dist worksteal --warehouse snowflake \
+		sf_assets_tests/pipeline/test_increments.py sf_assets_tests/pipeline/test_deletions.py \
+		sf_assets_tests/pipeline/test_schema_drift.py sf_assets_tests/pipeline/test_gold_days.py
+
+$(FAKESNOW):
+	$(PYTHON) -m venv .clouds/fakesnow
+	$(FAKESNOW) -m pip install --quiet 'fakesnow[server]==0.12.1' 'snowflake-connector-python[pandas]==4.8.1' \
+		|| { echo "pip could not install fakesnow: what is of Snowflake is skipped"; rm -f $(FAKESNOW); }
 
 test-daemon: setup  ## A quarter of an hour of Dagster's daemon, whose schedules are waited for
 	$(BIN)/python -m pytest -m long

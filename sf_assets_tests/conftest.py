@@ -15,10 +15,9 @@ from sf_assets.pipeline.extraction.execute import Extraction, execute
 from sf_assets.pipeline.load import Loaded, load
 from sf_assets.pipeline.org import Org, load_orgs
 from sf_assets.pipeline.planning.plan import Plan, plan_tick
-from sf_assets.warehouse.postgres.connection import PostgresConnection
-from sf_assets_tests import postgres
 from sf_assets_tests.object_stores import azurite, bucket, faulty_s3, moto, s3
 from sf_assets_tests.postgres import postgres_server
+from sf_assets_tests.warehouse_servers import SERVERS, ServerConnection, server_connection
 
 __all__ = ("azurite", "bucket", "faulty_s3", "moto", "postgres_server", "s3")
 
@@ -28,15 +27,15 @@ _SETTINGS = ("SALESFORCE_", "SF_ASSETS_", "DAGSTER_", "AWS_", "GOOGLE_", "AZURE_
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--warehouse postgres`: tests of the pipeline keep their tables there."""
-    parser.addoption("--warehouse", choices=("duckdb", "postgres"), default="duckdb")
+    parser.addoption("--warehouse", choices=("duckdb", *SERVERS), default="duckdb")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _warehouse_of_tests(request: pytest.FixtureRequest) -> Iterator[None]:
-    if request.config.getoption("--warehouse") == "duckdb":
+    if (engine := request.config.getoption("--warehouse")) == "duckdb":
         yield
         return
-    with postgres.running() as server:
+    with SERVERS[engine].running() as server:
         Workspace.new_warehouse = staticmethod(lambda folder: server.new())  # noqa: ARG005
         yield
 
@@ -105,10 +104,9 @@ class Workspace:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Ask the warehouse."""
-        url = self.env["SF_ASSETS_WAREHOUSE_URL"]
-        if url.startswith("postgresql:"):
-            with closing(PostgresConnection(url)) as connection:
-                return connection.execute(query)
+        if (server := self._server()) is not None:
+            with closing(server):
+                return server.execute(query)
         path = str(self.folder / "warehouse.duckdb")
         with duckdb.connect(path, read_only=True) as connection:
             connection.execute("SET TimeZone = 'UTC'")
@@ -116,22 +114,24 @@ class Workspace:
 
     def columns(self, table: str) -> list[tuple[str, str]]:
         """Columns of a table, in its order, and their types."""
-        url = self.env["SF_ASSETS_WAREHOUSE_URL"]
-        if url.startswith("postgresql:"):
-            with closing(PostgresConnection(url)) as connection:
-                return list(connection.types(*table.split(".")).items())
+        if (server := self._server()) is not None:
+            with closing(server):
+                return list(server.types(*table.split(".")).items())
         return [(name, kind) for name, kind, *_ in self.rows(f"DESCRIBE {table}")]
 
     def change(self, statements: str) -> None:
         """Do something to the warehouse, as its owner may."""
-        url = self.env["SF_ASSETS_WAREHOUSE_URL"]
-        if url.startswith("postgresql:"):
-            with closing(PostgresConnection(url)) as connection:
+        if (server := self._server()) is not None:
+            with closing(server):
                 for statement in statements.split(";"):
-                    connection.execute(statement)
+                    server.execute(statement)
             return
         with duckdb.connect(str(self.folder / "warehouse.duckdb")) as connection:
             connection.execute(statements)
+
+    def _server(self) -> ServerConnection | None:
+        """A connection to a warehouse that is no file."""
+        return server_connection(self.env["SF_ASSETS_WAREHOUSE_URL"])
 
     def lose_warehouse(self) -> None:
         """Have an empty one in its place."""

@@ -28,6 +28,11 @@ def binaries() -> Path | None:
     return Path(path).resolve().parent if path else None
 
 
+def lacking() -> str:
+    """What is not there to be had; empty where all is."""
+    return "" if binaries() else "no PostgreSQL server on this machine (Debian: postgresql)"
+
+
 class PostgresServer:
     """A running server.
 
@@ -79,6 +84,14 @@ class PostgresServer:
         if self._process:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait()
+
+    def cut(self, _: object) -> None:
+        """End in the middle what a connection needs: the server."""
+        self.kill()
+
+    def mend(self) -> None:
+        """Have it there again."""
+        self.start()
 
 
 def _user() -> str | None:

@@ -23,10 +23,12 @@ ALLOWED = {
     "emulator": {"emulator"},
 }
 
-ENGINES = ("warehouse/duckdb", "warehouse/postgres", "comparison/", "emulator/")
+ENGINES = (
+    "warehouse/duckdb", "warehouse/postgres", "warehouse/snowflake", "comparison/", "emulator/",
+)  # fmt: skip
 """Where an engine is used: the warehouse that it is, comparisons in files, and the emulator."""
 
-CLIENTS = frozenset({"duckdb", "adbc_driver_manager", "adbc_driver_postgresql"})
+CLIENTS = frozenset({"duckdb", "adbc_driver_manager", "adbc_driver_postgresql", "snowflake"})
 
 
 def imports(path: Path) -> set[str]:
@@ -63,7 +65,7 @@ def test_only_engines_and_local_calculators_know_an_engine() -> None:
         or any(
             name.startswith(f"sf_assets.warehouse.{engine}")
             and not home.startswith((f"warehouse/{engine}", "warehouse/open.py"))
-            for engine in ("duckdb", "postgres")
+            for engine in ("duckdb", "postgres", "snowflake")
         )
     ]
     assert wrong == []

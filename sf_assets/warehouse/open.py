@@ -10,7 +10,8 @@ def open_warehouse(url: str) -> Warehouse:
     """A warehouse by URL; nothing is opened before it is used.
 
     Args:
-        url: `duckdb:///path/to/file` or `postgresql://user:password@host/database`.
+        url: `duckdb:///path/to/file`, `postgresql://user:password@host/database` or
+            `snowflake://user:password@account/database?warehouse=…&role=…`.
 
     Raises:
         ConfigError: The URL is of no engine there is, or not of its form, or what the engine needs
@@ -30,7 +31,17 @@ def open_warehouse(url: str) -> Warehouse:
                 "'sf-assets[postgres]'"
             ) from None
         return PostgresWarehouse(url)
+    if engine == "snowflake":
+        try:
+            from sf_assets.warehouse.snowflake.warehouse import SnowflakeWarehouse
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"a warehouse in Snowflake needs {error.name}; install it: pip install "
+                "'sf-assets[snowflake]'"
+            ) from None
+        return SnowflakeWarehouse(url)
     raise ConfigError(
-        f"SF_ASSETS_WAREHOUSE_URL is {shown(url)!r}; it must be like duckdb:////path/to/file or "
-        "postgresql://user:password@host:5432/database"
+        f"SF_ASSETS_WAREHOUSE_URL is {shown(url)!r}; it must be like duckdb:////path/to/file, "
+        "postgresql://user:password@host:5432/database or "
+        "snowflake://user:password@account/database?warehouse=…&role=…"
     )

@@ -16,8 +16,9 @@ from sqlglot import exp
 from sf_assets.naming import Names
 from sf_assets.sql import quoted
 from sf_assets.warehouse.postgres.refusals import cause, refusal
-from sf_assets.warehouse.postgres.render import CAPABILITIES, kept, names, render
+from sf_assets.warehouse.postgres.render import CAPABILITIES, kept, render
 from sf_assets.warehouse.sql.connection import TEMPORARY, Cause, Values
+from sf_assets.warehouse.sql.portable import names
 
 _MANY = 10_000
 """Rows from which on the planner is told of a temporary table, which nothing else does."""

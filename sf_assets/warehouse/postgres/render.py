@@ -4,18 +4,20 @@ Names are lower case there, so that people need not quote them: Salesforce tells
 Values are written into a statement as literals, since drivers agree little about parameters.
 """
 
-from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from functools import lru_cache
 from typing import Any
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
-from sf_assets.errors import ConfigError
 from sf_assets.warehouse.sql.connection import TEMPORARY, Capabilities, Values
-from sf_assets.warehouse.sql.portable import make_portable, with_native
+from sf_assets.warehouse.sql.portable import (
+    Changes,
+    changed,
+    fill_in,
+    make_portable,
+    parsed,
+    with_native,
+)
 
 CAPABILITIES = Capabilities("PostgreSQL", folds=str.lower, longest_name=63)
 """Longer names it would cut off."""
@@ -36,43 +38,13 @@ def render(sql: str, values: Values = ()) -> str:
     Raises:
         ConfigError: A name in it is too long for PostgreSQL, or it cannot be told to PostgreSQL.
     """
-    try:
-        tree = _parsed(sql).copy()
-    except SqlglotError as error:
-        brief = str(error).partition("\n")[0]
-        raise ConfigError(f"this cannot be told to PostgreSQL: {brief}") from None
+    tree = parsed(sql, CAPABILITIES.engine).copy()
     with_native(tree, "postgres")
-    _fill_in(tree, values)
+    fill_in(tree, values, _literal)
     make_portable(tree)
     _name_subqueries(tree)
-    for changes in (_FUNCTIONS, _NAMES):
-        for node in list(tree.walk()):
-            if change := changes.get(type(node)):
-                change(node)
+    changed(tree, _FUNCTIONS, _NAMES)
     return tree.sql(dialect="postgres", comments=False)
-
-
-def names(query: str) -> list[str]:
-    """The columns of a query, as it spells them."""
-    tree = _parsed(query)
-    return tree.named_selects if isinstance(tree, exp.Query) else []
-
-
-@lru_cache(maxsize=1024)
-def _parsed(sql: str) -> exp.Expr:
-    return sqlglot.parse_one(sql, dialect="duckdb")
-
-
-def _fill_in(tree: exp.Expr, values: Values) -> None:
-    named: Mapping[str, Any] = (
-        values
-        if isinstance(values, Mapping)
-        else {str(place): value for place, value in enumerate(values, 1)}
-    )
-    places = list(tree.find_all(exp.Placeholder, exp.Parameter, bfs=False))
-    for number, place in enumerate(places, 1):
-        name = place.name if place.name != "?" else ""
-        place.replace(_literal(named[name or str(number)]))
 
 
 def _name_subqueries(tree: exp.Expr) -> None:
@@ -126,11 +98,9 @@ def _function(node: exp.Anonymous) -> None:
         node.replace(exp.cast(exp.DPipe(this=node.expressions[0], expression=nothing), "date"))
 
 
-_Changes = Mapping[type[exp.Expr], Callable[[Any], None]]
+_FUNCTIONS: Changes = {exp.Anonymous: _function}
 
-_FUNCTIONS: _Changes = {exp.Anonymous: _function}
-
-_NAMES: _Changes = {
+_NAMES: Changes = {
     exp.Identifier: _identifier,
     exp.Table: _table,
     exp.ColumnDef: _definition,

@@ -74,7 +74,7 @@ def finish(table: Table, org_id: str) -> None:
     if table.noted not in histories(table.connection, org_id):
         run("INSERT INTO ops.histories (org_id, object) VALUES (?, ?)", [org_id, table.noted])
     versions = _versions(table)
-    columns = [name for name in versions.types() if name != "_patch"]
+    columns = [name for name in versions.types() if folded(name) != "_patch"]
     if not columns:
         return
     content = f"hash({', '.join(map(quoted, columns))}, _deleted)"
@@ -240,7 +240,7 @@ def _view(table: Table, versions: Table) -> str:
     before it, and an end, is valid from when it was read; all at the latest when the next begins.
     """
     own = [name for name in PROVENANCE if name != "_deleted"]
-    fields = [quoted(name) for name in versions.types() if name != "_patch"]
+    fields = [quoted(name) for name in versions.types() if folded(name) != "_patch"]
     told = ", ".join([*fields, "valid_from", "valid_to", *own])
     mine = f"PARTITION BY Id ORDER BY {_ORDER}"
     return (

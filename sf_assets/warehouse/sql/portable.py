@@ -1,9 +1,65 @@
-"""What DuckDB alone understands of the shared SQL, in words that other engines have, too."""
+"""The shared SQL for other engines: read, filled in, and without what DuckDB alone has."""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
+from sf_assets.errors import ConfigError
 from sf_assets.warehouse.gold_sql import NATIVE
+from sf_assets.warehouse.sql.connection import Values
+
+Changes = Mapping[type[exp.Expr], Callable[[Any], None]]
+"""What is done to nodes of a statement, by their kind."""
+
+
+def parsed(sql: str, engine: str) -> exp.Expr:
+    """A statement, not to be changed.
+
+    Raises:
+        ConfigError: It cannot be told to the engine.
+    """
+    try:
+        return _parsed(sql)
+    except SqlglotError as error:
+        brief = str(error).partition("\n")[0]
+        raise ConfigError(f"this cannot be told to {engine}: {brief}") from None
+
+
+@lru_cache(maxsize=1024)
+def _parsed(sql: str) -> exp.Expr:
+    return sqlglot.parse_one(sql, dialect="duckdb")
+
+
+def names(query: str) -> list[str]:
+    """The columns of a query, as it spells them."""
+    tree = _parsed(query)
+    return tree.named_selects if isinstance(tree, exp.Query) else []
+
+
+def fill_in(tree: exp.Expr, values: Values, literal: Callable[[Any], exp.Expr]) -> None:
+    """Put values in the place of `?`, `$1` and `$name`."""
+    named: Mapping[str, Any] = (
+        values
+        if isinstance(values, Mapping)
+        else {str(place): value for place, value in enumerate(values, 1)}
+    )
+    places = list(tree.find_all(exp.Placeholder, exp.Parameter, bfs=False))
+    for number, place in enumerate(places, 1):
+        name = place.name if place.name != "?" else ""
+        place.replace(literal(named[name or str(number)]))
+
+
+def changed(tree: exp.Expr, *several: Changes) -> exp.Expr:
+    """The statement after its nodes were changed, by one lot of changes after the other."""
+    for changes in several:
+        for node in list(tree.walk()):
+            if change := changes.get(type(node)):
+                change(node)
+    return tree
 
 
 def with_native(tree: exp.Expr, dialect: str) -> exp.Expr:

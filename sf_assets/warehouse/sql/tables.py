@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sf_assets.columns.column import MOST_DIGITS, Column
-from sf_assets.naming import ONLY, Names, silver_name
+from sf_assets.naming import ONLY, Names, folded, silver_name
 from sf_assets.sql import quoted, text_literal
 from sf_assets.warehouse.sql import united
 from sf_assets.warehouse.sql.connection import TEMPORARY, Connection
@@ -59,7 +59,7 @@ class Table:
     def types(self) -> Names[str]:
         """SQL types of the fields' columns; empty when there is no table yet."""
         there = self.connection.types(self.schema, self.slug)
-        return Names((name, kind) for name, kind in there.items() if name not in PROVENANCE)
+        return Names((name, kind) for name, kind in there.items() if folded(name) not in PROVENANCE)
 
     def is_empty(self) -> bool:
         """Whether it has no row."""

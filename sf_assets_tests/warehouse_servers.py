@@ -1,0 +1,56 @@
+"""The servers that warehouses of the tests are kept by, by engine."""
+
+from contextlib import AbstractContextManager
+from types import ModuleType
+from typing import Any, Protocol
+
+from sf_assets.warehouse.engines import engine_of
+from sf_assets.warehouse.sql.connection import Connection
+from sf_assets_tests import postgres, snowflake
+
+SERVERS: dict[str, ModuleType] = {"postgres": postgres, "snowflake": snowflake}
+"""Each says what it lacks on this machine (`lacking`), and runs (`running`)."""
+
+
+class ServerConnection(Connection, Protocol):
+    """A connection to a server."""
+
+    def close(self) -> None:
+        """End it."""
+
+    def run(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement in the server's own SQL."""
+
+
+class Server(Protocol):
+    """A running server."""
+
+    def new(self) -> str:
+        """Address of a new database."""
+
+    def cut(self, connection: ServerConnection) -> None:
+        """End in the middle what a connection needs."""
+
+    def mend(self) -> None:
+        """Have it there again."""
+
+
+def running(engine: str) -> AbstractContextManager[Server]:
+    """A server of an engine, until the block ends."""
+    found: AbstractContextManager[Server] = SERVERS[engine].running()
+    return found
+
+
+def server_connection(url: str) -> ServerConnection | None:
+    """A connection to a server; None where the address is of a file."""
+    match engine_of(url):
+        case "postgres":
+            from sf_assets.warehouse.postgres.connection import PostgresConnection
+
+            return PostgresConnection(url)
+        case "snowflake":
+            from sf_assets.warehouse.snowflake.address import parameters
+            from sf_assets.warehouse.snowflake.connection import SnowflakeConnection
+
+            return SnowflakeConnection(parameters(url))
+    return None
