@@ -27,7 +27,7 @@ def build_salesforce_assets(
     org: str = ONLY,
     translator: SalesforceTranslator | None = None,
     prefix: str = "",
-    warehouses: Sequence[str] = (),
+    warehouses: Mapping[str, str] | None = None,
 ) -> list[dg.AssetsDefinition]:
     """Build the assets of one org with their checks, and nothing that starts them.
 
@@ -40,7 +40,8 @@ def build_salesforce_assets(
         org: Name of an org of the catalogue; not needed where it names none.
         translator: How assets appear; None for `raw/<object>`, `silver/<object>` and so on.
         prefix: Begins keys and names, where there are two of these in one code location.
-        warehouses: Names of all warehouses, the first one's first, where there are several.
+        warehouses: Engines of the warehouses, such as `postgres`, by name, that of the first
+            first; None for one that is DuckDB's.
 
     Raises:
         ConfigError: The catalogue or a gold file is not valid, the catalogue has no such org, or
@@ -50,7 +51,7 @@ def build_salesforce_assets(
         _loaded(catalog),
         _translator(translator),
         prefix,
-        warehouses=dict.fromkeys(warehouses or (MAIN,), "sql"),
+        warehouses=warehouses or {MAIN: "duckdb"},
     )
     if org not in integration.orgs:
         known = ", ".join(integration.orgs)

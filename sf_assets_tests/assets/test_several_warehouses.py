@@ -112,5 +112,5 @@ def test_a_project_gives_several_by_name(files: Several, tmp_path: Path) -> None
 
     with pytest.raises(ConfigError, match=r"silver/account and b/silver/account .*asset.warehouse"):
         build_salesforce_definitions(catalog, warehouse=given, translator=Flat())
-    assets = build_salesforce_assets(catalog, warehouses=("a", "b"))
+    assets = build_salesforce_assets(catalog, warehouses={"a": "duckdb", "b": "postgres"})
     assert dg.AssetKey(["b", "gold", "accounts"]) in {key for one in assets for key in one.keys}
