@@ -42,7 +42,7 @@ class Committing(DuckDBConnection):
         left: How many statements are run before it is killed; None for all.
     """
 
-    capabilities = replace(DuckDBConnection.capabilities, ddl_in_transaction=False)
+    capabilities = replace(DuckDBConnection.capabilities, ddl_in_transaction=False, row="")
 
     def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
         super().__init__(raw)

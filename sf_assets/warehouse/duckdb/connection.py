@@ -26,7 +26,7 @@ class DuckDBConnection:
     """
 
     error: type[Exception] = duckdb.Error
-    capabilities = Capabilities("DuckDB")
+    capabilities = Capabilities("DuckDB", row="rowid")
 
     def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
         self.raw = raw

@@ -19,7 +19,7 @@ from sf_assets.warehouse.sql.portable import (
     with_native,
 )
 
-CAPABILITIES = Capabilities("PostgreSQL", folds=str.lower, longest_name=63)
+CAPABILITIES = Capabilities("PostgreSQL", folds=str.lower, longest_name=63, row="ctid")
 """Longer names it would cut off."""
 
 kept = CAPABILITIES.kept

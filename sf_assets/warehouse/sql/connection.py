@@ -44,12 +44,15 @@ class Capabilities:
         ddl_in_transaction: Whether tables may be made and changed in a transaction, and are as they
             were where that comes to nothing. Where not, as the engine commits at each such
             statement, they are made before; and a table that is made anew, beside the old one.
+        row: What names a row within one statement; empty where rows are found by what they hold,
+            which takes longer.
     """
 
     engine: str
     folds: Callable[[str], str] = str
     longest_name: int | None = None
     ddl_in_transaction: bool = True
+    row: str = ""
 
     def kept(self, name: str) -> str:
         """A name as the engine keeps it.

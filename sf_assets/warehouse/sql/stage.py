@@ -179,6 +179,10 @@ def drop_older(staged: Table) -> int:
         return 0
     version = ", ".join(VERSION)
     order = ", ".join(f"{column} DESC" for column in VERSION)
+    if row := staged.connection.capabilities.row:
+        place = f"row_number() OVER (PARTITION BY Id ORDER BY {order}) AS place"
+        older = f"SELECT r FROM (SELECT {row} AS r, {place} FROM {staged.name}) WHERE place > 1"
+        return scalar(staged.connection, f"DELETE FROM {staged.name} WHERE {row} IN ({older})")
     ranked = f"SELECT Id, {version}, rank() OVER (PARTITION BY Id ORDER BY {order}) AS place"
     older = f"SELECT Id, {version} FROM ({ranked} FROM {staged.name}) WHERE place > 1"
     delete = f"DELETE FROM {staged.name} WHERE (Id, {version}) IN ({older})"
