@@ -43,8 +43,7 @@ test-snowflake: setup $(FAKESNOW)  ## Tables in an emulator of Snowflake: all en
 	$(BIN)/python -m pytest -n auto --dist worksteal -m 'clouds or not clouds' \
 		sf_assets_tests/warehouse/test_conformance.py sf_assets_tests/warehouse/test_snowflake.py
 	$(BIN)/python -m pytest -n auto --dist worksteal --warehouse snowflake \
-		sf_assets_tests/pipeline/test_increments.py sf_assets_tests/pipeline/test_deletions.py \
-		sf_assets_tests/pipeline/test_schema_drift.py sf_assets_tests/pipeline/test_gold_days.py
+		sf_assets_tests/pipeline/test_increments.py sf_assets_tests/pipeline/test_deletions.py
 
 $(FAKESNOW):
 	$(PYTHON) -m venv .clouds/fakesnow

@@ -35,6 +35,8 @@ def _warehouse_of_tests(request: pytest.FixtureRequest) -> Iterator[None]:
     if (engine := request.config.getoption("--warehouse")) == "duckdb":
         yield
         return
+    if why := SERVERS[engine].lacking():
+        pytest.skip(why)
     with SERVERS[engine].running() as server:
         Workspace.new_warehouse = staticmethod(lambda folder: server.new())  # noqa: ARG005
         yield
