@@ -3,29 +3,74 @@
 import os
 import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _SQLITE = b"SQLite format 3\x00"
+_BESIDE = ("-wal", "-shm", "-journal")
+"""How the names of files end that are parts of a database beside it."""
+_BUSY = "another program has it open, so bytes are left; stop Dagster, and run this once more"
+_PATIENCE = 10.0
 
 
-def forget_in_home(ids: Collection[str]) -> tuple[dict[str, int], dict[str, int | None]]:
+@dataclass(slots=True)
+class Home:
+    """What became of Ids in Dagster's home.
+
+    Attributes:
+        removed: In how many rows or places they were, by file.
+        remains: Where they are still, and how often.
+        errors: What could not be done, by file.
+        not_searched: Why it was not looked into; None where it was.
+    """
+
+    removed: dict[str, int] = field(default_factory=dict)
+    remains: dict[str, int | None] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    not_searched: str | None = None
+
+
+def forget_in_home(ids: Collection[str]) -> Home:
     """Put others of the same length in the place of Ids, wherever Dagster's home has them.
 
     Dagster's databases elsewhere, as in PostgreSQL, are not looked at.
 
     Args:
         ids: The Ids, as long and as short ones.
-
-    Returns:
-        In how many rows or places they were, by file, and where they are still.
     """
+    found = Home()
     home = os.environ.get("DAGSTER_HOME")
     if not home:
-        return {}, {}
-    removed = {str(path): found for path in _files(home) if (found := _forget(path, ids))}
-    left: dict[str, int | None] = {str(p): f for p in _files(home) if (f := _count(p, ids))}
-    return removed, left
+        found.not_searched = "DAGSTER_HOME is not set"
+        return found
+    if not Path(home).is_dir():
+        found.errors[home] = "DAGSTER_HOME names no folder; set it as Dagster has it, and run again"
+        return found
+    for path in list(_files(home)):
+        with _noted(path, found.errors):
+            if rows := _forget(path, ids):
+                found.removed[str(path)] = rows
+            if _is_database(path) and any(_count(part, ids) for part in _parts(path)):
+                _free_of_bytes(path)
+    for path in _files(home):
+        with _noted(path, found.errors):
+            if rows := _count(path, ids):
+                found.remains[str(path)] = rows
+    return found
+
+
+@contextmanager
+def _noted(path: Path, errors: dict[str, str]) -> Iterator[None]:
+    """Note what fails with one file, and go on behind the block."""
+    try:
+        yield
+    except FileNotFoundError:  # files of runs come and go
+        pass
+    except OSError as error:
+        errors.setdefault(str(path), f"it could not be read or written: {error.strerror or error}")
+    except sqlite3.Error as error:
+        errors.setdefault(str(path), f"not free of it: {error}")
 
 
 def _files(home: str) -> Iterator[Path]:
@@ -33,6 +78,12 @@ def _files(home: str) -> Iterator[Path]:
 
 
 def _forget(path: Path, ids: Collection[str]) -> int:
+    """Take Ids out of a file; a database, and what lies beside it, is changed by SQLite alone.
+
+    The frames of a WAL have checksums: with other bytes in one, SQLite drops it and all after it.
+    """
+    if path.name.endswith(_BESIDE):
+        return 0
     if _is_database(path):
         return _forget_in_database(path, ids)
     data = path.read_bytes()
@@ -47,21 +98,36 @@ def _forget(path: Path, ids: Collection[str]) -> int:
 
 
 def _forget_in_database(path: Path, ids: Collection[str]) -> int:
-    """The same in the texts of a database, which then keeps no byte of what was there."""
+    """The same in the texts of a database."""
     rows = 0
-    with closing(sqlite3.connect(path, timeout=60)) as database:
-        database.execute("PRAGMA secure_delete = ON")
-        with database:
-            for table, column in _columns(database):
-                for record in ids:
-                    changed = database.execute(
-                        f'UPDATE "{table}" SET "{column}" = replace("{column}", ?, ?) '
-                        f'WHERE typeof("{column}") = \'text\' AND instr("{column}", ?)',
-                        [record, _blank(record), record],
-                    )
-                    rows += changed.rowcount
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with closing(sqlite3.connect(path, timeout=_PATIENCE)) as database, database:
+        for table, column in _columns(database):
+            for record in ids:
+                changed = database.execute(
+                    f'UPDATE "{table}" SET "{column}" = replace("{column}", ?, ?) '
+                    f'WHERE typeof("{column}") = \'text\' AND instr("{column}", ?)',
+                    [record, _blank(record), record],
+                )
+                rows += changed.rowcount
     return rows
+
+
+def _free_of_bytes(path: Path) -> None:
+    """Have a database and its WAL keep no byte of rows that were changed or removed.
+
+    Raises:
+        sqlite3.Error: Another program has it open.
+    """
+    with closing(sqlite3.connect(path, timeout=_PATIENCE)) as database:
+        database.execute("VACUUM")
+        ((busy, *_),) = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if busy:
+            raise sqlite3.OperationalError(_BUSY)
+
+
+def _parts(path: Path) -> list[Path]:
+    """The files that a database is in."""
+    return [part for end in ("", *_BESIDE) if (part := Path(f"{path}{end}")).exists()]
 
 
 def _columns(database: sqlite3.Connection) -> list[tuple[str, str]]:
@@ -74,8 +140,9 @@ def _columns(database: sqlite3.Connection) -> list[tuple[str, str]]:
 
 
 def _is_database(path: Path) -> bool:
+    """Whether a file is one, or will be when what lies beside it is worked into it."""
     with path.open("rb") as file:
-        return file.read(len(_SQLITE)) == _SQLITE
+        return file.read(len(_SQLITE)) == _SQLITE or Path(f"{path}-wal").exists()
 
 
 def _count(path: Path, ids: Collection[str]) -> int:

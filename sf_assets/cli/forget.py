@@ -17,7 +17,7 @@ from sf_assets.cli.output import emit, json_option, messages, org_option, show, 
 @json_option
 def forget(name: str, ids: tuple[str, ...], orgs: tuple[str, ...], as_json: bool) -> None:
     """Remove records that the org has no more from raw, tables and notes; exit 1 if any is left."""
-    from sf_assets.cli.dagster_home import forget_in_home
+    from sf_assets.cli.dagster_home import Home, forget_in_home
     from sf_assets.cli.report import chosen, each
     from sf_assets.pipeline.forget import all_forms
     from sf_assets.pipeline.forget import forget as carry_out
@@ -30,13 +30,15 @@ def forget(name: str, ids: tuple[str, ...], orgs: tuple[str, ...], as_json: bool
 
     with watching(quiet=as_json):
         errors = each(chosen(orgs, [name]), work)
-    removed, left = forget_in_home(all_forms(ids)) if found else ({}, {})
+    home = forget_in_home(all_forms(ids)) if found else Home()
     rows = [(org, place, n) for org, one in found for place, n in one.removed.items()]
     remains = [(org, place, n) for org, one in found for place, n in one.remains.items()]
-    rows += [("Dagster", place, n) for place, n in removed.items()]
-    remains += [("Dagster", place, n) for place, n in left.items()]
+    rows += [("Dagster", place, n) for place, n in home.removed.items()]
+    remains += [("Dagster", place, n) for place, n in home.remains.items()]
     for org, one in found:
         errors |= {f"{org}: {place}": str(error) for place, error in one.errors.items()}
+    errors |= {f"Dagster: {place}": reason for place, reason in home.errors.items()}
+    unsearched = {"Dagster's home": home.not_searched} if home.not_searched else {}
     ok = bool(found) and not (errors or remains)
     if as_json:
         columns = ("org", "place", "rows")
@@ -46,6 +48,7 @@ def forget(name: str, ids: tuple[str, ...], orgs: tuple[str, ...], as_json: bool
                 "records": max((one.records for _, one in found), default=0),
                 "removed": [dict(zip(columns, row, strict=True)) for row in rows],
                 "remains": [dict(zip(columns, row, strict=True)) for row in remains],
+                "not_searched": unsearched,
                 "errors": errors,
             }
         )
@@ -55,6 +58,10 @@ def forget(name: str, ids: tuple[str, ...], orgs: tuple[str, ...], as_json: bool
             show("Still found", ("org", "place", "rows"), remains)
         for place, reason in errors.items():
             messages.print(f"{place}: {reason}", style="red", markup=False, soft_wrap=True)
+        for place, reason in unsearched.items():
+            messages.print(f"{place}: not searched: {reason}", markup=False, soft_wrap=True)
         if ok:
-            messages.print("a search of storage, warehouse and Dagster's home finds none of them")
+            searched = "storage and warehouse" + ("" if unsearched else " and Dagster's home")
+            none = "" if rows else f"no record {', '.join(ids)} was found anywhere: "
+            messages.print(f"{none}a search of {searched} finds none of them", soft_wrap=True)
     sys.exit(0 if ok else 1)
