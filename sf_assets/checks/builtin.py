@@ -134,10 +134,11 @@ class Rejects(_ByColumn):
 
     def offenders(self, table: Subject) -> Mapping[str, int]:
         """How many values there are whose last version could not be typed, by column."""
-        rejects = table.silver.rejects(table.slug)
-        return dict(
-            table.silver.select(f'SELECT "column", count(*) FROM {rejects} GROUP BY "column"')
-        )
+        found: dict[str, int] = {}
+        for rejects in table.silver.rejects(table.slug):
+            query = f'SELECT "column", count(*) FROM {rejects} GROUP BY "column"'
+            found |= dict(table.silver.select(query))
+        return found
 
 
 class References(_ByField):

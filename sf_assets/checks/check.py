@@ -89,8 +89,8 @@ class Tables(Protocol):
     def live(self, slug: str) -> str:
         """An object's rows that are not deleted, as SQL writes it."""
 
-    def rejects(self, slug: str) -> str:
-        """The table of an object's values that could not be typed, as SQL writes it."""
+    def rejects(self, slug: str) -> list[str]:
+        """The tables of an object's values that could not be typed, as SQL writes them."""
 
     def rows(self, slug: str) -> int:
         """Live rows of an object."""

@@ -30,7 +30,7 @@ def _objects(org: Org, report: Report) -> bool:
     with org.reading(org.raw.org_id) as session:
         silver = session.silver
         for slug in (found.slug for found in compared if not found.error):
-            ((rejects[slug],),) = silver.select(f"SELECT count(*) FROM {silver.rejects(slug)}")
+            ((rejects[slug],),) = silver.select(f"SELECT count(*) FROM {silver.rejects(slug)[0]}")
     rows = [
         (
             found.slug,

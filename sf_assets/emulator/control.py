@@ -55,6 +55,7 @@ Answer = dict[str, Any]
 _ADMINISTRATION = (
     "add_field", "change_field", "delete_field", "hide_field", "show_field", "hide_object",
     "show_object", "delete_object", "hide_rows", "show_rows", "respell_field", "respell_object",
+    "classify_field",
 )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.privacy import Policies, View
 from sf_assets.pipeline.progress import report
 from sf_assets.pipeline.schema.stored_describes import StoredDescribes, as_described, newest_columns
+from sf_assets.privacy import Treatment
 from sf_assets.storage.manifest import Slice, SliceKind, SliceRef
 from sf_assets.storage.parquet_reader import scan
 from sf_assets.storage.raw_layer import RawLayer
@@ -157,10 +158,11 @@ def _why_anew(target: _Target) -> str:
         return changed
     if not target.table.types():
         return ""
-    noted = target.table.treated()
-    if others := treated_otherwise(target.policies, target.slug, noted):
-        return f"{', '.join(others)} to be treated otherwise than so far"
-    return ""
+    treated, slug = target.session.treated(), target.slug
+    others = treated_otherwise(target.policies, slug, treated.get(target.table.noted))
+    if target.table.noted != slug:
+        others += newly_restricted(target.policies, slug, target.table.noted, treated)
+    return f"{', '.join(others)} to be treated otherwise than so far" if others else ""
 
 
 def treated_otherwise(policies: Policies, slug: str, noted: Names[str] | None) -> list[str]:
@@ -175,6 +177,25 @@ def treated_otherwise(policies: Policies, slug: str, noted: Names[str] | None) -
     if noted is None:
         return ["what was read so far"] if policies.concerns(slug) else []
     return [path for path, how in noted.items() if policies.note(slug, path) != how]
+
+
+def newly_restricted(
+    policies: Policies, slug: str, table: str, treated: Mapping[str, Names[str] | None]
+) -> list[str]:
+    """Fields that the restricted table lacks, of those that were read: silver's notes name them.
+
+    Args:
+        policies: What is to be done to fields.
+        slug: Lower-cased object name.
+        table: What `ops` calls its restricted table.
+        treated: How fields of tables were treated, by what `ops` calls these.
+    """
+    there = treated.get(table) or Names[str]()
+    return [
+        path
+        for path in treated.get(slug) or ()
+        if path not in there and policies.of(slug, path) is Treatment.RESTRICTED
+    ]
 
 
 def _rebuild_unless_lost(target: _Target) -> Loaded:
@@ -384,6 +405,8 @@ def _is_stale(
         if policies.restricts(slug) != (restricted in treated):
             return True
         if restricted in treated and set(ids) - session.slices.merged(restricted, ids):
+            return True
+        if restricted in treated and newly_restricted(policies, slug, restricted, treated):
             return True
         return any(
             treated_otherwise(policies, slug, treated[name])

@@ -241,7 +241,21 @@ def load_orgs(env: Mapping[str, str] | None = None) -> list[Org]:
     env = environment() if env is None else env
     settings = load_settings(env)
     catalog = load_catalog(settings.catalog)
+    _refuse_wrong_addresses(settings)
     return [org_of_environment(name, catalog, settings, env) for name in catalog.orgs or (ONLY,)]
+
+
+def _refuse_wrong_addresses(settings: Settings) -> None:
+    """Refuse what no warehouse can be at before anything is done for another.
+
+    Raises:
+        ConfigError: An address is of no engine there is, or what it needs is not installed.
+    """
+    for name, address in settings.warehouses.items():
+        try:
+            open_warehouse(address)  # it is not connected to before it is used
+        except ConfigError as error:
+            raise ConfigError(f"SF_ASSETS_WAREHOUSES, {name}: {error}") from None
 
 
 def org_of_environment(

@@ -73,8 +73,8 @@ def _of_silver(org: Org, table: str) -> tuple[str, str]:
 def _of_history(org: Org, table: str) -> tuple[str, str]:
     return f"{table}_history", (
         f"{org.catalog.path} does not have the history kept, so it stays as it was: `DROP VIEW "
-        f"{table}_history; DROP TABLE {table}_versions` when nobody reads it any more, or write "
-        "`history: true` again, and it is built anew"
+        f"IF EXISTS {table}_history; DROP TABLE {table}_versions` when nobody reads it any more, "
+        "or write `history: true` again, and it is built anew"
     )
 
 

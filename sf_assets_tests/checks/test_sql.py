@@ -88,7 +88,7 @@ class World:
 
     def subject(self, earlier_rows: Sequence[int] = ()) -> Subject:
         """The object, as it is asked about."""
-        silver, describes = Silver(self.connection, "silver"), {"thing__c": INFO}
+        silver, describes = Silver(self.connection, "silver", "restricted"), {"thing__c": INFO}
         read = {"id", *map(str.lower, COLUMNS)} - {"leftout__c"}
         return Subject(
             "thing__c", silver, NOW, describes.get, {"thing__c"}, lambda: earlier_rows, lambda: read
@@ -367,7 +367,7 @@ class Overheard(Silver):
     """Silver tables that keep what they are asked."""
 
     def __init__(self, connection: DuckDBConnection) -> None:
-        super().__init__(connection, "silver")
+        super().__init__(connection, "silver", "restricted")
         self.queries: list[str] = []
 
     def select(self, sql: str) -> list[tuple[Any, ...]]:

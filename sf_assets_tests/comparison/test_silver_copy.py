@@ -41,7 +41,7 @@ def aside(tmp_path: Path) -> SilverCopy:
         ") v(Id, Total__c, Due__c, Tags__c, _deleted), (SELECT TIMESTAMPTZ "
         f"'{STAMP}' AS _cursor)"
     )
-    silver = Silver(connection, "silver")
+    silver = Silver(connection, "silver", "restricted")
     path = tmp_path / "aside.parquet"
     return silver.copy_columns("account", COLUMNS, "SystemModstamp", path)
 
@@ -92,7 +92,9 @@ def test_numbers_of_any_room_are_compared(tmp_path: Path) -> None:
             f"TIMESTAMPTZ '{STAMP}' AS _cursor, 12345678.25 AS Total__c"
         )
         path = tmp_path / "aside.parquet"
-        held = Silver(connection, "silver").copy_columns("account", COLUMNS, "SystemModstamp", path)
+        held = Silver(connection, "silver", "restricted").copy_columns(
+            "account", COLUMNS, "SystemModstamp", path
+        )
     for total, differs in (("12345678.25", 0), ("12345678901234567890.5", 1), ("1E-25", 1)):
         row = pl.DataFrame(told(("a", STAMP, total, None, None, None)))
         assert held.drift(row) == (1, dict.fromkeys(held.compared, 0) | {"Total__c": differs})

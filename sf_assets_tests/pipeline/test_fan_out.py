@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sf_assets.emulator.server import Emulator
-from sf_assets.errors import OrgUnreachableError
+from sf_assets.errors import ConfigError, OrgUnreachableError
 from sf_assets.naming import placed
 from sf_assets.pipeline import scheduled
 from sf_assets.pipeline.events import Event, Failed, ObjectExtracted, ObjectLoaded
@@ -158,3 +158,9 @@ def test_a_server_that_dies_leaves_the_file_green_and_catches_up_without_the_org
         with pytest.raises(OrgUnreachableError):
             several.refresh()
         several.assert_alike()
+
+
+def test_an_address_that_is_of_no_engine_is_refused_before_anything_is_done(files: Several) -> None:
+    where = "main=duckdb:////tmp/a.duckdb,reporting=mysql://h/x"
+    with pytest.raises(ConfigError, match=r"SF_ASSETS_WAREHOUSES, reporting: .*mysql"):
+        load_orgs(files.workspace.env | {"SF_ASSETS_WAREHOUSES": where})

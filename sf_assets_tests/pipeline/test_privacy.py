@@ -303,3 +303,40 @@ def test_where_the_org_does_not_say_nothing_is_loaded(
         load(workspace.org(), workspace.org().stored_raw, "contact")
     monkeypatch.setattr("sf_assets.emulator.query.classification", lambda *_: None)
     assert "privacy_defaults; let " in refreshed(workspace).errors["contact"]
+
+
+def test_a_field_that_is_restricted_later_is_beside_those_that_were_before(
+    workspace: Workspace,
+) -> None:
+    workspace.catalogue({"Contact": {"privacy": {"Department": "restricted"}}})
+    assert refreshed(workspace).errors == {}
+    ((filled,),) = workspace.rows("SELECT count(Phone) FROM silver.contact")
+    both = {"Department": "restricted", "Phone": "restricted"}
+    workspace.catalogue({"Contact": {"privacy": both}})
+    assert refreshed(workspace).errors == {}
+    assert workspace.rows("SELECT count(Phone) FROM restricted.contact") == [(filled,)]
+    assert "phone" not in {name.lower() for name, _ in workspace.columns("silver.contact")}
+    assert behind(workspace.org(), workspace.org().stored_raw) == set()
+
+
+def test_rejects_of_restricted_fields_are_counted(workspace: Workspace) -> None:
+    workspace.catalogue({"Contact": {"privacy": {"Birthdate": "restricted"}}})
+    refreshed(workspace)
+    workspace.change(
+        "INSERT INTO restricted.contact_rejects SELECT Id, 'Birthdate', 'x', 'no date', _slice "
+        "FROM restricted.contact LIMIT 1"
+    )
+    workspace.change("DELETE FROM ops.quality")
+    found = {check["check"]: check for check in refreshed(workspace).checks}
+    assert found["rejects"]["facts"] == {"Birthdate": 1}
+    assert not found["rejects"]["passed"]
+
+
+def test_a_history_that_is_kept_no_more_has_nothing_that_is_hidden_by_now(
+    workspace: Workspace,
+) -> None:
+    workspace.catalogue({"Contact": {"history": True}})
+    refreshed(workspace)
+    workspace.catalogue({"Contact": {"privacy": {"Email": "drop"}}})
+    assert refreshed(workspace).errors == {}
+    assert MAIL not in str(shown(workspace))

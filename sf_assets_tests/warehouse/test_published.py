@@ -164,3 +164,15 @@ def test_publishing_can_be_turned_off(tmp_path: Path) -> None:
     assert names(tmp_path) == ["sf.duckdb"]
     with pytest.raises(ConfigError, match="publish is on or off"):
         Database(f"duckdb:///{tmp_path}/sf.duckdb?publish=maybe")
+
+
+def test_what_somebody_wrote_into_a_copy_does_not_spoil_the_next(database: Database) -> None:
+    database.publish()
+    killed = (
+        f"import duckdb, os; c = duckdb.connect({str(copy(database))!r}); "
+        "c.execute('INSERT INTO silver.t VALUES (7)'); os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", killed], check=False)  # noqa: S603
+    assert copy(database).with_name(f"{copy(database).name}.wal").exists()
+    database.publish()
+    assert rows(copy(database)) == [(1,)]

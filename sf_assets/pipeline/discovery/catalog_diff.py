@@ -101,12 +101,13 @@ def _lost(text: str) -> Iterator[tuple[int, str]]:
     """Settings and comments that no discovery writes, with their lines."""
     tree = yaml.compose(text, yaml.SafeLoader)
     for key, value in tree.value if tree else ():
-        if key.value == "objects":
+        if key.value == "objects" or (key.value == "orgs" and isinstance(value, yaml.MappingNode)):
+            written = _WRITTEN if key.value == "objects" else frozenset[str]()
             for name, entry in value.value:
                 settings = entry.value if isinstance(entry, yaml.MappingNode) else ()
                 for setting, _ in settings:
-                    if setting.value not in _WRITTEN:
-                        what = f"objects.{name.value}.{setting.value}"
+                    if setting.value not in written:
+                        what = f"{key.value}.{name.value}.{setting.value}"
                         yield setting.start_mark.line + 1, what
         elif key.value not in _WRITTEN | {"orgs"}:
             yield key.start_mark.line + 1, key.value

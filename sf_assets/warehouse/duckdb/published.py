@@ -6,6 +6,7 @@ It is replaced by renaming, so a reader keeps the state that it has opened.
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from sf_assets.errors import WarehouseError
@@ -27,8 +28,9 @@ class PublishedCopy:
         """Whether it is as the file is, or there is no file; the copy keeps the file's time."""
         if not self._source.exists():
             return True
-        wal = self._source.with_name(f"{self._source.name}.wal")
-        return self.path.exists() and not wal.exists() and _state(self.path) == _state(self._source)
+        if _wal(self._source).exists() or _wal(self.path).exists() or not self.path.exists():
+            return False
+        return _state(self.path) == _state(self._source)
 
     def make(self) -> None:
         """Copy the file, which this process holds for writing, with nothing in its WAL.
@@ -39,9 +41,13 @@ class PublishedCopy:
         new = self.path.with_name(f"{self.path.name}.new")
         try:
             self._copy(new)
-            new.chmod((self.path if self.path.exists() else self._source).stat().st_mode)
+            like = (self.path if self.path.exists() else self._source).stat()
+            with suppress(PermissionError):  # a group that this user is not in
+                os.chown(new, -1, like.st_gid)
+            new.chmod(like.st_mode)
             stat = self._source.stat()
             os.utime(new, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+            _wal(self.path).unlink(missing_ok=True)  # what somebody wrote into an earlier copy
             new.replace(self.path)
         except OSError as error:
             raise self._failed(error.strerror) from None
@@ -61,6 +67,11 @@ class PublishedCopy:
             f"right in {self._source}, readers see the earlier state. Make room, or end the "
             "warehouse's address with ?publish=off"
         )
+
+
+def _wal(path: Path) -> Path:
+    """Where DuckDB notes what is not in a file yet; read with a file of other state, it fails."""
+    return path.with_name(f"{path.name}.wal")
 
 
 def _state(path: Path) -> tuple[int, int]:

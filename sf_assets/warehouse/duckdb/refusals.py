@@ -14,7 +14,9 @@ _OF_SQL = frozenset(
 )  # fmt: skip
 """Raised before a row is looked at: their words are the query's and the schema's."""
 
-_OF_FILES = frozenset({"IOException", "OutOfMemoryException", "FatalException"})
+_OF_FILES = frozenset(
+    {"IOException", "OutOfMemoryException", "FatalException", "TransactionException"}
+)
 
 _KINDS = {
     "ConversionException": "a value cannot be converted",
@@ -26,6 +28,7 @@ _KINDS = {
         "in the warehouse's URL"
     ),
     "IOException": "a file cannot be read or written",
+    "TransactionException": "what was done could not be committed",
     "FatalException": "the engine broke off",
     "InternalException": "the engine broke off",
     "InterruptException": "it was interrupted",

@@ -125,6 +125,7 @@ def _forget(table: Table, org_id: str, notes: Mapping[str, str]) -> None:
     """
     before: Mapping[str, str] = intact.treated(table.connection, org_id).get(table.noted) or {}
     if any(notes.get(path) != how for path, how in before.items()):
+        history.drop(table)  # also where it is kept no more
         ops.note_leftovers(table.connection)
     SliceLog(table.connection, org_id).forget(table.noted)
     intact.forget(table, org_id)

@@ -49,7 +49,7 @@ class Session:
         self._org_id = org_id
         self._schema = silver_name(name)
         self._schemas = {"": self._schema, RESTRICTED: restricted_name(name)}
-        self.silver = Silver(connection, self._schema)
+        self.silver = Silver(connection, self._schema, self._schemas[RESTRICTED])
         self.slices = SliceLog(connection, org_id)
         self.gold = Gold(connection, org_id, self._schema, gold_name(name))
         self.checks = CheckLog(connection, org_id)

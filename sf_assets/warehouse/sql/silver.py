@@ -22,9 +22,11 @@ class Silver:
     Args:
         connection: Open on the warehouse.
         schema: `silver`, or `silver_<org>`.
+        restricted: `restricted`, or `restricted_<org>`.
     """
 
-    def __init__(self, connection: Connection, schema: str) -> None:
+    def __init__(self, connection: Connection, schema: str, restricted: str) -> None:
+        self._restricted = restricted
         self.Error = connection.error
         self._connection = connection
         self._schema = schema
@@ -52,9 +54,18 @@ class Silver:
         """An object's live view, as SQL writes it."""
         return quoted(self._schema, f"{slug}_live")
 
-    def rejects(self, slug: str) -> str:
-        """The table of an object's values that could not be typed, as SQL writes it."""
-        return quoted(self._schema, f"{slug}_rejects")
+    def rejects(self, slug: str) -> list[str]:
+        """The tables of an object's values that could not be typed: of silver, of restricted ones.
+
+        Both as SQL writes them.
+        """
+        name = f"{slug}_rejects"
+        homes = [self._schema, *([self._restricted] if name in self._restricted_tables else [])]
+        return [quoted(home, name) for home in homes]
+
+    @cached_property
+    def _restricted_tables(self) -> set[str]:
+        return self._connection.tables(self._restricted)
 
     def rows(self, slug: str) -> int:
         """Live rows of an object."""
