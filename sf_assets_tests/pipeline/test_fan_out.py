@@ -163,4 +163,4 @@ def test_a_server_that_dies_leaves_the_file_green_and_catches_up_without_the_org
 def test_an_address_that_is_of_no_engine_is_refused_before_anything_is_done(files: Several) -> None:
     where = "main=duckdb:////tmp/a.duckdb,reporting=mysql://h/x"
     with pytest.raises(ConfigError, match=r"SF_ASSETS_WAREHOUSES, reporting: .*mysql"):
-        load_orgs(files.workspace.env | {"SF_ASSETS_WAREHOUSES": where})
+        load_orgs(files.env | {"SF_ASSETS_WAREHOUSES": where})
