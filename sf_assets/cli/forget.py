@@ -38,8 +38,10 @@ def forget(name: str, ids: tuple[str, ...], orgs: tuple[str, ...], as_json: bool
     for org, one in found:
         errors |= {f"{org}: {place}": str(error) for place, error in one.errors.items()}
     errors |= {f"Dagster: {place}": reason for place, reason in home.errors.items()}
-    unsearched = {"Dagster's home": home.not_searched} if home.not_searched else {}
-    ok = bool(found) and not (errors or remains)
+    unsearched = {f"{org}: {p}": why for org, one in found for p, why in one.not_searched.items()}
+    ok = bool(found) and not (errors or remains or unsearched)
+    if home.not_searched:
+        unsearched["Dagster's home"] = home.not_searched
     if as_json:
         columns = ("org", "place", "rows")
         emit(
@@ -61,7 +63,9 @@ def forget(name: str, ids: tuple[str, ...], orgs: tuple[str, ...], as_json: bool
         for place, reason in unsearched.items():
             messages.print(f"{place}: not searched: {reason}", markup=False, soft_wrap=True)
         if ok:
-            searched = "storage and warehouse" + ("" if unsearched else " and Dagster's home")
+            searched = "storage and warehouse" + (
+                "" if home.not_searched else " and Dagster's home"
+            )
             none = "" if rows else f"no record {', '.join(ids)} was found anywhere: "
             messages.print(f"{none}a search of {searched} finds none of them", soft_wrap=True)
     sys.exit(0 if ok else 1)

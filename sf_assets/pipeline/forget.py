@@ -46,6 +46,7 @@ class Forgotten:
         records: How many records were named.
         removed: Rows that were removed, or in which what led to them was emptied, by place.
         remains: Where a search found them afterwards, in how many rows; None where it cannot tell.
+        not_searched: Why a place could not be looked into, though it may have them.
         errors: What could not be done, by place.
     """
 
@@ -53,6 +54,7 @@ class Forgotten:
     records: int
     removed: dict[str, int] = field(default_factory=dict)
     remains: dict[str, int | None] = field(default_factory=dict)
+    not_searched: dict[str, str] = field(default_factory=dict)
     errors: dict[str, SfAssetsError] = field(default_factory=dict)
 
 
@@ -78,9 +80,9 @@ def forget(org: Org, spec: ObjectSpec, ids: Sequence[str]) -> Forgotten:
     derived = _derived(org.raw)
     changed = _forget_in_raw(org, item, found, derived, result)
     for place in org.places if spec.slug not in result.errors else ():
-        if place.warehouse.exists():
-            _forget_in_warehouse(place, spec.slug, forms, derived, changed, result)
-    result.remains |= dict(_left_in_storage(org.raw, forms))
+        _forget_in_warehouse(place, spec.slug, forms, derived, changed, result)
+    with isolated(Work.FORGET, "storage", result.errors):
+        result.remains |= dict(_left_in_storage(org.raw, forms))
     return result
 
 
@@ -93,7 +95,7 @@ def _long_id(item: Described, text: str) -> str:
     """An Id with its three letters of checksum.
 
     Raises:
-        ConfigError: It is none, or none of that object.
+        ConfigError: It is none, or none of that object, or what it ends with is of another.
     """
     prefix = item.info.key_prefix or ""
     if not _ID.fullmatch(text) or not text.startswith(prefix):
@@ -104,7 +106,13 @@ def _long_id(item: Described, text: str) -> str:
         )
     groups = [text[start : start + 5] for start in (0, 5, 10)]
     bits = (sum(c.isupper() << place for place, c in enumerate(group)) for group in groups)
-    return text[:_SHORT] + "".join(_CHECKSUM[b] for b in bits)
+    whole = text[:_SHORT] + "".join(_CHECKSUM[b] for b in bits)
+    if len(text) > _SHORT and text != whole:
+        raise ConfigError(
+            f"{text!r} is not spelt as Salesforce has it: its last three letters say which of the "
+            "others are capitals, and do not fit; nothing was removed. Copy it letter by letter"
+        )
+    return whole
 
 
 def _refuse_those_there(org: Org, item: Described, ids: list[str]) -> None:
@@ -281,6 +289,12 @@ def _forget_in_warehouse(  # noqa: PLR0917 (all of it is about the same records)
     raw, failed = org.raw, dict[str, SfAssetsError]()
     home = f"{org.warehouse_name}: " if org.places[1:] or org.place else ""
     with isolated(Work.FORGET, f"{home}{org.schema}", failed):
+        if not org.warehouse.exists():
+            result.not_searched[f"{home}{org.warehouse}"] = (
+                "nothing is there; if it was moved away or is not mounted, bring it back, and run "
+                "this once more"
+            )
+            return
         with org.writing(raw.org_id) as session:
             removed = session.forget(slug, forms, derived)
             result.removed |= {home + table: rows for table, rows in removed.items()}
