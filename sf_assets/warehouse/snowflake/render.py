@@ -146,7 +146,9 @@ def _filter(node: exp.Filter) -> None:
     """What is counted or summed of some rows alone."""
     function, condition = node.this, node.expression.this
     if isinstance(function, exp.Count) and isinstance(function.this, exp.Star):
-        node.replace(exp.func("COUNT_IF", condition))
+        # Not COUNT_IF, of which not all that speak this SQL say 0 where there is no row.
+        one = exp.If(this=condition, true=exp.Literal.number(1), false=exp.null())
+        node.replace(exp.Count(this=one))
 
 
 def _division(node: exp.Div) -> None:
