@@ -19,8 +19,8 @@ def forget(name: str, ids: tuple[str, ...], orgs: tuple[str, ...], as_json: bool
     """Remove records that the org has no more from raw, tables and notes; exit 1 if any is left."""
     from sf_assets.cli.dagster_home import Home, forget_in_home
     from sf_assets.cli.report import chosen, each
-    from sf_assets.pipeline.forget import all_forms
     from sf_assets.pipeline.forget import forget as carry_out
+    from sf_assets.pipeline.forgotten import all_forms
 
     found: list[tuple[str, Any]] = []
 

@@ -15,25 +15,22 @@ import polars as pl
 from sf_assets.catalog import ObjectSpec
 from sf_assets.errors import ConfigError, SfAssetsError
 from sf_assets.failures import Work, isolated
-from sf_assets.naming import folded
 from sf_assets.pipeline.events import Failed
+from sf_assets.pipeline.forgotten import SHORT, all_forms, derived_columns, with_checksum
 from sf_assets.pipeline.load import load
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.reconciliation.reconcile import cut, turn
 from sf_assets.pipeline.refresh import follow
 from sf_assets.pipeline.schema.described import Described, describe_objects
-from sf_assets.pipeline.schema.stored_describes import StoredDescribes
-from sf_assets.storage.manifest import SliceKind, column_name
+from sf_assets.storage.manifest import SliceKind
 from sf_assets.storage.parquet_reader import read_part
-from sf_assets.storage.raw_layer import RawLayer
+from sf_assets.storage.raw_layer import RawLayer, digest_of
 from sf_assets.storage.rewrite import rewrite
 
 FORGOTTEN = "(forgotten)"
 """What a query in a manifest says in the place of a record's Id."""
 
 _ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
-_CHECKSUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
-_SHORT = 15
 _PATIENCE = 600.0
 
 
@@ -77,18 +74,13 @@ def forget(org: Org, spec: ObjectSpec, ids: Sequence[str]) -> Forgotten:
     _refuse_those_there(org, item, found)
     forms = all_forms(found)
     result = Forgotten(spec.slug, len(found))
-    derived = _derived(org.raw)
+    derived = derived_columns(org.raw)
     changed = _forget_in_raw(org, item, found, derived, result)
     for place in org.places if spec.slug not in result.errors else ():
         _forget_in_warehouse(place, spec.slug, forms, derived, changed, result)
     with isolated(Work.FORGET, "storage", result.errors):
         result.remains |= dict(_left_in_storage(org.raw, forms))
     return result
-
-
-def all_forms(ids: Collection[str]) -> list[str]:
-    """Ids as long and as short ones."""
-    return [form for record in ids for form in (record, record[:_SHORT])]
 
 
 def _long_id(item: Described, text: str) -> str:
@@ -104,10 +96,8 @@ def _long_id(item: Described, text: str) -> str:
             f"{text!r} is no Id of {item.info.name}{begins} and have 15 or 18 characters; nothing "
             "was removed"
         )
-    groups = [text[start : start + 5] for start in (0, 5, 10)]
-    bits = (sum(c.isupper() << place for place, c in enumerate(group)) for group in groups)
-    whole = text[:_SHORT] + "".join(_CHECKSUM[b] for b in bits)
-    if len(text) > _SHORT and text != whole:
+    whole = with_checksum(text[:SHORT])
+    if len(text) > SHORT and text != whole:
         raise ConfigError(
             f"{text!r} is not spelt as Salesforce has it: its last three letters say which of the "
             "others are capitals, and do not fit; nothing was removed. Copy it letter by letter"
@@ -125,24 +115,13 @@ def _refuse_those_there(org: Org, item: Described, ids: list[str]) -> None:
     for some in cut(ids):
         listed = ", ".join(f"'{record}'" for record in some)
         soql = f"SELECT Id FROM {item.info.name} WHERE Id IN ({listed})"
-        there |= {str(row["Id"])[:_SHORT] for row in org.client.rest.records(soql)}
-    if still := [record for record in ids if record[:_SHORT] in there]:
+        there |= {str(row["Id"])[:SHORT] for row in org.client.rest.records(soql)}
+    if still := [record for record in ids if record[:SHORT] in there]:
         raise ConfigError(
             f"org {org.client.org_id} still has {', '.join(still)}, perhaps in its recycle bin, so "
             "what is removed would be read again; nothing was removed. Delete it there for good, "
             "and run this once more"
         )
-
-
-def _derived(raw: RawLayer) -> dict[str, frozenset[str]]:
-    """Columns, lower-cased, that are worked out from other records, by object."""
-    kept, found = StoredDescribes(raw), {}
-    for slug, refs in raw.refs().items():
-        info = kept.info(slug)
-        parents = {p for piece in raw.read(refs) for p in piece.fields if "." in p}
-        paths = {*parents, *(info.derived if info else ())}
-        found[slug] = frozenset(folded(column_name(path)) for path in paths)
-    return found
 
 
 def _forget_in_raw(
@@ -298,6 +277,7 @@ def _forget_in_warehouse(  # noqa: PLR0917 (all of it is about the same records)
         with org.writing(raw.org_id) as session:
             removed = session.forget(slug, forms, derived)
             result.removed |= {home + table: rows for table, rows in removed.items()}
+            session.note_forgotten(slug, raw.forgotten(slug) & {digest_of(i) for i in forms})
         for other in changed:
             load(org, raw, other)
         for event in follow(org):
@@ -329,7 +309,7 @@ def _left_in_storage(raw: RawLayer, forms: list[str]) -> Iterator[tuple[str, int
 
 def _rows_with(data: bytes, forms: list[str], *, parquet: bool = True) -> int:
     """In how many rows of a file, or how often in one that is none of rows, some texts are."""
-    short = [form for form in forms if len(form) == _SHORT]
+    short = [form for form in forms if len(form) == SHORT]
     if not parquet:
         return sum(data.count(form.encode()) for form in short)
     try:

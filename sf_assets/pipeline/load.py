@@ -15,6 +15,7 @@ from sf_assets.errors import (
 )
 from sf_assets.failures import Work, attributed
 from sf_assets.naming import Names
+from sf_assets.pipeline.forgotten import settle, unsettled
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.privacy import Policies, View
 from sf_assets.pipeline.progress import report
@@ -113,6 +114,7 @@ def _each_table(org: Org, raw: RawLayer, slug: str, work: Callable[[_Target], Lo
     policies = Policies(org, raw)
     policies.refuse_unknown(slug)
     with org.writing(raw.org_id) as session:
+        settle(raw, slug, session)
         restricted = session.restricted(slug)
         if policies.restricts(slug):
             work(_Target(session, raw, slug, restricted, policies, policies.restricted))
@@ -386,7 +388,8 @@ def behind(org: Org, raw: RawLayer) -> set[str]:
         changed = session.changed().keys()
         lost = session.slices.missing(refs).keys()
         resized = session.slices.resized(refs).keys()
-    return lacking | (unkept | changed | lost | resized) & refs.keys()
+        forgotten = unsettled(raw, session)
+    return lacking | (unkept | changed | lost | resized | forgotten) & refs.keys()
 
 
 def _is_stale(

@@ -330,7 +330,7 @@ class RawLayer:
     def note_forgotten(self, slug: str, ids: Iterable[str], now: datetime) -> None:
         """Note that records were forgotten: what is told of their deletion is not written again."""
         for record in ids:
-            path = f"{self._forgotten(slug)}/{_digest_of(record)}.json"
+            path = f"{self._forgotten(slug)}/{digest_of(record)}.json"
             self.store.put(path, json.dumps({"at": now.isoformat(timespec="seconds")}).encode())
 
     def forgotten(self, slug: str) -> set[str]:
@@ -338,10 +338,18 @@ class RawLayer:
         entries = self.store.list(self._forgotten(slug))
         return {entry.path.rpartition("/")[2].removesuffix(".json") for entry in entries}
 
+    def all_forgotten(self) -> dict[str, set[str]]:
+        """Digests of the Ids of records that were forgotten, by lower-cased object name."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for entry in self.store.list(f"{self.org_id}/forgotten"):
+            *_, slug, file = entry.path.split("/")
+            found[slug].add(file.removesuffix(".json"))
+        return dict(found)
+
     def without_forgotten(self, slug: str, ids: Iterable[str]) -> list[str]:
         """Those of some Ids that are of records which were not forgotten."""
         known = self.forgotten(slug)
-        return [record for record in ids if not known or _digest_of(record) not in known]
+        return [record for record in ids if not known or digest_of(record) not in known]
 
     def _forgotten(self, slug: str) -> str:
         return f"{self.org_id}/forgotten/{slug}"
@@ -357,7 +365,7 @@ class RawLayer:
         return f"{self.org_id}/journal/{ref.object}/{ref.file}"
 
 
-def _digest_of(record: str) -> str:
+def digest_of(record: str) -> str:
     """What stands for an Id: it names nobody to whoever does not have the Id."""
     return sha256(record[:15].encode()).hexdigest()
 

@@ -6,6 +6,7 @@ changes is there when it returns, and nothing of it is there when it raises.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -379,6 +380,15 @@ class Session(Protocol):
         Returns:
             How many rows were removed or emptied, by table.
         """
+
+    def ids_beginning(self, prefix: str) -> Iterator[str]:
+        """Short forms of all Ids in the org's tables that begin with some letters."""
+
+    def forgotten(self, slug: str) -> set[str]:
+        """Digests of the Ids of records that the tables have no more, as was noted."""
+
+    def note_forgotten(self, slug: str, digests: AbstractSet[str]) -> None:
+        """Note that the tables have no more of some records, by digests of their Ids."""
 
     def search(self, ids: Collection[str]) -> dict[str, int | None]:
         """In how many rows of which tables some texts are; None where one cannot be read.

@@ -11,6 +11,7 @@ from sf_assets.cli.commands import cli
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import ConfigError, WarehouseError
 from sf_assets.pipeline.forget import forget
+from sf_assets.pipeline.load import behind
 from sf_assets.warehouse.duckdb.warehouse import DuckDBWarehouse
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.several import Several, two_files
@@ -76,3 +77,43 @@ def test_an_id_whose_letters_do_not_fit_is_refused(
     for wrong in (record.swapcase(), record[:15] + record[15:].lower(), f"{record[:15]}zzz"):
         with pytest.raises(ConfigError, match="last three letters say which of the others are"):
             forget(org, org.catalog.select(["Contact"])[0], [wrong])
+
+
+def test_a_warehouse_that_comes_back_is_made_to_forget_by_the_next_run(
+    tmp_path: Path, living_org: Emulator
+) -> None:
+    files = two_files(tmp_path, living_org)
+    record = gone_from(living_org, files)
+    path = files.main.folder / "warehouse.duckdb"
+    aside = path.rename(tmp_path / "aside")
+    files.main.folder.joinpath("warehouse.published.duckdb").unlink()
+    ran(files, "forget", "--object", "Contact", "--id", record, code=1)
+    aside.rename(path)
+    held = f"SELECT count(*) FROM silver.contact WHERE Id = '{record}'"
+    assert files.main.rows(held) == [(1,)]
+    files.tick()
+    assert files.main.rows(held) == [(0,)]
+    ran(files, "refresh")
+    for file in files.main.folder.iterdir():
+        assert record[:15].encode() not in file.read_bytes(), file
+    told = ran(files, "forget", "--object", "Contact", "--id", record)
+    assert (told["ok"], told["removed"]) == (True, [])
+
+
+def test_what_leads_to_a_forgotten_record_is_found_though_its_own_row_is_not_there(
+    own_workspace: Workspace, living_org: Emulator
+) -> None:
+    own_workspace.catalogue({"Account": None, "Contact": None})
+    account = str(living_org.org.records.insert("Account", {"Name": "zq7"}))
+    records = living_org.org.records
+    contact = str(records.insert("Contact", {"LastName": "x", "AccountId": account}))
+    living_org.advance(60)
+    own_workspace.tick()
+    own_workspace.change(f"DELETE FROM silver.account WHERE Id = '{account}'")
+    org = own_workspace.org()
+    org.raw.note_forgotten("account", [account], org.client.now())
+    assert "account" in behind(org, org.raw)
+    own_workspace.load("account")
+    led = own_workspace.rows(f"SELECT AccountId FROM silver.contact WHERE Id = '{contact}'")
+    assert led == [(None,)]
+    assert "account" not in behind(org, org.raw)

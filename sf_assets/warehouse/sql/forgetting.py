@@ -1,6 +1,7 @@
 """Records that are forgotten: out of all tables, and looked for in whatever the warehouse has."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from sf_assets.sql import quoted, text_literal
 from sf_assets.warehouse.sql import ops
@@ -60,6 +61,46 @@ def forget(  # noqa: PLR0917 (all of it is about the same records)
             connection.execute(f"DELETE FROM ops.{table} WHERE org_id = ?", [org_id])
         ops.note_leftovers(connection)
     return {table: rows for table, rows in found.items() if rows}
+
+
+def ids_beginning(connection: Connection, homes: Sequence[str], prefix: str) -> Iterator[str]:
+    """Short forms of the Ids in tables that begin with some letters, and what looks like one.
+
+    Args:
+        connection: Open.
+        homes: The schemas of the tables.
+        prefix: The letters.
+    """
+    for schema in homes:
+        types = connection.relations(schema)
+        for table in sorted(connection.tables(schema)):
+            for column in (quoted(c) for c, kind in types[table].items() if kind == _TEXT):
+                begins = f"substr({column}, 1, {len(prefix)}) = {text_literal(prefix)}"
+                for (found,) in connection.execute(
+                    f"SELECT DISTINCT substr({column}, 1, 15) FROM {quoted(schema, table)} "
+                    f"WHERE length({column}) IN (15, 18) AND {begins}"
+                ):
+                    yield found
+
+
+def forgotten(connection: Connection, org_id: str, slug: str) -> set[str]:
+    """Digests of the Ids of records that tables have no more, as was noted."""
+    noted = connection.execute(
+        "SELECT digest FROM ops.forgotten WHERE org_id = ? AND object = ?", [org_id, slug]
+    )
+    return {digest for (digest,) in noted}
+
+
+def note_forgotten(
+    connection: Connection, org_id: str, slug: str, digests: AbstractSet[str]
+) -> None:
+    """Note that tables have no more of some records, by digests of their Ids."""
+    with connection.transaction():
+        for digest in sorted(digests - forgotten(connection, org_id, slug)):
+            connection.execute(
+                "INSERT INTO ops.forgotten (org_id, object, digest) VALUES (?, ?, ?)",
+                [org_id, slug, digest],
+            )
 
 
 def search(connection: Connection, ids: Collection[str]) -> Iterator[tuple[str, int | None]]:

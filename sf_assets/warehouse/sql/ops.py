@@ -34,6 +34,7 @@ _TABLES = {
     "united": "relation VARCHAR, definition VARCHAR",
     "histories": "org_id VARCHAR, object VARCHAR",
     "leftovers": "since TIMESTAMPTZ",
+    "forgotten": "org_id VARCHAR, object VARCHAR, digest VARCHAR",
     "failures": "org_id VARCHAR, object VARCHAR, failed_at TIMESTAMPTZ, error VARCHAR",
     "quality": """
         checked_at TIMESTAMPTZ, org_id VARCHAR, object VARCHAR, "check" VARCHAR, severity VARCHAR,
@@ -60,7 +61,8 @@ _TABLES = {
 }
 
 _OF_TABLES = (
-    "merges", "slices", "replaced", "tables", "histories", "gold_builds", "gold_attempts",
+    "merges", "slices", "replaced", "tables", "histories", "forgotten", "gold_builds",
+    "gold_attempts",
 )  # fmt: skip
 """What is noted of an org's tables as they are, rather than of what happened."""
 

@@ -1,6 +1,7 @@
 """A warehouse while it is open, for one org."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,10 +13,9 @@ from sf_assets.naming import Names, gold_name, restricted_name, silver_name
 from sf_assets.storage.manifest import Slice
 from sf_assets.warehouse.ledger import Outcome
 from sf_assets.warehouse.port import Reader
-from sf_assets.warehouse.sql import intact, ops, united
+from sf_assets.warehouse.sql import forgetting, intact, ops, united
 from sf_assets.warehouse.sql.check_log import CheckLog
 from sf_assets.warehouse.sql.connection import Connection, changing_tables
-from sf_assets.warehouse.sql.forgetting import forget, search
 from sf_assets.warehouse.sql.gold import Gold
 from sf_assets.warehouse.sql.history import histories, must_rebuild
 from sf_assets.warehouse.sql.merge import merge, rebuild
@@ -71,11 +71,23 @@ class Session:
     ) -> dict[str, int]:
         """Remove records and what leads to them; how many rows there were, by table."""
         homes = list(self._schemas.values())
-        return forget(self._connection, self._org_id, homes, slug, ids, derived)
+        return forgetting.forget(self._connection, self._org_id, homes, slug, ids, derived)
+
+    def ids_beginning(self, prefix: str) -> Iterator[str]:
+        """Short forms of all Ids in the org's tables that begin with some letters."""
+        yield from forgetting.ids_beginning(self._connection, [*self._schemas.values()], prefix)
+
+    def forgotten(self, slug: str) -> set[str]:
+        """Digests of the Ids of records that the tables have no more, as was noted."""
+        return forgetting.forgotten(self._connection, self._org_id, slug)
+
+    def note_forgotten(self, slug: str, digests: AbstractSet[str]) -> None:
+        """Note that the tables have no more of some records, by digests of their Ids."""
+        forgetting.note_forgotten(self._connection, self._org_id, slug, digests)
 
     def search(self, ids: Collection[str]) -> dict[str, int | None]:
         """In how many rows of which tables some texts are; None where one cannot be read."""
-        return dict(search(self._connection, ids))
+        return dict(forgetting.search(self._connection, ids))
 
     def has_leftovers(self) -> bool:
         """Whether files may have something of rows that were removed for good."""
