@@ -41,7 +41,8 @@ class Forgotten:
     Attributes:
         slug: Lower-cased object name.
         records: How many records were named.
-        removed: Rows that were removed, or in which what led to them was emptied, by place.
+        removed: Rows that were removed, or in which what led to them was emptied, by place; None
+            for a copy of tables that nobody makes anew, which was removed whole.
         remains: Where a search found them afterwards, in how many rows; None where it cannot tell.
         not_searched: Why a place could not be looked into, though it may have them.
         errors: What could not be done, by place.
@@ -49,7 +50,7 @@ class Forgotten:
 
     slug: str
     records: int
-    removed: dict[str, int] = field(default_factory=dict)
+    removed: dict[str, int | None] = field(default_factory=dict)
     remains: dict[str, int | None] = field(default_factory=dict)
     not_searched: dict[str, str] = field(default_factory=dict)
     errors: dict[str, SfAssetsError] = field(default_factory=dict)
@@ -273,6 +274,7 @@ def _forget_in_warehouse(  # noqa: PLR0917 (all of it is about the same records)
                 "nothing is there; if it was moved away or is not mounted, bring it back, and run "
                 "this once more"
             )
+            result.remains |= dict.fromkeys(map(str, org.warehouse.stale_copies()))
             return
         with org.writing(raw.org_id) as session:
             removed = session.forget(slug, forms, derived)
@@ -284,6 +286,7 @@ def _forget_in_warehouse(  # noqa: PLR0917 (all of it is about the same records)
             if isinstance(event, Failed):
                 failed[f"{home}{event.layer}.{event.object}"] = event.error
         org.warehouse.publish()
+        result.removed |= dict.fromkeys(map(str, org.warehouse.remove_stale_copies()))
         with org.reading(raw.org_id) as session:
             found = session.search(forms)
             result.remains |= {home + table: rows for table, rows in found.items()}

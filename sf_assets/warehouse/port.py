@@ -502,6 +502,16 @@ class Warehouse(Protocol):
     def quarantined(self) -> list[Path]:
         """What was given another name, and is there still."""
 
+    def stale_copies(self) -> list[Path]:
+        """Copies of its tables that nobody makes anew, as of runs that died."""
+
+    def remove_stale_copies(self) -> list[Path]:
+        """Remove them; which there were.
+
+        Raises:
+            WarehouseError: It is held by another program, or one cannot be removed.
+        """
+
     def quarantine(self) -> Path:
         """Give it another name, so that a new one can be made; the new name.
 

@@ -117,3 +117,23 @@ def test_what_leads_to_a_forgotten_record_is_found_though_its_own_row_is_not_the
     led = own_workspace.rows(f"SELECT AccountId FROM silver.contact WHERE Id = '{contact}'")
     assert led == [(None,)]
     assert "account" not in behind(org, org.raw)
+
+
+def test_copies_that_nobody_makes_anew_are_removed(tmp_path: Path, living_org: Emulator) -> None:
+    files = two_files(tmp_path, living_org)
+    record = gone_from(living_org, files)
+    asked = ("forget", "--object", "Contact", "--id", record)
+    folder = files.main.folder
+    copy = folder / "warehouse.published.duckdb"
+    (folder / "warehouse.published.duckdb.new").write_bytes(copy.read_bytes())
+    (folder / "warehouse.duckdb.renewed.wal").write_text(record)
+    path = folder / "warehouse.duckdb"
+    aside = path.rename(tmp_path / "aside")
+    assert str(copy) in {row["place"] for row in ran(files, *asked, code=1)["remains"]}
+    aside.rename(path)
+    address = files.env["SF_ASSETS_WAREHOUSES"]
+    files.env["SF_ASSETS_WAREHOUSES"] = address.replace(",", "?publish=off,")
+    told = ran(files, *asked)
+    assert {path.name for path in folder.glob("warehouse*")} == {"warehouse.duckdb"}
+    assert str(copy) in {row["place"] for row in told["removed"]}
+    assert files.other.folder.joinpath("warehouse.published.duckdb").exists()

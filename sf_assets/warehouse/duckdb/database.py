@@ -213,6 +213,36 @@ class Database:
         """Files that were given another name, and are there still."""
         return sorted(self.path.parent.glob(f"{self.path.name}.broken-*"))
 
+    def stale_copies(self) -> list[Path]:
+        """Copies that nobody makes anew: drafts of runs that died, and that of readers.
+
+        The latter where it is not made any more (`?publish=off`), or there is no file.
+        """
+        copy = PublishedCopy(self.path).path
+        drafts = [_beside(copy, ".new"), _beside(self.path, ".renewed")]
+        found = drafts if self.published and self.exists() else [*drafts, copy]
+        wals = [_beside(path, ".wal") for path in (*drafts, copy)]
+        return [path for path in (*found, *wals) if path.exists()]
+
+    def remove_stale_copies(self) -> list[Path]:
+        """Remove them, while nobody can be making one; which there were.
+
+        Raises:
+            WarehouseError: Another program holds the file, or one cannot be removed.
+        """
+        if not self.stale_copies():
+            return []
+        with self.connect():
+            found = self.stale_copies()
+            for path in found:
+                try:
+                    path.unlink()
+                except OSError as error:
+                    raise WarehouseError(
+                        f"the copy {path} cannot be removed: {error.strerror}; remove it"
+                    ) from None
+        return found
+
     def quarantine(self) -> Path:
         """Give the file another name, so that a new one can be made.
 
@@ -355,3 +385,7 @@ def _holder(message: str) -> str:
     """Which program has the lock, as far as DuckDB says."""
     _, _, rest = message.partition("Conflicting lock is held in ")
     return rest.partition(". ")[0] or "unknown"
+
+
+def _beside(path: Path, end: str) -> Path:
+    return path.with_name(f"{path.name}{end}")

@@ -164,6 +164,14 @@ class PostgresWarehouse:
         """Nothing: a database is not put aside."""
         return []
 
+    def stale_copies(self) -> list[Path]:
+        """None: no copies are made of it."""
+        return []
+
+    def remove_stale_copies(self) -> list[Path]:
+        """None: no copies are made of it."""
+        return []
+
     def quarantine(self) -> Path:
         """Refuse to put a database aside, which is its administrator's to do.
 

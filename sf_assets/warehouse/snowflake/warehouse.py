@@ -138,6 +138,14 @@ class SnowflakeWarehouse:
     def check(self) -> None:
         """Do nothing: Snowflake looks after its files itself."""
 
+    def stale_copies(self) -> list[Path]:
+        """None: no copies are made of it."""
+        return []
+
+    def remove_stale_copies(self) -> list[Path]:
+        """None: no copies are made of it."""
+        return []
+
     def quarantine(self) -> Path:
         """Refuse to put a database aside, which is its owner's to do.
 
