@@ -22,6 +22,8 @@ from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.reconciliation.reconcile import cut, turn
 from sf_assets.pipeline.refresh import follow
 from sf_assets.pipeline.schema.described import Described, describe_objects
+from sf_assets.pipeline.schema.stored_describes import StoredDescribes
+from sf_assets.pipeline.untraceable import Untraceable, untraceable
 from sf_assets.storage.manifest import SliceKind
 from sf_assets.storage.parquet_reader import read_part
 from sf_assets.storage.raw_layer import RawLayer, digest_of
@@ -81,6 +83,8 @@ def forget(org: Org, spec: ObjectSpec, ids: Sequence[str]) -> Forgotten:
         _forget_in_warehouse(place, spec.slug, forms, derived, changed, result)
     with isolated(Work.FORGET, "storage", result.errors):
         result.remains |= dict(_left_in_storage(org.raw, forms))
+        for one in untraceable(org.raw, item.info.name):
+            _tell_of_untraceable(org.raw, one, result)
     return result
 
 
@@ -297,6 +301,18 @@ def _forget_in_warehouse(  # noqa: PLR0917 (all of it is about the same records)
                 )
         result.remains |= dict.fromkeys(map(str, org.warehouse.quarantined()))
     result.errors |= failed
+
+
+def _tell_of_untraceable(raw: RawLayer, one: Untraceable, result: Forgotten) -> None:
+    result.remains[f"{raw.raw_folder(one.slug)}: {one.path}"] = one.rows
+    info = StoredDescribes(raw).info(one.slug)
+    name = info.name if info else one.slug
+    result.errors[f"{name}.{one.path}"] = ConfigError(
+        f"raw has {one.path} of {name} without {one.reference}, so nobody can tell which rows have "
+        f"it of a record that is forgotten; they stay as they are. Select {one.reference}, too, "
+        f"run `sf-assets backfill --object {name}`, have `retention_days` remove what was read "
+        f"before, run `sf-assets rebuild --object {name}`, and then this once more"
+    )
 
 
 def _left_in_storage(raw: RawLayer, forms: list[str]) -> Iterator[tuple[str, int | None]]:

@@ -12,6 +12,7 @@ from sf_assets.emulator.server import Emulator
 from sf_assets.errors import ConfigError, WarehouseError
 from sf_assets.pipeline.forget import forget
 from sf_assets.pipeline.load import behind
+from sf_assets.pipeline.untraceable import untraceable
 from sf_assets.warehouse.duckdb.warehouse import DuckDBWarehouse
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.several import Several, two_files
@@ -137,3 +138,55 @@ def test_copies_that_nobody_makes_anew_are_removed(tmp_path: Path, living_org: E
     assert {path.name for path in folder.glob("warehouse*")} == {"warehouse.duckdb"}
     assert str(copy) in {row["place"] for row in told["removed"]}
     assert files.other.folder.joinpath("warehouse.published.duckdb").exists()
+
+
+def test_parents_fields_of_nobody_knows_whom_are_told(
+    own_workspace: Workspace, living_org: Emulator
+) -> None:
+    query = own_workspace.folder / "case.soql"
+    own_workspace.catalogue({"Account": None, "Contact": None, "Case": {"soql": "case.soql"}})
+
+    def told(slug: str) -> dict[str, str]:
+        """Which fields, and by which reference it would be known whose they are."""
+        found = untraceable(own_workspace.org().stored_raw, slug)
+        return {f"{one.slug}.{one.path}": one.reference for one in found if one.rows}
+
+    fields = "Id, SystemModstamp, IsDeleted, Contact.Name, Contact.Account.Name"
+    query.write_text(f"SELECT {fields} FROM Case")
+    ran(own_workspace, "refresh")
+    assert told("Contact") == {
+        "case.Contact.Name": "ContactId", "case.Contact.Account.Name": "ContactId"
+    }  # fmt: skip
+    assert told("Account") == {"case.Contact.Account.Name": "Contact.AccountId"}
+    assert told("Lead") == {}
+
+    contact = str(living_org.org.records.insert("Contact", {"LastName": "zq7"}))
+    living_org.org.records.delete("Contact", contact)
+    living_org.org.records.purge("Contact", contact)
+    said = ran(own_workspace, "forget", "--object", "Contact", "--id", contact, code=1)
+    assert "Select ContactId, too, run `sf-assets backfill" in str(said["errors"])
+    assert {row["place"].rpartition("/")[2] for row in said["remains"]} == {
+        "case: Contact.Name", "case: Contact.Account.Name"
+    }  # fmt: skip
+
+    query.write_text(f"SELECT {fields}, ContactId FROM Case")
+    cases = {"soql": "case.soql", "retention_days": 1}
+    own_workspace.catalogue({"Account": None, "Contact": None, "Case": cases})
+    since, until = "2000-01-01", f"{own_workspace.org().client.now():%Y-%m-%d}"
+    ran(own_workspace, "backfill", "--object", "Case", "--from", since, "--to", until)
+    living_org.advance(2 * 86400)
+    ran(own_workspace, "refresh")
+    ran(own_workspace, "rebuild", "--object", "Case")
+    assert ran(own_workspace, "forget", "--object", "Contact", "--id", contact)["ok"]
+
+
+def test_parents_fields_whose_reference_is_read_are_not_told(own_workspace: Workspace) -> None:
+    query = own_workspace.folder / "case.soql"
+    own_workspace.catalogue({"Case": {"soql": "case.soql"}})
+    query.write_text(
+        "SELECT Id, SystemModstamp, IsDeleted, ContactId, contact.Name, Contact.AccountId, "
+        "Contact.Account.Name FROM Case"
+    )
+    ran(own_workspace, "refresh")
+    raw = own_workspace.org().stored_raw
+    assert [*untraceable(raw, "contact"), *untraceable(raw, "Account")] == []

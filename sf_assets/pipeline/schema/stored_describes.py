@@ -87,6 +87,19 @@ class StoredDescribes:
         spelt.append(field.name if field else last)
         return ResolvedPath(".".join(spelt), tuple(over), field, tuple(here))
 
+    def links(self, slug: str, path: str) -> Iterator[tuple[str, frozenset[str]]]:
+        """The references that a path goes over, as paths, and of which objects they may be.
+
+        Of `Contact.Account.Name` these are `ContactId` and `Contact.AccountId`.
+        """
+        here, before = [slug], ""
+        for parent in path.split(".")[:-1]:
+            found = list(self._fields(here, partial(_leads, to=parent)))
+            here = [target for link in found for target in link.reference_to]
+            if found:
+                yield f"{before}{found[0].name}", frozenset(here)
+            before += f"{parent}."
+
     def _fields(
         self, names: Iterable[str], fits: Callable[[FieldInfo], bool]
     ) -> Iterator[FieldInfo]:
