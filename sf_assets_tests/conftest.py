@@ -1,5 +1,6 @@
 """What several kinds of test share: an org, and a place where its tables go."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -28,6 +29,12 @@ _SETTINGS = ("SALESFORCE_", "SF_ASSETS_", "DAGSTER_", "AWS_", "GOOGLE_", "AZURE_
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--warehouse postgres`: tests of the pipeline keep their tables there."""
     parser.addoption("--warehouse", choices=("duckdb", *SERVERS), default="duckdb")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some tests mostly wait for processes of theirs."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,7 +13,7 @@ import pytest
 from sf_assets.definitions import defs
 from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline.planning.plan import plan_tick
-from sf_assets_tests.assets.shared import materialized, tick
+from sf_assets_tests.assets.shared import materialized, run_job, tick
 from sf_assets_tests.conftest import Workspace
 
 START = "2026-10-01"
@@ -75,6 +75,7 @@ def test_an_object_waits_for_its_time_and_no_other_waits_with_it(
     rare = {"refresh": EARLIER}
     write(workspace, {"Account": None, "Contact": rare, "Lead": rare})
     refresh(workspace, "Account", "Contact")
+    assert run_job(instance, "fresh_objects").success, "what is there by now is told"
     living_org.records.insert("Account", {"Name": "new"})
     living_org.records.insert("Contact", {"LastName": "new"})
     living_org.advance(1)
@@ -90,6 +91,7 @@ def test_where_it_is_the_time_of_no_object_nothing_runs(
 ) -> None:
     write(workspace, {"Account": None}, refresh=EARLIER)
     workspace.tick()
+    assert run_job(instance, "fresh_objects").success, "what is there by now is told"
     living_org.records.insert("Account", {"Name": "new"})
     why = "it is the time of no object; each was read when it last was"
     assert asked(TICK).skip_message == why
@@ -108,6 +110,7 @@ def test_a_tick_waits_for_one_that_is_alive_and_for_no_other(
     living_org.advance(1)
     (tmp_path / "dagster").mkdir()
     with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
+        assert run_job(instance, "fresh_objects").success, "what is there by now is told"
         job = defs().resolve_job_def("tick_objects")
         instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
         assert asked(TICK, instance=instance).run_requests, "nothing says that its process lives"

@@ -23,7 +23,11 @@ PLAIN = (
     ("files", "objects"),
     [
         ([f"{name}_describe.json" for name in PLAIN], PLAIN),
-        (["Account_PersonAccount_describe.json", "Contact_describe.json"], ("Account", "Contact")),
+        pytest.param(
+            ["Account_PersonAccount_describe.json", "Contact_describe.json"],
+            ("Account", "Contact"),
+            marks=pytest.mark.more,
+        ),
     ],
     ids=["plain", "person accounts"],
 )

@@ -134,7 +134,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_memory_does_not_grow_with_the_object(tmp_path: Path) -> None:
     def peak(rows: int) -> int:
         done = subprocess.run(  # noqa: S603 (our own program)

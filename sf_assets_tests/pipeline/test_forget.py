@@ -222,7 +222,7 @@ def dying(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
     return after
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_whoever_is_killed_while_forgetting_leaves_nothing_wrong(
     own_workspace: Workspace, living_org: Emulator, dying: Callable[[int], list[int]],
     monkeypatch: pytest.MonkeyPatch,

@@ -31,11 +31,13 @@ from sf_assets.pipeline.checks.results import record
 from sf_assets.pipeline.doctor import examine
 from sf_assets.pipeline.extraction.execute import execute
 from sf_assets.pipeline.extraction.formula_drift import check_derived
+from sf_assets.pipeline.forget import forget
 from sf_assets.pipeline.load import rebuild
 from sf_assets.pipeline.org import Org
 from sf_assets.pipeline.planning.future_coverage import present_inventory
 from sf_assets.pipeline.planning.plan import Plan, plan_backfill, plan_tick
 from sf_assets.pipeline.reconciliation.reconcile import reconcile
+from sf_assets.pipeline.retention import expire
 from sf_assets.pipeline.status import status
 from sf_assets.storage.vacuum import remove_leftovers
 from sf_assets.windows import ALWAYS, Window
@@ -226,6 +228,19 @@ def _cleaned(workspace: Workspace) -> Outcome:
     return {one.slug: one.error for one in found}
 
 
+def _expired(workspace: Workspace) -> Outcome:
+    keeps: dict[str, Any] = {"retention_days": 1}
+    workspace.catalogue(dict.fromkeys(OBJECTS, keeps))
+    org = workspace.org()
+    now = org.client.now() + timedelta(days=3)
+    return {spec.slug: expire(org.raw, spec, now) for spec in org.catalog.select([])}
+
+
+def _forgotten(workspace: Workspace) -> Outcome:
+    org = workspace.org()
+    return _of_all(forget(org, org.catalog.objects["Account"], ["001000000000ZZZ"]).errors)
+
+
 SCENES: Mapping[Work, Callable[[Workspace], Outcome]] = {
     Work.DESCRIBE: _ticked,
     Work.PLAN: _ticked,
@@ -248,6 +263,8 @@ SCENES: Mapping[Work, Callable[[Workspace], Outcome]] = {
     Work.STATUS: _told,
     Work.EXAMINE: _examined,
     Work.CLEAN: _cleaned,
+    Work.EXPIRE: _expired,
+    Work.FORGET: _forgotten,
 }
 """What leads to each place; the rest is in `IN_A_REFRESH`."""
 
@@ -324,6 +341,12 @@ WHERE = [
 OF_AN_OBJECT = {"slug", "spec", "item", "extracted", "table", "gap"}
 HARMLESS = {
     "cli/refresh.py:_print_plan": "tells failures",
+    "cli/clean.py:clean": "each removal has a boundary of its own",
+    "cli/dagster_home.py:_forget_in_database": "tables of Dagster's, one database at a time",
+    "pipeline/extraction/execute.py:execute": "each removal has a boundary of its own",
+    "pipeline/forgotten.py:derived_columns": "reads describes",
+    "pipeline/untraceable.py:untraceable": "within the boundary of the storage",
+    "pipeline/gold/due.py:gold_due": "compares what was built",
     "cli/tables.py:_compared": "tells what is left out",
     "cli/tables.py:rebuild": "each rebuild has a boundary of its own",
     "cli/tables.py:work": "each rebuild has a boundary of its own",

@@ -31,7 +31,7 @@ def two(tmp_path: Path) -> Iterator[Orgs]:
         yield Orgs(tmp_path, {"emea": emea, "us": us})
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.more)])
 def warehouse(request: pytest.FixtureRequest, two: Orgs) -> Orgs:
     """The same with each engine."""
     if request.param == "postgres":
