@@ -11,7 +11,7 @@ from bench import peers, report
 from bench.report import Line
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_exports_are_measured_against_the_file_and_the_peers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ def newest(instance: dg.DagsterInstance, name: str) -> dg.AssetMaterialization:
     return event.asset_materialization
 
 
+@pytest.mark.slow
 def test_what_was_made_before_dagster_looked_is_told_once(shop: Shop, tmp_path: Path) -> None:
     shop.declare()
     shop.refresh()

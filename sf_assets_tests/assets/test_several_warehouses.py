@@ -30,6 +30,7 @@ def keys_of(*names: str) -> list[dg.AssetKey]:
     return [dg.AssetKey(name.split("/")) for name in names]
 
 
+@pytest.mark.slow
 def test_each_has_assets_of_its_own_and_fails_alone(
     files: Several, instance: dg.DagsterInstance
 ) -> None:

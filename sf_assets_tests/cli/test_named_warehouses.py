@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from sf_assets.cli.commands import cli
@@ -11,6 +12,7 @@ from sf_assets.emulator.server import Emulator
 from sf_assets_tests.several import OBJECTS, in_the_way, two_files
 
 
+@pytest.mark.slow
 def test_all_commands_name_the_warehouse(tmp_path: Path, living_org: Emulator) -> None:
     files = two_files(tmp_path, living_org)
 

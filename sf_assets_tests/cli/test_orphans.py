@@ -1,5 +1,7 @@
 """Tables whose gold file or object was removed are named, with what to do, and stay as they are."""
 
+import pytest
+
 from sf_assets_tests.cli.conftest import Shell
 from sf_assets_tests.conftest import Workspace
 
@@ -37,6 +39,7 @@ def test_tables_that_nothing_makes_any_more_are_named_until_they_are_dropped(
     assert shell("status", "--json", env=workspace.env).document["orgs"][0]["orphans"] == {}
 
 
+@pytest.mark.more
 def test_a_history_that_is_kept_no_more_is_named_and_gold_of_it_is_refused(
     shell: Shell, workspace: Workspace
 ) -> None:

@@ -56,6 +56,7 @@ def accounts(company: Emulator) -> int:
     return int(count)
 
 
+@pytest.mark.slow
 def test_on_s3_and_postgres(
     tmp_path: Path, company: Emulator, shell: Shell, s3: Bucket, postgres_server: PostgresServer
 ) -> None:

@@ -1,9 +1,12 @@
 """Words that people are shown, and the keys that programs have known since the first release."""
 
+import pytest
+
 from sf_assets_tests.cli.conftest import Shell
 from sf_assets_tests.conftest import Workspace
 
 
+@pytest.mark.slow
 def test_tables_speak_plainly_and_keys_stay(shell: Shell, workspace: Workspace) -> None:
     workspace.catalogue({"Account": None}, start="2026-11-01")
     told = shell("refresh", env=workspace.env).out

@@ -116,6 +116,7 @@ def _stopped_and_run_again(
     assert gold(here)
 
 
+@pytest.mark.clouds
 @pytest.mark.usefixtures("_impatient")
 def test_s3_that_goes_away_in_the_middle_of_a_run_and_comes_back(
     tmp_path: Path, living_org: Emulator, faulty_s3: FaultyS3

@@ -105,7 +105,7 @@ def all_equal(org: Emulator, workspace: Workspace) -> bool:
     return True
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_backfill_larger_than_a_days_budget_finishes_by_itself(
     org: Emulator, workspace: Workspace
 ) -> None:

@@ -60,6 +60,7 @@ def failed(events: Iterable[Event], *, news: bool = True) -> set[str]:
     return {placed(e.place, e.object) for e in some}
 
 
+@pytest.mark.slow
 def test_each_has_all_and_one_that_is_held_waits_alone(
     files: Several, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +136,7 @@ def test_one_that_is_added_later_is_filled_without_the_org(files: Several) -> No
     files.assert_alike()
 
 
+@pytest.mark.more
 def test_a_server_that_dies_leaves_the_file_green_and_catches_up_without_the_org(
     tmp_path: Path, living_org: Emulator
 ) -> None:

@@ -12,7 +12,7 @@ ROWS, WINDOW, DELETIONS = 150_000, 40_000, 8_000
 MOST_MB = 500
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_each_step_grows_by_no_more_than_its_chunks(tmp_path: Path) -> None:
     found = list(measure(ROWS, WINDOW, DELETIONS, tmp_path))
     assert [f["step"] for f in found] == [

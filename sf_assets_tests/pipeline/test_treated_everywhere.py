@@ -34,7 +34,7 @@ COMMANDS = (
 GOLD = "SELECT Id, LastName::INT AS n FROM silver.contact"
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.duckdb
 def test_planted_values_of_treated_fields_are_in_raw_alone(  # noqa: PLR0917 (fixtures)
     own_workspace: Workspace, living_org: Emulator, tmp_path: Path,

@@ -71,6 +71,7 @@ def contents(workspace: Workspace, relation: str) -> list[dict[str, object]]:
     return sorted(found, key=lambda row: sorted((n, str(v)) for n, v in row.items()))
 
 
+@pytest.mark.slow
 def test_tables_are_those_of_a_duckdb_file(
     own: Workspace, living_org: Emulator, tmp_path: Path
 ) -> None:
@@ -212,6 +213,7 @@ def test_a_variant_is_run_in_the_engines_own_sql(own: Workspace, tmp_path: Path)
     }
 
 
+@pytest.mark.more
 def test_what_ends_in_the_middle_of_merges_leaves_nothing_half_done(
     own: Workspace, living_org: Emulator, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
