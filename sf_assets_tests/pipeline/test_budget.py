@@ -148,6 +148,7 @@ def test_a_backfill_of_what_raw_holds_is_finished_by_ticks_too(
         assert anew.covers(FIVE_YEARS)
 
 
+@pytest.mark.more
 def test_a_year_of_ticks_describes_for_one_call_an_hour(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

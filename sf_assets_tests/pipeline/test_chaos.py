@@ -7,7 +7,7 @@ import pytest
 from bench.chaos import chaos
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.timeout(300)
 def test_after_a_quarter_of_an_hour_of_chaos_the_tables_equal_the_org(tmp_path: Path) -> None:
     told = list(chaos(minutes=15, seed=1, folder=tmp_path))

@@ -59,7 +59,7 @@ def versions(raw: RawLayer, slug: str = "account") -> list[tuple[Any, ...]]:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_busy_day_leaves_few_files_and_every_version(workspace: Workspace, org: Emulator) -> None:
     workspace.tick()
     raw = workspace.org().stored_raw

@@ -112,6 +112,7 @@ def test_one_that_cannot_be_opened_fails_alone_once_and_is_tried_by_each_tick(
     files.assert_alike()
 
 
+@pytest.mark.more
 def test_fields_that_change_without_a_stamp_are_the_same_everywhere(files: Several) -> None:
     files.refresh()
     for key in files.main.rows("SELECT Id FROM silver.contact LIMIT 40"):

@@ -61,6 +61,7 @@ def test_a_question_too_large_is_made_smaller_by_time_and_then_by_id(
     assert len(cases) > 9
 
 
+@pytest.mark.more
 def test_a_question_that_is_too_large_however_small_is_that_objects_failure(
     workspace: Workspace, org: Emulator
 ) -> None:

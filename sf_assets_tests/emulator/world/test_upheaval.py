@@ -151,6 +151,7 @@ def test_some_changes_become_visible_late(org: Org) -> None:
     )
 
 
+@pytest.mark.more
 def test_a_wild_life_is_the_same_for_the_same_seed(schema: Schema) -> None:
     lives = []
     for seed in (1, 1, 2):
