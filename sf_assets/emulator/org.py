@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 from sf_assets.emulator.administrator import Administrator
 from sf_assets.emulator.clock import Clock
 from sf_assets.emulator.cursors import Cursors
+from sf_assets.emulator.definitions import Definitions
 from sf_assets.emulator.ids import id_at
 from sf_assets.emulator.jobs import Jobs
 from sf_assets.emulator.limits import Limits, RecordCounts
@@ -24,6 +26,7 @@ from sf_assets.emulator.soql.plan import Plan
 from sf_assets.emulator.store import Store, quoted
 
 T = TypeVar("T")
+_OF_DEFINITIONS = re.compile(r"\bFROM\s+(Entity|Field)Definition\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -90,19 +93,27 @@ class Org:
         self.cursors = Cursors(store)
         self.jobs = Jobs(store, clock, self.limits, settings)
         self.admin = Administrator(everything, self.schema, store, clock, self._last_modified())
+        self.definitions = Definitions(self.schema, self.admin, store)
 
     @property
     def schema_modified(self) -> datetime:
         """When any describe was changed last."""
         return self.admin.modified
 
-    def compile(self, text: str, *, all_rows: bool = False) -> Plan:
+    def compile(self, text: str, *, all_rows: bool = False, definitions: bool = False) -> Plan:
         """Understand a query at the org's present time.
+
+        Args:
+            text: SOQL.
+            all_rows: Whether deleted rows are among the answers.
+            definitions: Whether it may be of the definitions of objects and fields.
 
         Raises:
             ApiError: If Salesforce would refuse it.
         """
-        return compile_query(self.schema, text, now=self._plain_now(), all_rows=all_rows)
+        asked = definitions and _OF_DEFINITIONS.search(text)
+        schema = self.definitions.schema() if asked else self.schema
+        return compile_query(schema, text, now=self._plain_now(), all_rows=all_rows)
 
     def rows(
         self, request: Request, sql: str, parameters: Mapping[str, Any] | None = None

@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-from sf_assets.emulator.classification import classification
 from sf_assets.emulator.column_metadata import column_metadata
 from sf_assets.emulator.errors import ApiError
 from sf_assets.emulator.messages import Reply, Request, json_reply, to_json
@@ -46,9 +45,7 @@ class QueryResources:
     def _answer(self, request: Request, *, all_rows: bool) -> Reply:
         if "explain" in request.query:
             return self._explain(request, all_rows=all_rows)
-        if classified := classification(self._org, request.query.get("q", "")):
-            return json_reply(classified)
-        plan = self._org.compile(request.query.get("q", ""), all_rows=all_rows)
+        plan = self._org.compile(request.query.get("q", ""), all_rows=all_rows, definitions=True)
         if request.flag("columns"):
             return json_reply(column_metadata(plan))
         self._org.restrictions.check(plan)

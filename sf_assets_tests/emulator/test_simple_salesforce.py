@@ -177,6 +177,32 @@ def test_describe(sf: Any) -> None:
     assert sf.Account.metadata()["objectDescribe"]["keyPrefix"] == "001"
 
 
+def test_definitions_of_objects_and_fields(sf: Any, emulator: Emulator) -> None:
+    emulator.org.admin.classify_field("Contact", "Email", "GDPR;PII", "Restricted")
+    told = sf.query(
+        "SELECT QualifiedApiName, ComplianceGroup, EntityDefinition.Label FROM FieldDefinition "
+        "WHERE EntityDefinition.QualifiedApiName = 'Contact' AND SecurityClassification != null"
+    )
+    assert told["totalSize"] == 1
+    (field,) = told["records"]
+    assert (field["QualifiedApiName"], field["ComplianceGroup"]) == ("Email", "GDPR;PII")
+    assert field["EntityDefinition"]["Label"] == "Contact"
+    every = sf.query(
+        "SELECT QualifiedApiName FROM FieldDefinition WHERE EntityDefinitionId IN ('Contact') "
+        "ORDER BY QualifiedApiName DESC LIMIT 2"
+    )
+    assert len(every["records"]) == 2
+    names = sf.query("SELECT QualifiedApiName FROM EntityDefinition WHERE KeyPrefix = '003'")
+    assert [row["QualifiedApiName"] for row in names["records"]] == ["Contact"]
+    with pytest.raises(SalesforceMalformedRequest, match="a filter on a reified column"):
+        sf.query("SELECT QualifiedApiName FROM FieldDefinition")
+    with pytest.raises(SalesforceMalformedRequest, match="INVALID_FIELD"):
+        sf.query("SELECT Nope FROM FieldDefinition WHERE EntityDefinitionId = 'Contact'")
+    assert not {"EntityDefinition", "FieldDefinition"} & {
+        o["name"] for o in sf.describe()["sobjects"]
+    }
+
+
 def test_updated_and_deleted(sf: Any, emulator: Emulator) -> None:
     now = emulator.clock.now().replace(second=0)
     start = now.replace(minute=0)

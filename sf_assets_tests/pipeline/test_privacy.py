@@ -1,5 +1,6 @@
 """Fields that the catalogue has treated: silver, and what follows, never has their values."""
 
+import re
 from hashlib import sha256
 from hmac import new
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from sf_assets.catalog import load_catalog
+from sf_assets.catalog_file import load_catalog
 from sf_assets.cli.report import Report, carry_out
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import ConfigError, StorageError
@@ -301,7 +302,7 @@ def test_where_the_org_does_not_say_nothing_is_loaded(
     workspace.catalogue({"Contact": None}, privacy_defaults={"PII": "hash"})
     with pytest.raises(StorageError, match="classified was not asked"):
         load(workspace.org(), workspace.org().stored_raw, "contact")
-    monkeypatch.setattr("sf_assets.emulator.query.classification", lambda *_: None)
+    monkeypatch.setattr("sf_assets.emulator.org._OF_DEFINITIONS", re.compile("nothing"))
     assert "privacy_defaults; let " in refreshed(workspace).errors["contact"]
 
 
