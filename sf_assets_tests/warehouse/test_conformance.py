@@ -17,6 +17,7 @@ from sf_assets.pipeline.gold.build import build_gold
 from sf_assets.pipeline.gold.files import gold_tables
 from sf_assets.pipeline.load import rebuild
 from sf_assets.warehouse.open import open_warehouse
+from sf_assets.warehouse.sql import server as server_module
 from sf_assets.warehouse.sql.connection import Cause
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
@@ -178,7 +179,7 @@ def test_a_second_writer_of_an_org_waits_and_then_says_so(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warehouse = open_warehouse(url)
-    monkeypatch.setattr(f"{type(warehouse).__module__}.PATIENCE", 0.5)
+    monkeypatch.setattr(server_module, "PATIENCE", 0.5)
     with warehouse.writing("00D1", "default"):
         with pytest.raises(WarehouseLockedError), warehouse.writing("00D1", "default"):
             pass

@@ -3,13 +3,11 @@
 import socket
 from contextlib import closing
 from dataclasses import replace
-from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from sf_assets.catalog import PACKAGED_GOLD
 from sf_assets.columns.column import Column, ColumnKind
 from sf_assets.emulator.server import Emulator
 from sf_assets.errors import (
@@ -26,14 +24,7 @@ from sf_assets.warehouse.sql import ops
 from sf_assets.warehouse.sql.tables import Table
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.postgres import PostgresServer
-
-OBJECTS = (
-    "Account", "Case", "Contact", "Event", "Lead", "Opportunity", "OpportunityHistory",
-    "Showcase__c", "Task", "User",
-)  # fmt: skip
-GOLD = tuple(sorted(path.stem for path in PACKAGED_GOLD.glob("*.sql")))
-DAYS = [date(2026, 11, day) for day in (1, 2, 15)]
-SECRET = "Ada Lovelace"
+from sf_assets_tests.warehouse.test_conformance import OBJECTS
 
 
 @pytest.fixture

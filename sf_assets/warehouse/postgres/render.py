@@ -4,7 +4,6 @@ Names are lower case there, so that people need not quote them: Salesforce tells
 Values are written into a statement as literals, since drivers agree little about parameters.
 """
 
-from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlglot import exp
@@ -14,6 +13,7 @@ from sf_assets.warehouse.sql.portable import (
     Changes,
     changed,
     fill_in,
+    literal,
     make_portable,
     parsed,
     with_native,
@@ -55,18 +55,8 @@ def _name_subqueries(tree: exp.Expr) -> None:
 
 
 def _literal(value: Any) -> exp.Expr:
-    match value:
-        case datetime():
-            return exp.cast(exp.Literal.string(value.astimezone(UTC).isoformat()), "timestamptz")
-        case date():
-            return exp.cast(exp.Literal.string(value.isoformat()), "date")
-        case [] | ():
-            return exp.Literal.string("{}")  # of whatever type is wanted there
-        case list() | tuple():
-            return exp.Array(expressions=[_literal(one) for one in value])
-        case str():  # the members of an enumeration, too
-            return exp.Literal.string(str(value))
-    return exp.convert(value)
+    """A value; an empty list is of whatever type is wanted there."""
+    return exp.Literal.string("{}") if value in ([], ()) else literal(value)
 
 
 def _identifier(node: exp.Identifier) -> None:

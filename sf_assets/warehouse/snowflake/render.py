@@ -1,12 +1,10 @@
 """The shared SQL, as Snowflake takes it.
 
 Names are in capital letters there, so that people need not quote them: Salesforce tells none apart
-by case. Values are written into a statement as literals.
+by case.
 """
 
 import json
-from datetime import UTC, date, datetime
-from typing import Any
 
 from sqlglot import exp
 
@@ -50,23 +48,10 @@ def render(sql: str, values: Values = ()) -> str:
     """
     tree = parsed(sql, CAPABILITIES.engine).copy()
     with_native(tree, "snowflake")
-    fill_in(tree, values, _literal)
+    fill_in(tree, values)
     tree = changed(tree, _LISTS)
     make_portable(tree)
     return changed(tree, _FUNCTIONS, _TYPES, _NAMES).sql(dialect="snowflake", comments=False)
-
-
-def _literal(value: Any) -> exp.Expr:
-    match value:
-        case datetime():
-            return exp.cast(exp.Literal.string(value.astimezone(UTC).isoformat()), "timestamptz")
-        case date():
-            return exp.cast(exp.Literal.string(value.isoformat()), "date")
-        case list() | tuple():
-            return exp.Array(expressions=[_literal(one) for one in value])
-        case str():  # the members of an enumeration, too
-            return exp.Literal.string(str(value))
-    return exp.convert(value)
 
 
 def _texts(array: exp.Array) -> list[str]:

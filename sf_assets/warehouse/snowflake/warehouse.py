@@ -4,34 +4,24 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
-import sqlglot
 
 from sf_assets.addresses import shown
-from sf_assets.errors import WarehouseError, WarehouseLockedError, WarehouseUnreachableError
+from sf_assets.errors import WarehouseError
 from sf_assets.sql import quoted, text_literal
 from sf_assets.warehouse.snowflake.address import parameters
 from sf_assets.warehouse.snowflake.connection import SnowflakeConnection
 from sf_assets.warehouse.snowflake.refusals import LOCKED, PRIVILEGE, code, unreachable
-from sf_assets.warehouse.sql import beside, ops
-from sf_assets.warehouse.sql.session import Session
-
-PATIENCE = 60.0
-"""Seconds for which a process waits for another that writes the same org's tables."""
+from sf_assets.warehouse.sql import beside, ops, server
 
 LEASE = 120
 """Seconds after its last transaction for which a process that died keeps others from writing."""
 
-_QUESTIONS = frozenset({"(", "DESCRIBE", "EXPLAIN", "SELECT", "SHOW", "VALUES", "WITH"})
-"""How a question begins; Snowflake takes no change in one of these, and one statement at a time."""
-
 _WRITERS = '"OPS"."SF_ASSETS_WRITERS"'
 
 
-class SnowflakeWarehouse:
+class SnowflakeWarehouse(server.ServerWarehouse[SnowflakeConnection]):
     """Silver, gold and `ops` in schemas of a Snowflake database.
 
     Args:
@@ -42,53 +32,12 @@ class SnowflakeWarehouse:
     """
 
     engine = "snowflake"
+    questions = frozenset({"(", "DESCRIBE", "EXPLAIN", "SELECT", "SHOW", "VALUES", "WITH"})
+    """Snowflake takes no change in one of these, and one statement at a time."""
 
     def __init__(self, url: str) -> None:
         self.url = shown(url)
         self._parameters = parameters(url)
-
-    def __str__(self) -> str:
-        return self.url
-
-    def exists(self) -> bool:
-        """Whether anything was ever written."""
-        with self._opened() as connection:
-            return "orgs" in connection.tables("ops")
-
-    @contextmanager
-    def reading(self, org_id: str, name: str, *, wait: bool = True) -> Iterator[Session]:
-        """Open it for reading; see `port.Warehouse`."""
-        with self._opened() as connection:
-            _bring_up(connection)
-            if not ops.is_claimed(connection, org_id, name):
-                with self.writing(org_id, name, wait=wait):
-                    pass  # its name is new: what is noted is of other tables
-            yield Session(connection, partial(self._explained, connection), org_id, name)
-
-    @contextmanager
-    def writing(self, org_id: str, name: str, *, wait: bool = True) -> Iterator[Session]:
-        """Open it for writing, claimed for an org; see `port.Warehouse`."""
-        with self._opened() as connection:
-            _bring_up(connection)
-            with self._locked(connection, org_id, wait):
-                ops.claim(connection, org_id, name, self.url)
-                beside.finish(connection, org_id)
-                yield Session(connection, partial(self._explained, connection), org_id, name)
-
-    def query(self, sql: str) -> pa.Table:
-        """All rows that answer a question in Snowflake's SQL, as Arrow; nothing is changed.
-
-        Raises:
-            WarehouseError: It cannot be reached, refuses the question, or this is none.
-        """
-        words = sqlglot.tokenize(sql, dialect="snowflake")
-        if not words or words[0].text.upper() not in _QUESTIONS:
-            raise WarehouseError(
-                f"query() only reads, and takes one question: {', '.join(sorted(_QUESTIONS))}; to "
-                "change the warehouse, connect to it by another client"
-            )
-        with self._opened() as connection:
-            return connection.answer(sql)
 
     def publish(self) -> None:
         """Note that nothing is left of removed rows but what Snowflake keeps by itself.
@@ -98,7 +47,7 @@ class SnowflakeWarehouse:
         if not self.exists():
             return
         with self._opened() as connection:
-            _bring_up(connection)
+            self._bring_up(connection, wait=True)
             if ops.has_leftovers(connection):
                 connection.execute("DELETE FROM ops.leftovers")
 
@@ -138,31 +87,29 @@ class SnowflakeWarehouse:
     def check(self) -> None:
         """Do nothing: Snowflake looks after its files itself."""
 
-    def stale_copies(self) -> list[Path]:
-        """None: no copies are made of it."""
-        return []
+    def _connect(self) -> SnowflakeConnection:
+        return SnowflakeConnection(self._parameters)
 
-    def remove_stale_copies(self) -> list[Path]:
-        """None: no copies are made of it."""
-        return []
+    def _unreachable(self, error: Exception) -> str | None:
+        if isinstance(error, (SnowflakeConnection.error, OSError, ValueError, TypeError)):
+            return unreachable(error)
+        return None
 
-    def quarantine(self) -> Path:
-        """Refuse to put a database aside, which is its owner's to do.
-
-        Raises:
-            WarehouseError: Always.
-        """
-        raise WarehouseError(
-            f"the warehouse {self.url} is not put aside; drop its schemas ops, silver and gold, "
-            "and run `sf-assets rebuild`"
-        )
-
-    def quarantined(self) -> list[Path]:
-        """Nothing: a database is not put aside."""
-        return []
+    def _bring_up(self, connection: SnowflakeConnection, *, wait: bool) -> None:
+        """Make what is lacking of `ops`; each statement is committed as it is run."""
+        del wait  # nobody keeps others from it
+        if not ops.is_current(connection):
+            connection.run('CREATE SCHEMA IF NOT EXISTS "OPS"')
+            connection.run(
+                f"CREATE TABLE IF NOT EXISTS {_WRITERS} "
+                "(ORG_ID VARCHAR, HOLDER VARCHAR, UNTIL TIMESTAMP_TZ)"
+            )
+            ops.bring_up(connection)
 
     @contextmanager
-    def _locked(self, connection: SnowflakeConnection, org_id: str, wait: bool) -> Iterator[None]:
+    def _locked(
+        self, connection: SnowflakeConnection, org_id: str, *, wait: bool
+    ) -> Iterator[None]:
         """Keep others from writing an org's tables.
 
         A row tells who writes, for as long as it lasts. Each transaction renews it, which locks it
@@ -177,63 +124,26 @@ class SnowflakeWarehouse:
             f"INSERT INTO {_WRITERS} (ORG_ID) SELECT {text_literal(org_id)} "
             f"WHERE NOT EXISTS (SELECT 1 FROM {_WRITERS} WHERE {whose})"
         )
-        deadline = time.monotonic() + (PATIENCE if wait else 0)
+        deadline = time.monotonic() + (server.PATIENCE if wait else 0)
         free = "(HOLDER IS NULL OR UNTIL < CURRENT_TIMESTAMP())"
         while not _changed(connection, take + free):
             if time.monotonic() > deadline:
-                raise WarehouseLockedError(
-                    f"another program writes to the warehouse {self.url}; run again when it has "
-                    "ended, raw is kept"
-                )
+                raise self._held()
             time.sleep(0.5)
         connection.fence = take + f"HOLDER = {me}"
         try:
+            beside.finish(connection, org_id)
             yield
         finally:
             connection.release(
                 f"UPDATE {_WRITERS} SET HOLDER = NULL WHERE {whose} AND HOLDER = {me}"
             )
 
-    @contextmanager
-    def _opened(self) -> Iterator[SnowflakeConnection]:
-        try:
-            connection = SnowflakeConnection(self._parameters)
-        except (SnowflakeConnection.error, OSError, ValueError, TypeError) as error:
-            raise WarehouseUnreachableError(
-                f"the warehouse {self.url} cannot be reached: {unreachable(error)}; check "
-                "SF_ASSETS_WAREHOUSE_URL, and that the account lets you in"
-            ) from None
-        try:
-            with self._explained(connection):
-                yield connection
-        finally:
-            connection.close()
+    def _answer(self, connection: SnowflakeConnection, sql: str) -> pa.Table:
+        return connection.answer(sql)
 
-    @contextmanager
-    def _explained(self, connection: SnowflakeConnection) -> Iterator[None]:
-        try:
-            yield
-        except SnowflakeConnection.error as error:
-            if code(error) == LOCKED:
-                raise WarehouseLockedError(
-                    f"another program writes to the warehouse {self.url}; run again when it has "
-                    "ended, raw is kept"
-                ) from None
-            raise WarehouseError(
-                f"the warehouse {self.url} refused: {connection.refusal(error)}; nothing half done "
-                "was kept, the tables are as they were last committed"
-            ) from None
-
-
-def _bring_up(connection: SnowflakeConnection) -> None:
-    """Make what is lacking of `ops`; each statement is committed as it is run."""
-    if not ops.is_current(connection):
-        connection.run('CREATE SCHEMA IF NOT EXISTS "OPS"')
-        connection.run(
-            f"CREATE TABLE IF NOT EXISTS {_WRITERS} "
-            "(ORG_ID VARCHAR, HOLDER VARCHAR, UNTIL TIMESTAMP_TZ)"
-        )
-        ops.bring_up(connection)
+    def _is_locked(self, error: Exception) -> bool:
+        return code(error) == LOCKED
 
 
 def _changed(connection: SnowflakeConnection, statement: str) -> bool:

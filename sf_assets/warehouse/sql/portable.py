@@ -1,6 +1,7 @@
 """The shared SQL for other engines: read, filled in, and without what DuckDB alone has."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -40,8 +41,22 @@ def names(query: str) -> list[str]:
     return tree.named_selects if isinstance(tree, exp.Query) else []
 
 
-def fill_in(tree: exp.Expr, values: Values, literal: Callable[[Any], exp.Expr]) -> None:
-    """Put values in the place of `?`, `$1` and `$name`."""
+def literal(value: Any) -> exp.Expr:
+    """A value as a statement has it: drivers agree little about parameters."""
+    match value:
+        case datetime():
+            return exp.cast(exp.Literal.string(value.astimezone(UTC).isoformat()), "timestamptz")
+        case date():
+            return exp.cast(exp.Literal.string(value.isoformat()), "date")
+        case list() | tuple():
+            return exp.Array(expressions=[literal(one) for one in value])
+        case str():  # the members of an enumeration, too
+            return exp.Literal.string(str(value))
+    return exp.convert(value)
+
+
+def fill_in(tree: exp.Expr, values: Values, written: Callable[[Any], exp.Expr] = literal) -> None:
+    """Put values, as an engine has them written, in the place of `?`, `$1` and `$name`."""
     named: Mapping[str, Any] = (
         values
         if isinstance(values, Mapping)
@@ -50,7 +65,7 @@ def fill_in(tree: exp.Expr, values: Values, literal: Callable[[Any], exp.Expr]) 
     places = list(tree.find_all(exp.Placeholder, exp.Parameter, bfs=False))
     for number, place in enumerate(places, 1):
         name = place.name if place.name != "?" else ""
-        place.replace(literal(named[name or str(number)]))
+        place.replace(written(named[name or str(number)]))
 
 
 def changed(tree: exp.Expr, *several: Changes) -> exp.Expr:
