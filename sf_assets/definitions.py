@@ -3,7 +3,7 @@
 import dagster as dg
 
 from sf_assets.assets.build import build_salesforce_definitions
-from sf_assets.catalog import load_catalog
+from sf_assets.catalog_file import load_catalog
 from sf_assets.settings import load_settings
 
 

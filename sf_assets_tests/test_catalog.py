@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sf_assets.catalog import PACKAGED_GOLD, Catalog, ObjectSpec, catalog_within, load_catalog
+from sf_assets.catalog import PACKAGED_GOLD, Catalog, ObjectSpec
+from sf_assets.catalog_file import catalog_within, load_catalog
 from sf_assets.errors import ConfigError
 from sf_assets.windows import Grain
 

@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sf_assets"
 BASE = {
-    "addresses", "catalog", "checks", "describe", "errors", "failures", "naming", "privacy",
-    "private", "schema_diff", "settings", "sql", "stopping", "timetable", "windows",
+    "addresses", "catalog", "catalog_file", "checks", "describe", "errors", "failures", "naming",
+    "privacy", "private", "schema_diff", "settings", "sql", "stopping", "timetable", "windows",
 }  # fmt: skip
 ALLOWED = {
     "checks": {"checks", "describe", "naming", "privacy", "sql"},

@@ -15,7 +15,8 @@ from sf_assets.assets.resources import SalesforceResource, StorageResource, Ware
 from sf_assets.assets.schedules import daily_checks, derived, fresh, tick
 from sf_assets.assets.schema_changes import describe_asset, describe_when_changed
 from sf_assets.assets.translator import SalesforceTranslator
-from sf_assets.catalog import Catalog, load_catalog
+from sf_assets.catalog import Catalog
+from sf_assets.catalog_file import load_catalog
 from sf_assets.errors import ConfigError
 from sf_assets.naming import ONLY
 from sf_assets.settings import MAIN, is_warehouse_name

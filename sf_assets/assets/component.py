@@ -9,7 +9,8 @@ from dagster.components.resolved.context import ResolutionContext
 from sf_assets.assets.build import build_salesforce_definitions
 from sf_assets.assets.resources import StorageResource, WarehouseResource
 from sf_assets.assets.translator import SalesforceAsset, SalesforceTranslator
-from sf_assets.catalog import Catalog, catalog_within, load_catalog
+from sf_assets.catalog import Catalog
+from sf_assets.catalog_file import catalog_within, load_catalog
 
 
 def _catalog(context: ResolutionContext, value: Any) -> Catalog:

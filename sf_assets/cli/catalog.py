@@ -71,7 +71,7 @@ def catalog(
 
 def _clients(path: Path | None) -> "dict[str, Client]":
     """The orgs to ask: those that the user's catalogue names, or the only one."""
-    from sf_assets.catalog import load_catalog, orgs_named
+    from sf_assets.catalog_file import load_catalog, orgs_named
     from sf_assets.naming import ONLY
     from sf_assets.pipeline.org import org_of_environment
     from sf_assets.settings import environment, load_settings

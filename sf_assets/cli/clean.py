@@ -3,10 +3,11 @@
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
-from sf_assets.cli.output import emit, json_option, messages, org_option, show
+from sf_assets.cli.output import emit, json_option, org_option, show, show_errors
 
 
 @click.command()
@@ -18,12 +19,15 @@ def clean(orgs: tuple[str, ...], as_json: bool) -> None:
     from sf_assets.pipeline.retention import expire
     from sf_assets.storage.vacuum import remove_leftovers
 
-    rows, document, ok = [], [], True
+    rows: list[tuple[Any, ...]] = []
+    document: list[dict[str, Any]] = []
+    ok = True
     for org in chosen(orgs):
         for spec in org.catalog.objects.values():
             if error := expire(org.stored_raw, spec, datetime.now(UTC)):
                 ok = False
-                messages.print(f"{spec.slug}: {error}", style="red", markup=False, soft_wrap=True)
+                document.append({"org": org.name, "slug": spec.slug, "error": str(error)})
+                show_errors({spec.slug: str(error)})
         for found in remove_leftovers(org.stored_raw, datetime.now(UTC)):
             ok = ok and (found.waits or found.error is None)
             note = str(found.error) if found.error else ""

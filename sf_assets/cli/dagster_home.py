@@ -93,7 +93,10 @@ def _forget(path: Path, ids: Collection[str]) -> int:
     if new == data:
         return 0
     found = _count(path, ids)
-    path.write_bytes(new)
+    beside = path.with_name(f"{path.name}.new")
+    beside.write_bytes(new)
+    beside.chmod(path.stat().st_mode)
+    beside.replace(path)
     return found
 
 
@@ -147,10 +150,8 @@ def _is_database(path: Path) -> bool:
 
 def _count(path: Path, ids: Collection[str]) -> int:
     """How often a file has short Ids in it, which the long ones begin with."""
-    data = path.read_bytes()
-    return sum(
-        data.count(record.encode()) for record in set(ids) if len(record) == min(map(len, ids))
-    )
+    data, short = path.read_bytes(), min(map(len, ids))
+    return sum(data.count(record.encode()) for record in set(ids) if len(record) == short)
 
 
 def _blank(record: str) -> str:

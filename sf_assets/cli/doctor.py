@@ -39,7 +39,7 @@ def _catalogue(names: tuple[str, ...]) -> tuple[list["Diagnosis"], list["Org"], 
 
     Without one, the org of the environment can be examined all the same.
     """
-    from sf_assets.catalog import load_catalog
+    from sf_assets.catalog_file import load_catalog
     from sf_assets.cli.report import chosen
     from sf_assets.naming import ONLY
     from sf_assets.pipeline.doctor import Diagnosis

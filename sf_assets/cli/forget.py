@@ -1,11 +1,20 @@
 """`sf-assets forget`."""
 
 import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
 
-from sf_assets.cli.output import emit, json_option, messages, org_option, show, watching
+from sf_assets.cli.output import (
+    emit,
+    json_option,
+    messages,
+    org_option,
+    show,
+    show_errors,
+    watching,
+)
 
 
 @click.command()
@@ -31,41 +40,54 @@ def forget(name: str, ids: tuple[str, ...], orgs: tuple[str, ...], as_json: bool
     with watching(quiet=as_json):
         errors = each(chosen(orgs, [name]), work)
     home = forget_in_home(all_forms(ids)) if found else Home()
-    rows = [(org, place, n) for org, one in found for place, n in one.removed.items()]
-    remains = [(org, place, n) for org, one in found for place, n in one.remains.items()]
-    rows += [("Dagster", place, n) for place, n in home.removed.items()]
-    remains += [("Dagster", place, n) for place, n in home.remains.items()]
-    for org, one in found:
-        errors |= {f"{org}: {place}": str(error) for place, error in one.errors.items()}
-    errors |= {f"Dagster: {place}": reason for place, reason in home.errors.items()}
+    document = _document(found, home, errors)
+    if as_json:
+        emit(document)
+    else:
+        _print(document, ids)
+    sys.exit(0 if document["ok"] else 1)
+
+
+def _document(found: list[tuple[str, Any]], home: Any, failed: dict[str, str]) -> dict[str, Any]:
+    """What became of it in all orgs, and in Dagster's home, which is searched if there is one."""
+    places = [*found, ("Dagster", home)]
     unsearched = {f"{org}: {p}": why for org, one in found for p, why in one.not_searched.items()}
+    errors = failed | {
+        f"{org}: {place}": str(error) for org, one in places for place, error in one.errors.items()
+    }
+    remains = _rows((org, one.remains) for org, one in places)
     ok = bool(found) and not (errors or remains or unsearched)
     if home.not_searched:
         unsearched["Dagster's home"] = home.not_searched
-    if as_json:
-        columns = ("org", "place", "rows")
-        emit(
-            {
-                "ok": ok,
-                "records": max((one.records for _, one in found), default=0),
-                "removed": [dict(zip(columns, row, strict=True)) for row in rows],
-                "remains": [dict(zip(columns, row, strict=True)) for row in remains],
-                "not_searched": unsearched,
-                "errors": errors,
-            }
-        )
-    else:
-        show("Removed, or emptied where it led there", ("org", "place", "rows"), rows)
-        if remains:
-            show("Still found", ("org", "place", "rows"), remains)
-        for place, reason in errors.items():
-            messages.print(f"{place}: {reason}", style="red", markup=False, soft_wrap=True)
-        for place, reason in unsearched.items():
-            messages.print(f"{place}: not searched: {reason}", markup=False, soft_wrap=True)
-        if ok:
-            searched = "storage and warehouse" + (
-                "" if home.not_searched else " and Dagster's home"
-            )
-            none = "" if rows else f"no record {', '.join(ids)} was found anywhere: "
-            messages.print(f"{none}a search of {searched} finds none of them", soft_wrap=True)
-    sys.exit(0 if ok else 1)
+    return {
+        "ok": ok,
+        "records": max((one.records for _, one in found), default=0),
+        "removed": _rows((org, one.removed) for org, one in places),
+        "remains": remains,
+        "not_searched": unsearched,
+        "errors": errors,
+    }
+
+
+def _rows(found: Iterable[tuple[str, Mapping[str, int | None]]]) -> list[dict[str, Any]]:
+    return [
+        {"org": org, "place": place, "rows": rows}
+        for org, places in found
+        for place, rows in places.items()
+    ]
+
+
+def _print(document: dict[str, Any], ids: tuple[str, ...]) -> None:
+    columns = ("org", "place", "rows")
+    for title, name in (("Removed, or emptied where it led there", "removed"),
+                        ("Still found", "remains")):  # fmt: skip
+        if document[name] or name == "removed":
+            show(title, columns, [tuple(row.values()) for row in document[name]])
+    show_errors(document["errors"])
+    for place, reason in document["not_searched"].items():
+        messages.print(f"{place}: not searched: {reason}", markup=False, soft_wrap=True)
+    if document["ok"]:
+        home = "" if document["not_searched"] else " and Dagster's home"
+        none = "" if document["removed"] else f"no record {', '.join(ids)} was found anywhere: "
+        told = f"{none}a search of storage and warehouse{home} finds none of them"
+        messages.print(told, soft_wrap=True)

@@ -19,6 +19,7 @@ from sf_assets.cli.output import (
     org_option,
     show,
     show_budget,
+    show_errors,
     watching,
 )
 from sf_assets.naming import placed
@@ -113,8 +114,7 @@ def _plan(
     ok = not errors and not any(document["errors"] for document in documents)
     if as_json:
         emit({"ok": ok, "orgs": documents, "errors": errors})
-    for name, reason in errors.items():
-        messages.print(f"{name}: {reason}", style="red", markup=False, soft_wrap=True)
+    show_errors(errors)
     sys.exit(0 if ok else 1)
 
 
@@ -122,8 +122,7 @@ def _print_plan(document: dict[str, Any], days: int | None) -> None:
     columns = ("object", "rows", "by", "windows", "calls", "jobs", "MB")
     rows = [tuple(cost.values()) for cost in document["objects"]]
     show(f"Backfill of org {document['org']}", columns, rows)
-    for slug, error in document["errors"].items():
-        messages.print(f"{slug}: {error}", style="red", markup=False, soft_wrap=True)
+    show_errors(document["errors"])
     show_budget(document["budget"])
     calls = sum(cost["calls"] for cost in document["objects"])
     fit = {None: "the org does not tell its budget", 1: "fits into today's budget"}
@@ -226,8 +225,7 @@ def _print_what_is_not_done(report: Any) -> None:
     for waiting, reason in _once(report.waiting):
         verb = "wait" if ", " in waiting else "waits"
         messages.print(f"{waiting} {verb}: {reason}", markup=False, soft_wrap=True)
-    for failing, error in _once(report.errors):
-        messages.print(f"{failing}: {error}", style="red", markup=False, soft_wrap=True)
+    show_errors(dict(_once(report.errors)))
 
 
 def _once(reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import TypeVar
 
-from sf_assets.catalog import Catalog, load_catalog
+from sf_assets.catalog import Catalog
+from sf_assets.catalog_file import load_catalog
 from sf_assets.errors import (
     ConfigError,
     OrgUnreachableError,

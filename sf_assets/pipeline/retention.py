@@ -7,7 +7,7 @@ version that has columns which newer ones lack stays, too: silver takes these fr
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -82,18 +82,22 @@ def _remove(raw: RawLayer, slug: str, until: datetime) -> int:
     removed = 0
     with TemporaryDirectory(prefix="sf-assets-") as folder:
         kept = _newest(raw, versions, until, Path(folder))
+        again = _newest(raw, fields, until, Path(folder) / "fields")
+        if kept:
+            again = {columns: _of_those(path, kept.values()) for columns, path in again.items()}
         for piece in versions:
             removed += _write(raw, piece, until, kept[_columns(piece)])
-        stamps = pl.concat([pl.scan_parquet(path) for path in kept.values()]) if kept else None
-        again = _newest(raw, fields, until, Path(folder) / "fields")
         for piece in fields:
-            newest = pl.scan_parquet(again[_columns(piece)])
-            if stamps is not None:
-                newest = newest.join(stamps, on=["Id", "cursor"], how="semi")
-            path = Path(folder) / "again.parquet"
-            newest.collect().write_parquet(path)
-            removed += _write(raw, piece, until, path)
+            removed += _write(raw, piece, until, again[_columns(piece)])
     return removed
+
+
+def _of_those(path: Path, kept: Iterable[Path]) -> Path:
+    """Keys of a file that are of versions which are kept, in another file."""
+    stamps = pl.concat([pl.scan_parquet(file) for file in kept])
+    left = path.with_name("left.parquet")
+    pl.scan_parquet(path).join(stamps, on=["Id", "cursor"], how="semi").sink_parquet(left)
+    return left
 
 
 def _newest(

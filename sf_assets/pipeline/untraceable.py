@@ -6,6 +6,8 @@ that is to be forgotten, nobody can tell.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 
@@ -65,14 +67,15 @@ def _rows(raw: RawLayer, pieces: Sequence[Slice], path: str, reference: str) -> 
         return 0
     rows = sum(len(frame) for piece in unknown for frame in _with_value(raw, piece, path))
     again = [piece for piece in having if piece.kind is SliceKind.FIELDS]
-    since = _first_read(raw, known) if again and known else None
-    for piece in again:
-        for frame in _with_value(raw, piece, path):
-            if since is None:
+    with TemporaryDirectory(prefix="sf-assets-") as folder:
+        since = _read_since(raw, known, Path(folder)) if again and known else None
+        for piece in again:
+            for frame in _with_value(raw, piece, path):
                 rows += len(frame)
-                continue
-            earlier = since.filter(pl.col("since") <= piece.read_at)
-            rows += len(frame.join(earlier, on="Id", how="anti"))
+                if since is not None:
+                    earlier = since.filter(pl.col("since") <= piece.read_at)
+                    said = earlier.join(frame.lazy(), on="Id", how="semi").select("Id").unique()
+                    rows -= len(said.collect(engine="streaming"))
     return rows
 
 
@@ -90,14 +93,15 @@ def _with_value(raw: RawLayer, piece: Slice, path: str) -> Iterator[pl.DataFrame
             yield there.select(pl.col(names["Id"]).alias("Id"))
 
 
-def _first_read(raw: RawLayer, pieces: Sequence[Slice]) -> pl.DataFrame:
-    """When each record was first read in some slices."""
-    frames = []
+def _read_since(raw: RawLayer, pieces: Sequence[Slice], folder: Path) -> pl.LazyFrame:
+    """When each record of some slices was read, in files: they may be many."""
     for piece in pieces:
         read_at = pl.lit(piece.read_at, _TIME)
-        for part in piece.parts:
+        for number, part in enumerate(piece.parts):
             frame = pl.DataFrame(read_part(raw.store, part))
             since = pl.col(ORIGIN[0]) if ORIGIN[0] in frame.columns else read_at
-            frames.append(frame.select("Id", since.alias("since")))
-    found = pl.concat(frames) if frames else pl.DataFrame(schema={"Id": pl.String, "since": _TIME})
-    return found.group_by("Id").agg(pl.col("since").min())
+            file = folder / f"{piece.id}-{number}.parquet"
+            frame.select("Id", since.alias("since")).write_parquet(file)
+    empty = pl.DataFrame(schema={"Id": pl.String, "since": _TIME})
+    empty.write_parquet(folder / "none.parquet")
+    return pl.scan_parquet(folder)

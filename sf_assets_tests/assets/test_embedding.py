@@ -21,7 +21,7 @@ from sf_assets import (
     build_salesforce_definitions,
 )
 from sf_assets.assets.integration import Integration
-from sf_assets.catalog import load_catalog
+from sf_assets.catalog_file import load_catalog
 from sf_assets.errors import ConfigError
 from sf_assets.naming import ONLY
 from sf_assets.settings import ReadingSettings

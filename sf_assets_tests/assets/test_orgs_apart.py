@@ -11,7 +11,7 @@ import pytest
 from sf_assets import SalesforceResource, StorageResource, WarehouseResource
 from sf_assets.assets.build import build_salesforce_definitions
 from sf_assets.assets.integration import Integration
-from sf_assets.catalog import load_catalog
+from sf_assets.catalog_file import load_catalog
 from sf_assets_tests.orgs import Orgs
 
 

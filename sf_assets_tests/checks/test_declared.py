@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from sf_assets.catalog import load_catalog
+from sf_assets.catalog_file import load_catalog
 from sf_assets.checks.between import Between
 from sf_assets.checks.builtin import ORG_CHECKS, RAW_CHECKS, SILVER_CHECKS
 from sf_assets.checks.check import Severity, format_score

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from sf_assets.catalog import load_catalog
+from sf_assets.catalog_file import load_catalog
 from sf_assets.emulator.server import Emulator
 from sf_assets.windows import Grain
 from sf_assets_tests.cli.conftest import Shell

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sf_assets.catalog import load_catalog
+from sf_assets.catalog_file import load_catalog
 from sf_assets.pipeline.discovery.activity import Activity
 from sf_assets.pipeline.discovery.catalog_diff import CatalogDiff, compare
 from sf_assets.pipeline.discovery.discover import Discovery, Found

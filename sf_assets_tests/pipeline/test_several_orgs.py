@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sf_assets.catalog import PACKAGED, load_catalog
+from sf_assets.catalog import PACKAGED
+from sf_assets.catalog_file import load_catalog
 from sf_assets.emulator.server import Emulator
 from sf_assets.pipeline.org import load_orgs
 from sf_assets.warehouse.sql import united

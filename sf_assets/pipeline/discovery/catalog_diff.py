@@ -6,7 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from sf_assets.catalog import ObjectSpec, load_catalog
+from sf_assets.catalog import ObjectSpec
+from sf_assets.catalog_file import load_catalog
 from sf_assets.errors import ConfigError
 from sf_assets.naming import Names
 from sf_assets.pipeline.discovery.discover import MARK, Discovery
