@@ -1,6 +1,6 @@
 """An open DuckDB file, as the shared SQL sees it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,14 @@ import pyarrow as pa
 from sf_assets.naming import Names
 from sf_assets.sql import quoted, text_literal
 from sf_assets.warehouse.duckdb.refusals import refusal
-from sf_assets.warehouse.sql.connection import TEMPORARY, Capabilities, Cause, Values
+from sf_assets.warehouse.sql.connection import (
+    TEMPORARY,
+    Capabilities,
+    Cause,
+    Values,
+    add_each,
+    comment_each,
+)
 
 _HOME = "database_name = current_database() AND schema_name = ?"
 _TEMPORARY_HOME = "database_name = 'temp' AND schema_name = 'main' AND ? = 'temp'"
@@ -59,10 +66,18 @@ class DuckDBConnection:
         """Have a table hold what answers a query, whatever it was before."""
         self.execute(f"CREATE OR REPLACE TABLE {quoted(schema, name)} AS {query}", values)
 
+    def add(self, schema: str, name: str, columns: Mapping[str, str]) -> None:
+        """Give a table more columns, of these types."""
+        add_each(self, quoted(schema, name), columns)
+
     def resize(self, schema: str, name: str, column: str, kind: str) -> None:
         """Give a column of a table a type that has room for more."""
         table = quoted(schema, name)
         self.execute(f"ALTER TABLE {table} ALTER COLUMN {quoted(column)} TYPE {kind}")
+
+    def comment(self, schema: str, name: str, comments: Mapping[str, str]) -> None:
+        """Say what columns of a table are."""
+        comment_each(self, quoted(schema, name), comments)
 
     def index(self, table: str, column: str) -> None:
         """Do nothing: what is joined is read column by column, and an index would slow loading."""

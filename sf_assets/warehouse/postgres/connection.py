@@ -1,6 +1,6 @@
 """An open connection to PostgreSQL, by its ADBC driver: rows go in and out as Arrow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,13 @@ from sf_assets.naming import Names
 from sf_assets.sql import quoted
 from sf_assets.warehouse.postgres.refusals import cause, refusal
 from sf_assets.warehouse.postgres.render import CAPABILITIES, kept, render
-from sf_assets.warehouse.sql.connection import TEMPORARY, Cause, Values
+from sf_assets.warehouse.sql.connection import (
+    TEMPORARY,
+    Cause,
+    Values,
+    add_each,
+    comment_each,
+)
 from sf_assets.warehouse.sql.portable import names
 
 _MANY = 10_000
@@ -119,10 +125,18 @@ class PostgresConnection:
         self.execute(f"DROP TABLE IF EXISTS {table}")
         self.execute(f"CREATE TABLE {table} AS {query}", values)
 
+    def add(self, schema: str, name: str, columns: Mapping[str, str]) -> None:
+        """Give a table more columns, of these types."""
+        add_each(self, quoted(schema, name), columns)
+
     def resize(self, schema: str, name: str, column: str, kind: str) -> None:
         """Give a column of a table a type that has room for more."""
         table = quoted(schema, name)
         self.execute(f"ALTER TABLE {table} ALTER COLUMN {quoted(column)} TYPE {kind}")
+
+    def comment(self, schema: str, name: str, comments: Mapping[str, str]) -> None:
+        """Say what columns of a table are."""
+        comment_each(self, quoted(schema, name), comments)
 
     def index(self, table: str, column: str) -> None:
         """Have rows of a table found by a column."""

@@ -27,7 +27,13 @@ from sf_assets.naming import Names
 from sf_assets.sql import quoted, text_literal
 from sf_assets.warehouse.snowflake.refusals import cause, refusal
 from sf_assets.warehouse.snowflake.render import CAPABILITIES, HOME, SCRATCH, kept, render
-from sf_assets.warehouse.sql.connection import TEMPORARY, Cause, Values
+from sf_assets.warehouse.sql.connection import (
+    TEMPORARY,
+    Cause,
+    Values,
+    add_each,
+    comment_each,
+)
 from sf_assets.warehouse.sql.portable import names
 
 _OPTIONS = {"application": "sf_assets", "client_session_keep_alive": True}
@@ -173,6 +179,10 @@ class SnowflakeConnection:
         if within:
             self._begin()
 
+    def add(self, schema: str, name: str, columns: Mapping[str, str]) -> None:
+        """Give a table more columns, of these types."""
+        add_each(self, quoted(schema, name), columns)
+
     def resize(self, schema: str, name: str, column: str, kind: str) -> None:
         """Give a column a type that has room for more.
 
@@ -189,12 +199,13 @@ class SnowflakeConnection:
         if schema == TEMPORARY:
             self.temporary(name, f"AS {query}")
             return
-        comments = self.comments(schema).get(name.lower(), {})
+        said = self.comments(schema).get(name.lower(), {})
         self.replace(schema, name, query)
-        for one, comment in comments.items():
-            if comment:
-                at = f"{quoted(schema, name)}.{quoted(one)}"
-                self.execute(f"COMMENT ON COLUMN {at} IS {text_literal(comment)}")
+        self.comment(schema, name, {one: comment for one, comment in said.items() if comment})
+
+    def comment(self, schema: str, name: str, comments: Mapping[str, str]) -> None:
+        """Say what columns of a table are."""
+        comment_each(self, quoted(schema, name), comments)
 
     def index(self, table: str, column: str) -> None:
         """Do nothing: there are none."""

@@ -12,6 +12,7 @@ from sf_assets.warehouse.sql.connection import TEMPORARY, Capabilities, Values
 from sf_assets.warehouse.sql.portable import (
     Changes,
     changed,
+    compare_by_column,
     fill_in,
     make_portable,
     parsed,
@@ -145,23 +146,6 @@ def _of_doubles(node: exp.Median | exp.PercentileCont | exp.Quantile) -> None:
     node.set("this", exp.cast(node.this, "double"))
 
 
-def _compared(node: exp.GT | exp.LT | exp.GTE | exp.LTE) -> None:
-    """Rows of several columns are compared column by column."""
-    if isinstance(node.this, exp.Tuple) and isinstance(node.expression, exp.Tuple):
-        left, right = node.this.expressions, node.expression.expressions
-        node.replace(exp.paren(_lexical(type(node), left, right)))
-
-
-def _lexical(kind: type[exp.Binary], left: list[exp.Expr], right: list[exp.Expr]) -> exp.Expr:
-    first = kind(this=left[0].copy(), expression=right[0].copy())
-    if len(left) == 1:
-        return first
-    same = exp.EQ(this=left[0].copy(), expression=right[0].copy())
-    strict: type[exp.Binary] = {exp.GTE: exp.GT, exp.LTE: exp.LT}.get(kind, kind)
-    first = strict(this=left[0].copy(), expression=right[0].copy())
-    return exp.or_(first, exp.and_(same, _lexical(kind, left[1:], right[1:])))
-
-
 def _matched(node: exp.RegexpLike) -> None:
     """A pattern is found anywhere in a text, which in Snowflake it has to be all of."""
     around = exp.Literal.string(r"[\s\S]*")
@@ -248,10 +232,7 @@ _FUNCTIONS: Changes = {
     exp.Div: _division,
     exp.Median: _of_doubles,
     exp.PercentileCont: _of_doubles,
-    exp.GT: _compared,
-    exp.LT: _compared,
-    exp.GTE: _compared,
-    exp.LTE: _compared,
+    **dict.fromkeys((exp.GT, exp.LT, exp.GTE, exp.LTE), compare_by_column),
     exp.Cast: _cast,
     exp.RegexpLike: _matched,
     exp.Anonymous: _function,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from sf_assets.sql import quoted, text_literal
+from sf_assets.sql import quoted
 from sf_assets.warehouse.sql import history
 from sf_assets.warehouse.sql.connection import Connection
 from sf_assets.warehouse.sql.tables import Table
@@ -65,12 +65,8 @@ def _put(connection: Connection, schema: str, relation: str) -> None:
         return
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
     connection.replace(schema, relation, f"SELECT * FROM {beside}")
-    comments = connection.comments(_place(schema)).get(relation, {})
-    for column, comment in comments.items():
-        if comment:
-            connection.execute(
-                f"COMMENT ON COLUMN {own}.{quoted(column)} IS {text_literal(comment)}"
-            )
+    said = connection.comments(_place(schema)).get(relation, {})
+    connection.comment(schema, relation, {name: text for name, text in said.items() if text})
 
 
 def _clear(beside: Table) -> None:

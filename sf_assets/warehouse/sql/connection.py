@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from sf_assets.errors import ConfigError
 from sf_assets.naming import Names
+from sf_assets.sql import quoted, text_literal
 
 TEMPORARY = "temp"
 """As a schema, where temporary tables are."""
@@ -44,15 +45,22 @@ class Capabilities:
         ddl_in_transaction: Whether tables may be made and changed in a transaction, and are as they
             were where that comes to nothing. Where not, as the engine commits at each such
             statement, they are made before; and a table that is made anew, beside the old one.
+        load_in_transaction: Whether rows can be loaded in a transaction, however many. Where not,
+            rows of slices are loaded before it.
         row: What names a row within one statement; empty where rows are found by what they hold,
             which takes longer.
+        empty_lists: Whether a list without members is told from none.
+        sized_views: Whether a view tells for how many digits its numbers have room.
     """
 
     engine: str
     folds: Callable[[str], str] = str
     longest_name: int | None = None
     ddl_in_transaction: bool = True
+    load_in_transaction: bool = True
     row: str = ""
+    empty_lists: bool = True
+    sized_views: bool = True
 
     def kept(self, name: str) -> str:
         """A name as the engine keeps it.
@@ -98,8 +106,14 @@ class Connection(Protocol):
     def replace(self, schema: str, name: str, query: str, values: Values = ()) -> None:
         """Have a table hold what answers a query, whatever it was before."""
 
+    def add(self, schema: str, name: str, columns: Mapping[str, str]) -> None:
+        """Give a table more columns, of these types."""
+
     def resize(self, schema: str, name: str, column: str, kind: str) -> None:
         """Give a column of a table a type that has room for more."""
+
+    def comment(self, schema: str, name: str, comments: Mapping[str, str]) -> None:
+        """Say what columns of a table are."""
 
     def index(self, table: str, column: str) -> None:
         """Have rows of a table found by a column without reading all, where an engine can."""
@@ -133,6 +147,18 @@ class Connection(Protocol):
 
     def refusal(self, error: Exception, query: str = "") -> str:
         """What to say of a refused statement: nothing that may be a record's value."""
+
+
+def add_each(connection: Connection, table: str, columns: Mapping[str, str]) -> None:
+    """Give a table more columns, one by one."""
+    for column, kind in columns.items():
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(column)} {kind}")
+
+
+def comment_each(connection: Connection, table: str, comments: Mapping[str, str]) -> None:
+    """Say what columns of a table are, one by one."""
+    for column, comment in comments.items():
+        connection.execute(f"COMMENT ON COLUMN {table}.{quoted(column)} IS {text_literal(comment)}")
 
 
 def changing_tables(connection: Connection) -> AbstractContextManager[None]:

@@ -30,6 +30,8 @@ from sf_assets.warehouse.sql.tables import Table
 
 log = logging.getLogger(__name__)
 
+_REJECTS = "staged_rejects"
+
 _DAYS_AT_ONCE = 100
 """Days that one query builds: what it keeps of each in memory has a bound."""
 
@@ -342,9 +344,10 @@ def _load(connection: Connection, found: Versions) -> None:
     connection.execute(f"DROP TABLE IF EXISTS {table.name}")
     table.ensure(list(found.columns.values()))
     prepared = make_room([table], found.columns, found.slices, found.rows)
-    make_rejects(connection)
+    make_rejects(connection, _REJECTS)
     for piece in found.slices:
-        fill(table, prepared.of(piece), prepared.tight, piece, found.rows(piece))
+        rows, columns = found.rows(piece), prepared.of(piece)
+        fill(table, columns, prepared.tight, piece, rows, rejects=f"temp.{_REJECTS}")
 
 
 def _remedy(said: str, query: str) -> str:

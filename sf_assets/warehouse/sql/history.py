@@ -125,9 +125,8 @@ def room(table: Table, columns: Iterable[Column]) -> Table:
     """The table of versions, made if need be, with the columns that the silver table has."""
     versions = _versions(table)
     if not versions.types():
-        table.connection.execute(
-            f"CREATE TABLE {versions.name} AS SELECT *, false AS _patch FROM {table.name} LIMIT 0"
-        )
+        told = dict(table.types()) | PROVENANCE | {"_patch": "BOOLEAN"}
+        table.connection.execute(f"CREATE TABLE {versions.name} ({declared(told)})")
     versions.ensure(list(columns))
     return versions
 

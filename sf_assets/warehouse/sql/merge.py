@@ -15,28 +15,18 @@ from sf_assets.storage.manifest import Slice, SliceKind
 from sf_assets.warehouse.ledger import Outcome
 from sf_assets.warehouse.port import Reader
 from sf_assets.warehouse.sql import beside, history, intact, ops
-from sf_assets.warehouse.sql.connection import TEMPORARY, changing_tables, with_scratch
+from sf_assets.warehouse.sql.connection import changing_tables, with_scratch
 from sf_assets.warehouse.sql.patch import patch
 from sf_assets.warehouse.sql.prepare import Prepared, prepare
 from sf_assets.warehouse.sql.slice_log import SliceLog
-from sf_assets.warehouse.sql.stage import (
-    VERSION,
-    count_nameless,
-    drop_older,
-    fill,
-    keep_rejects,
-    make_stage,
-    replace_rows,
-)
+from sf_assets.warehouse.sql.stage import VERSION, insert_rows, keep_rejects, replace_rows
+from sf_assets.warehouse.sql.staged import Staged, staged
 from sf_assets.warehouse.sql.tables import PROVENANCE, Table, declared
 from sf_assets.warehouse.sql.tables import REJECTS as REJECTED
 
 _ROWS_AT_ONCE = 5_000_000
 
 _VERDICTS = "Id VARCHAR, what VARCHAR"
-
-_WINNERS = "(SELECT s.* FROM temp.staged s JOIN temp.verdicts USING (Id) WHERE what <> 'stale')"
-"""Rows of the stage that are newer than the table's, or the same."""
 
 
 def merge(
@@ -70,8 +60,9 @@ def merge(
         with changing_tables(table.connection):
             prepared = prepare(table, _flat(some), columns, read)
             intact.note(table, org_id, notes or {}, new=prepared.new)
+        rows = staged(table, some, prepared, read)
         with with_scratch(table.connection, partial(_scratch, table)):
-            outcome = _merge_batches(table, org_id, some, prepared, read)
+            outcome = _merge_batches(table, org_id, some, prepared, rows)
         yield outcome
 
 
@@ -102,10 +93,11 @@ def rebuild(
     if not table.connection.capabilities.ddl_in_transaction:
         with beside.empty_place(table, org_id) as new:
             prepared = prepare(new, _flat(batches), columns, read)
+            rows = staged(new, batches, prepared, read)
             with with_scratch(new.connection, partial(_scratch, new)):
                 _forget(table, org_id, notes or {})
                 intact.note(new, org_id, notes or {}, new=True)
-                outcome = _merge_batches(new, org_id, batches, prepared, read)
+                outcome = _merge_batches(new, org_id, batches, prepared, rows)
                 beside.note(table, org_id)
         return outcome
     with table.connection.transaction():
@@ -115,7 +107,8 @@ def rebuild(
         _forget(table, org_id, notes or {})
         prepared = prepare(table, _flat(batches), columns, read)
         intact.note(table, org_id, notes or {}, new=prepared.new)
-        return _merge_batches(table, org_id, batches, prepared, read)
+        rows = staged(table, batches, prepared, read)
+        return _merge_batches(table, org_id, batches, prepared, rows)
 
 
 def _forget(table: Table, org_id: str, notes: Mapping[str, str]) -> None:
@@ -166,13 +159,13 @@ def _merge_batches(
     org_id: str,
     batches: Iterable[list[Slice]],
     prepared: Prepared,
-    read: Reader,
+    rows: Iterable[Staged],
 ) -> Outcome:
     total = Outcome()
     if table.history:
         history.begin(table)
-    for batch in batches:
-        total += _merge_batch(table, batch, prepared, read)
+    for batch, mine in zip(batches, rows, strict=True):
+        total += _merge_batch(table, batch, prepared, mine)
     if table.history:
         history.finish(table, org_id)
     else:
@@ -181,60 +174,66 @@ def _merge_batches(
 
 
 def _merge_batch(
-    table: Table, slices: Sequence[Slice], prepared: Prepared, read: Reader
+    table: Table, slices: Sequence[Slice], prepared: Prepared, rows: Staged
 ) -> Outcome:
     started = time.monotonic()
     if slices[0].kind.patches:
-        outcome = patch(table, slices[0], prepared, read)
+        outcome = patch(table, slices[0], prepared, rows)
     else:
-        outcome = _merge_versions(table, slices, prepared, read)
-    _record(table, slices, outcome, time.monotonic() - started)
+        outcome = _merge_versions(table, slices, prepared, rows)
+    _record(table, slices, outcome, rows.seconds + time.monotonic() - started)
     return outcome
 
 
 def _merge_versions(
-    table: Table, slices: Sequence[Slice], prepared: Prepared, read: Reader
+    table: Table, slices: Sequence[Slice], prepared: Prepared, rows: Staged
 ) -> Outcome:
     actual = prepared.of(slices[0])
-    first_load = table.is_empty()
-    staged = table if first_load else Table(table.connection, TEMPORARY, "staged")
     names = [*actual, *PROVENANCE]
-    make_stage(table, staged, names)
-    rows_in = sum(fill(staged, actual, prepared.tight, p, read(p)) for p in slices)
     if table.history:
-        history.add(table, staged, slices)
-    stale = drop_older(staged) + count_nameless(table)
-    if first_load:
-        outcome = Outcome(rows_in, inserted=rows_in - stale, stale=stale)
+        history.add(table, rows.table, slices)
+    newest, older = rows.newest()
+    stale = older + newest.nameless
+    loaded_first = not table.connection.capabilities.load_in_transaction
+    if newest.table is table or (loaded_first and table.is_empty()):
+        if loaded_first:
+            insert_rows(table, newest.table.name, names)
+        outcome = Outcome(rows.rows, inserted=rows.rows - stale, stale=stale)
         winners = table.name
     else:
-        outcome = Outcome(rows_in, stale=stale) + _apply(table, names)
-        winners = _WINNERS
-    outcome += Outcome(rejected=keep_rejects(table, winners, list(actual)))
+        winners = _winners(newest.table)
+        outcome = Outcome(rows.rows, stale=stale) + _apply(table, newest.table, winners, names)
+    outcome += Outcome(rejected=keep_rejects(table, newest.rejects, winners, list(actual)))
     for piece in slices:
         if piece.kind is SliceKind.SNAPSHOT:
             _mark_missing(table, piece)
     return outcome
 
 
-def _apply(table: Table, names: Sequence[str]) -> Outcome:
+def _winners(staged: Table) -> str:
+    """Rows of the stage that are newer than the table's, or the same."""
+    told = f"{staged.name} s JOIN temp.verdicts USING (Id)"
+    return f"(SELECT s.* FROM {told} WHERE what <> 'stale')"
+
+
+def _apply(table: Table, staged: Table, winners: str, names: Sequence[str]) -> Outcome:
     """Put the new rows of the stage in the place of the old, as was decided for each record."""
-    _judge(table, [name for name in names if name not in PROVENANCE])
-    rows = _WINNERS
+    _judge(table, staged, [name for name in names if name not in PROVENANCE])
+    rows = winners
     brought = set(map(folded, names))
     if kept := [f"t.{quoted(n)}" for n in table.types() if folded(n) not in brought]:
         rows = "temp.renewed"
         table.connection.temporary(
             "renewed",
             f"AS SELECT {', '.join([*(f's.{quoted(n)}' for n in names), *kept])} "
-            f"FROM {_WINNERS} s LEFT JOIN {table.name} t ON t.Id = s.Id",
+            f"FROM {winners} s LEFT JOIN {table.name} t ON t.Id = s.Id",
         )
     replace_rows(table, rows, [*table.types(), *PROVENANCE])
     query = "SELECT what, count(*) FROM temp.verdicts GROUP BY what"
     return Outcome(**dict(table.connection.execute(query)))
 
 
-def _judge(table: Table, names: Sequence[str]) -> None:
+def _judge(table: Table, staged: Table, names: Sequence[str]) -> None:
     """Decide for each staged record whether it is inserted, updated, unchanged or stale.
 
     Contents are compared only where the cursor is the same, or says nothing because the object has
@@ -249,7 +248,7 @@ def _judge(table: Table, names: Sequence[str]) -> None:
         "WHEN t.Id IS NULL THEN 'inserted' "
         f"WHEN ({version.format('t')}) > ({version.format('s')}) THEN 'stale' "
         "WHEN t._cursor = s._cursor OR s._cursor = s._read_at THEN 'same' "
-        f"ELSE 'updated' END AS what FROM temp.staged s LEFT JOIN {table.name} t ON t.Id = s.Id",
+        f"ELSE 'updated' END AS what FROM {staged.name} s LEFT JOIN {table.name} t ON t.Id = s.Id",
     )
     # A table of its own: to update millions of rows of the first, beyond the memory that DuckDB
     # may have, takes many minutes.
@@ -257,7 +256,7 @@ def _judge(table: Table, names: Sequence[str]) -> None:
         "verdicts",
         "AS SELECT Id, what FROM temp.candidates WHERE what <> 'same' UNION ALL "
         f"SELECT c.Id, if(NOT t._deleted AND {equal}, 'unchanged', 'updated') "
-        f"FROM temp.candidates c JOIN temp.staged s USING (Id) JOIN {table.name} t USING (Id) "
+        f"FROM temp.candidates c JOIN {staged.name} s USING (Id) JOIN {table.name} t USING (Id) "
         "WHERE c.what = 'same'",
     )
     temporary("candidates", f"({_VERDICTS})")  # gives its room back

@@ -102,3 +102,20 @@ def make_portable(tree: exp.Expr) -> None:
             every = f"unnest({found.expression.sql('duckdb')}) AS v(value)"
             other = f"NOT EXISTS (SELECT 1 FROM {every} WHERE value NOT IN ({values}))"
             found.replace(sqlglot.parse_one(other, dialect="duckdb"))
+
+
+def compare_by_column(node: exp.GT | exp.LT | exp.GTE | exp.LTE) -> None:
+    """Rows of several columns are compared column by column."""
+    if isinstance(node.this, exp.Tuple) and isinstance(node.expression, exp.Tuple):
+        left, right = node.this.expressions, node.expression.expressions
+        node.replace(exp.paren(_lexical(type(node), left, right)))
+
+
+def _lexical(kind: type[exp.Binary], left: list[exp.Expr], right: list[exp.Expr]) -> exp.Expr:
+    first = kind(this=left[0].copy(), expression=right[0].copy())
+    if len(left) == 1:
+        return first
+    same = exp.EQ(this=left[0].copy(), expression=right[0].copy())
+    strict: type[exp.Binary] = {exp.GTE: exp.GT, exp.LTE: exp.LT}.get(kind, kind)
+    first = strict(this=left[0].copy(), expression=right[0].copy())
+    return exp.or_(first, exp.and_(same, _lexical(kind, left[1:], right[1:])))

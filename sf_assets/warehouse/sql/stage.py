@@ -13,7 +13,7 @@ from sf_assets.sql import quoted
 from sf_assets.storage.manifest import Slice
 from sf_assets.warehouse.sql import tables
 from sf_assets.warehouse.sql.connection import Connection
-from sf_assets.warehouse.sql.tables import PROVENANCE, Table
+from sf_assets.warehouse.sql.tables import PROVENANCE, Table, declared
 
 VERSION = ("_read_at", "_cursor", "_slice")
 """What versions of a record are ordered by: the greatest is the newest.
@@ -23,16 +23,20 @@ behind gives a later version an older one. A record that changed while it was re
 one reading; there the stamps decide.
 """
 
-REJECTS = "temp.staged_rejects"
-"""Values that could not be typed, on their way into the object's own table."""
-
 _NAMED = pl.col("Id").is_not_null()
 _MANY_REJECTS = 50_000
 
 
-def make_rejects(connection: Connection) -> None:
-    """Make the temporary table of rejects, empty."""
-    connection.temporary("staged_rejects", f"({tables.REJECTS})")
+def make_rejects(connection: Connection, name: str) -> None:
+    """Make a temporary table of rejects, empty."""
+    connection.temporary(name, f"({tables.REJECTS})")
+
+
+def make_stage(table: Table, staged: Table, names: Sequence[str]) -> None:
+    """Make a temporary table for rows on their way into a table, with some of its columns."""
+    types = table.types()
+    told = {name: types[name] for name in names if name in types}
+    staged.connection.temporary(staged.slug, f"({declared(told | PROVENANCE)})")
 
 
 def fill(
@@ -41,8 +45,10 @@ def fill(
     tight: Collection[str],
     piece: Slice,
     batches: Iterable[pl.DataFrame],
+    *,
+    rejects: str,
 ) -> int:
-    """Type a slice's rows into a table; the temporary table of rejects takes the rest.
+    """Type a slice's rows into a table; another takes the rest.
 
     Args:
         into: The table that takes the rows.
@@ -50,6 +56,7 @@ def fill(
         tight: Those that have no room for all of the slice's numbers.
         piece: The slice.
         batches: Its rows: text columns, with `_read_at` and `_slice` beside them.
+        rejects: The table of values that cannot be typed, as SQL writes it.
 
     Returns:
         How many rows there were.
@@ -63,7 +70,7 @@ def fill(
         if stream.error:
             raise stream.error
         if stream.rejects:
-            into.connection.load(REJECTS, pl.concat(stream.rejects))
+            into.connection.load(rejects, pl.concat(stream.rejects))
             stream.rejects = []
     if stream.count != piece.counts.written:
         raise CountMismatchError(
@@ -160,19 +167,6 @@ def _nameless(texts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def count_nameless(table: Table) -> int:
-    """How many of the rows that came had no Id."""
-    return scalar(table.connection, f"SELECT count(*) FROM {REJECTS} WHERE Id IS NULL")
-
-
-def make_stage(table: Table, staged: Table, names: Sequence[str]) -> None:
-    """Temporary tables for rows and rejects; rows of a first load go straight into the table."""
-    make_rejects(table.connection)
-    if staged is not table:
-        spelt = ", ".join(map(quoted, names))
-        table.connection.temporary(staged.slug, f"AS SELECT {spelt} FROM {table.name} LIMIT 0")
-
-
 def drop_older(staged: Table) -> int:
     """Leave one version of each record in the stage, the newest; how many others there were."""
     if not _repeated(staged):
@@ -229,17 +223,29 @@ def replace_rows(table: Table, rows: str, names: Iterable[str]) -> tuple[int, in
     Returns:
         How many rows were deleted, and how many inserted.
     """
-    spelt = ", ".join(map(quoted, names))
     delete = f"DELETE FROM {table.name} WHERE Id IN (SELECT Id FROM {rows} w)"
+    return scalar(table.connection, delete), insert_rows(table, rows, names)
+
+
+def insert_rows(table: Table, rows: str, names: Iterable[str]) -> int:
+    """Put rows beside those that a table has; how many, and arguments as of `replace_rows`."""
+    spelt = ", ".join(map(quoted, names))
     insert = f"INSERT INTO {table.name} ({spelt}) SELECT {spelt} FROM {rows} w"
-    return scalar(table.connection, delete), scalar(table.connection, insert)
+    return scalar(table.connection, insert)
 
 
-def keep_rejects(table: Table, winners: str, columns: Sequence[str]) -> int:
-    """Replace the rejects of the records that were merged; how many values were rejected."""
+def keep_rejects(table: Table, rejects: str, winners: str, columns: Sequence[str]) -> int:
+    """Replace the rejects of the records that were merged; how many values were rejected.
+
+    Args:
+        table: The silver table.
+        rejects: The table of rejects that came with the rows, as SQL writes it.
+        winners: The rows that were merged: a query in parentheses, or a table.
+        columns: Columns that came.
+    """
     run = table.connection.execute
     if not scalar(table.connection, f"SELECT count(*) FROM {table.rejects}") + scalar(
-        table.connection, f"SELECT count(*) FROM {REJECTS}"
+        table.connection, f"SELECT count(*) FROM {rejects}"
     ):
         return 0
     run(
@@ -247,14 +253,14 @@ def keep_rejects(table: Table, winners: str, columns: Sequence[str]) -> int:
         'AND "column" = ANY(CAST(? AS VARCHAR[]))',
         [list(columns)],
     )
-    nameless = f"SELECT * FROM {REJECTS} WHERE Id IS NULL"
+    nameless = f"SELECT * FROM {rejects} WHERE Id IS NULL"
     run(
         f"DELETE FROM {table.rejects} WHERE Id IS NULL "
         f"AND _slice IN (SELECT _slice FROM ({nameless}))"
     )
     return scalar(
         table.connection,
-        f"INSERT INTO {table.rejects} SELECT r.* FROM {REJECTS} r WHERE EXISTS (SELECT 1 "
+        f"INSERT INTO {table.rejects} SELECT r.* FROM {rejects} r WHERE EXISTS (SELECT 1 "
         f"FROM {winners} w WHERE r.Id = w.Id AND r._slice = w._slice) UNION ALL {nameless}",
     )
 

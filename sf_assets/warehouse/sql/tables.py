@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sf_assets.columns.column import MOST_DIGITS, Column
 from sf_assets.naming import ONLY, Names, folded, silver_name
-from sf_assets.sql import quoted, text_literal
+from sf_assets.sql import quoted
 from sf_assets.warehouse.sql import united
 from sf_assets.warehouse.sql.connection import TEMPORARY, Connection
 from sf_assets.warehouse.sql.types import as_stored, same_kind, type_of
@@ -75,10 +75,11 @@ class Table:
         if not types:
             self._create(columns)
             return {column.name: column for column in columns}
+        new = [column for column in columns if column.name not in types]
+        self._add(new)
         actual: dict[str, Column] = {}
         for column in columns:
-            if column.name not in types:
-                self._add(column)
+            if column in new:
                 actual[column.name] = column
                 continue
             self._respell(types.spelt(column.name), column.name)
@@ -159,10 +160,11 @@ class Table:
 
     def has_view(self) -> bool:
         """Whether `<object>_live` is there, with the columns that the table has."""
-        view, table = (
-            self.connection.types(self.schema, name) for name in (f"{self.slug}_live", self.slug)
-        )
-        return list(view.items()) == list(table.items())
+        shape, view = self.connection.shape, quoted(self.schema, f"{self.slug}_live")
+        try:
+            return shape(f"SELECT * FROM {view}") == shape(f"SELECT * FROM {self.name}")
+        except self.connection.error:
+            return False
 
     def _create(self, columns: Sequence[Column]) -> None:
         kinds = {c.name: type_of(c) for c in columns}
@@ -174,21 +176,16 @@ class Table:
         run(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.schema)}")
         run(f"CREATE TABLE {self.name} ({spelt})")
         run(f"CREATE TABLE {self.rejects} ({REJECTS})")
-        for column in columns:
-            self._comment(column)
+        self._comment(columns)
 
-    def _add(self, column: Column) -> None:
-        self.connection.execute(
-            f"ALTER TABLE {self.name} ADD COLUMN {quoted(column.name)} {type_of(column)}"
-        )
-        self._comment(column)
+    def _add(self, columns: Sequence[Column]) -> None:
+        if columns:
+            self.connection.add(self.schema, self.slug, {c.name: type_of(c) for c in columns})
+            self._comment(columns)
 
-    def _comment(self, column: Column) -> None:
-        if column.comment:
-            self.connection.execute(
-                f"COMMENT ON COLUMN {self.name}.{quoted(column.name)} IS "
-                f"{text_literal(column.comment)}"
-            )
+    def _comment(self, columns: Sequence[Column]) -> None:
+        if said := {column.name: column.comment for column in columns if column.comment}:
+            self.connection.comment(self.schema, self.slug, said)
 
     def _integers_used(self, column: str) -> int:
         ((most,),) = self.connection.execute(

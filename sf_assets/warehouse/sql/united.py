@@ -80,7 +80,7 @@ def _are_there(connection: Connection, wanted: Mapping[str, str]) -> bool:
         return False
     every = (f"(SELECT 1 FROM {quoted(UNITED, view)} LIMIT 0)" for view in sorted(wanted))
     try:
-        connection.execute(" UNION ALL ".join(every) or "SELECT 1")
+        connection.shape(" UNION ALL ".join(every) or "SELECT 1")
     except connection.error:
         return False
     return True
