@@ -32,7 +32,10 @@ def needs(texts: pl.DataFrame, columns: Collection[Column]) -> Mapping[str, tupl
 
 
 def cast(
-    texts: pl.DataFrame, columns: Collection[Column], tight: Collection[str] = ()
+    texts: pl.DataFrame,
+    columns: Collection[Column],
+    tight: Collection[str] = (),
+    longest: int | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Type a batch of rows.
 
@@ -41,6 +44,7 @@ def cast(
             are.
         columns: What to make of them, with room for the batch's numbers.
         tight: Number columns that have no room for all of the batch's numbers.
+        longest: Bytes that a text may have; None where there is no bound.
 
     Returns:
         The rows, null where a value could not be typed; and those values, as Id, column, text,
@@ -54,6 +58,11 @@ def cast(
         again = texts.select(_SLOW[c.kind](pl.col(c.name)).alias(c.name) for c in slow)
         rows = rows.with_columns(pl.col(c.name).fill_null(again[c.name]) for c in slow)
     lost = [_lost(texts, rows, column) for column in columns]
+    if longest is not None:
+        for column in columns:
+            if (long := _long(rows, column, longest)) is not None:
+                rows = rows.with_columns(_short(column, longest))
+                lost.append(long)
     schema = dict.fromkeys(("Id", "column", "text", "reason", "_slice"), pl.String)
     return rows, pl.concat([pl.DataFrame(schema=schema), *(r for r in lost if r is not None)])
 
@@ -110,6 +119,36 @@ _SLOW: Mapping[ColumnKind, Callable[[pl.Expr], pl.Expr]] = {
     ColumnKind.INTEGER: lambda text: decimal(text, 0).cast(pl.Int64, strict=False),
 }
 """Other forms of a value, tried only where the usual one did not fit."""
+
+
+def _short(column: Column, longest: int) -> pl.Expr:
+    text = pl.col(column.name)
+    return pl.when(text.str.len_bytes() <= longest).then(text)
+
+
+def _long(rows: pl.DataFrame, column: Column, longest: int) -> pl.DataFrame | None:
+    """The texts that are too long, which are told of without themselves; None where there are none.
+
+    What is cut off would be missed by nobody.
+    """
+    if rows.schema[column.name] != pl.String:
+        return None
+    length = rows[column.name].str.len_bytes()
+    most = length.max()
+    if not isinstance(most, int) or most <= longest:
+        return None
+    reason = pl.format("{} bytes, and a text has at most {}", "length", pl.lit(longest))
+    return (
+        rows.with_columns(length=length)
+        .filter(pl.col("length") > longest)
+        .select(
+            pl.col("Id"),
+            pl.lit(column.name).alias("column"),
+            pl.lit(None, pl.String).alias("text"),
+            reason.alias("reason"),
+            pl.col("_slice"),
+        )
+    )
 
 
 def _lost(texts: pl.DataFrame, rows: pl.DataFrame, column: Column) -> pl.DataFrame | None:

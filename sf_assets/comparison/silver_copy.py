@@ -30,6 +30,7 @@ class SilverCopy:
         cursor: Name of the cursor.
         rows: How many rows there are.
         treated: How what the org tells is treated before it is held against them.
+        longest: Bytes that a text may have there; None where there is no bound.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class SilverCopy:
     cursor: str
     rows: int
     treated: Treated = field(default_factory=Treated)
+    longest: int | None = None
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -105,7 +107,8 @@ class SilverCopy:
             columns[name] = columns[name].resized(*need)
             if not columns[name].fits(*need):
                 tight.add(name)
-        rows, _ = cast(texts.with_columns(_slice=pl.lit("")), columns.values(), tight)
+        sliced = texts.with_columns(_slice=pl.lit(""))
+        rows, _ = cast(sliced, columns.values(), tight, self.longest)
         told = rows.select("Id", pl.col(self.cursor).alias("_cursor"), *self.compared)
         return told.with_row_index("n")
 

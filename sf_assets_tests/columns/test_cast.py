@@ -123,6 +123,16 @@ def test_one_column_that_fails_leaves_the_others_of_its_row() -> None:
     assert lost.select("Id", "column", "text").rows() == [("1", "A", "x")]
 
 
+def test_a_text_that_is_too_long_is_rejected_without_being_cut() -> None:
+    texts = ["ä" * 5, "ä" * 5 + "b", None]
+    frame = pl.DataFrame({"Id": ["1", "2", "3"], "A": texts, "_slice": ["S"] * 3})
+    rows, lost = cast(frame, [column("string", "A")], longest=10)
+    assert rows["A"].to_list() == ["ä" * 5, None, None]
+    told = ("2", "A", None, "11 bytes, and a text has at most 10", "S")
+    assert lost.rows() == [told]
+    assert cast(frame, [column("string", "A")], longest=11)[1].is_empty()
+
+
 def mutated(valid: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     """Values, and values with a little something wrong."""
     edit = st.tuples(

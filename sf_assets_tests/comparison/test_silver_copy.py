@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -110,6 +111,14 @@ def test_other_versions_and_other_records_are_left_alone(aside: SilverCopy) -> N
     )
     assert ids(aside.unlike(rows)) == ["b"]
     assert aside.drift(pl.DataFrame(rows))[0] == 1
+
+
+def test_a_text_that_the_warehouse_cannot_hold_is_none_on_both_sides(aside: SilverCopy) -> None:
+    rows = told(("b", STAMP, None, None, None, None))
+    long = told(("b", STAMP, None, None, "too long", None))
+    bounded = replace(aside, longest=7)
+    assert ids(aside.unlike(long)) == ["b"]
+    assert ids(bounded.unlike(long)) == ids(bounded.unlike(rows)) == []
 
 
 _PROGRAM = """

@@ -15,6 +15,7 @@ from sf_assets.warehouse.sql.portable import (
     fill_in,
     literal,
     make_portable,
+    name_subqueries,
     parsed,
     with_native,
 )
@@ -42,16 +43,9 @@ def render(sql: str, values: Values = ()) -> str:
     with_native(tree, "postgres")
     fill_in(tree, values, _literal)
     make_portable(tree)
-    _name_subqueries(tree)
+    name_subqueries(tree)
     changed(tree, _FUNCTIONS, _NAMES)
     return tree.sql(dialect="postgres", comments=False)
-
-
-def _name_subqueries(tree: exp.Expr) -> None:
-    """Name what is read from: before its release 16, PostgreSQL insists."""
-    for number, node in enumerate(list(tree.find_all(exp.Subquery))):
-        if isinstance(node.parent, exp.From | exp.Join) and not node.alias:
-            node.set("alias", exp.TableAlias(this=exp.to_identifier(f"_q{number}")))
 
 
 def _literal(value: Any) -> exp.Expr:

@@ -11,11 +11,14 @@ from sqlglot import exp
 from sf_assets.warehouse.sql.connection import TEMPORARY, Capabilities, Values
 from sf_assets.warehouse.sql.portable import (
     Changes,
+    argument,
     changed,
     compare_by_column,
     fill_in,
     make_portable,
+    members,
     parsed,
+    texts,
     with_native,
 )
 
@@ -55,22 +58,9 @@ def render(sql: str, values: Values = ()) -> str:
     return changed(tree, _FUNCTIONS, _TYPES, _NAMES).sql(dialect="snowflake", comments=False)
 
 
-def _texts(array: exp.Array) -> list[str]:
-    """Members of a list, which are texts, or days, which are cast."""
-    return [str(one.this.name if isinstance(one, exp.Cast) else one.name) for one in array]
-
-
-def _members(node: exp.Expr) -> exp.Array | None:
-    """The list that a literal is, cast or not."""
-    node = node.unnest()
-    while isinstance(node, exp.Cast):
-        node = node.this
-    return node if isinstance(node, exp.Array) else None
-
-
 def _rows_of(array: exp.Array, alias: str) -> exp.Expr:
     """A query of the members of a list, of which there may be many thousands."""
-    text = exp.Literal.string(json.dumps(_texts(array)))
+    text = exp.Literal.string(json.dumps(texts(array)))
     rows = exp.Anonymous(
         this="FLATTEN",
         expressions=[exp.Kwarg(this=exp.var("INPUT"), expression=exp.func("PARSE_JSON", text))],
@@ -84,7 +74,7 @@ def _rows_of(array: exp.Array, alias: str) -> exp.Expr:
 
 def _any(node: exp.Any) -> None:
     """`x = ANY(list)`, of a list that is told."""
-    equals, array = node.parent, _members(node.this)
+    equals, array = node.parent, members(node.this)
     if not isinstance(equals, exp.EQ) or array is None:
         return
     if not array.expressions:
@@ -96,16 +86,11 @@ def _any(node: exp.Any) -> None:
 
 def _unnest(node: exp.Unnest | exp.Explode) -> None:
     """`SELECT unnest(list)`, of a list that is told."""
-    select, array = node.find_ancestor(exp.Select), _members(_argument(node))
+    select, array = node.find_ancestor(exp.Select), members(argument(node))
     if select is None or array is None or len(select.expressions) != 1 or select.args.get("from_"):
         return
     alias = select.expressions[0].alias or "value"
     select.replace(_rows_of(array, alias))
-
-
-def _argument(node: exp.Expr) -> exp.Expr:
-    found: exp.Expr = node.expressions[0] if isinstance(node, exp.Unnest) else node.this
-    return found
 
 
 def _contains_all(node: exp.ArrayContainsAll) -> None:
@@ -117,7 +102,7 @@ def _contains_all(node: exp.ArrayContainsAll) -> None:
 
 def _array(node: exp.Array) -> None:
     """A list as a value of a row."""
-    text = exp.Literal.string(json.dumps(_texts(node)))
+    text = exp.Literal.string(json.dumps(texts(node)))
     node.replace(exp.cast(exp.func("PARSE_JSON", text), exp.DataType(this=exp.DType.ARRAY)))
 
 

@@ -119,12 +119,14 @@ WITH last AS (
 ), good AS (
     SELECT object, "check", max(checked_at) AS passed_at FROM ops.quality
     WHERE org_id = $org AND passed GROUP BY object, "check"
+), streak AS (
+    SELECT q.object, q."check", min(q.checked_at) AS since
+    FROM ops.quality q LEFT JOIN good g ON g.object = q.object AND g."check" = q."check"
+    WHERE q.org_id = $org AND (g.passed_at IS NULL OR q.checked_at > g.passed_at)
+    GROUP BY q.object, q."check"
 )
-SELECT object, "check", passed, checked_at, offenders, reason, (
-    SELECT min(q.checked_at) FROM ops.quality q
-    WHERE q.org_id = $org AND q.object = a.object AND q."check" = a."check"
-        AND (g.passed_at IS NULL OR q.checked_at > g.passed_at)
-) AS since, definition FROM last a LEFT JOIN good g USING (object, "check")
+SELECT object, "check", passed, checked_at, offenders, reason, since, definition
+FROM last LEFT JOIN streak USING (object, "check")
 """
 
 _LATEST = f"""

@@ -51,6 +51,11 @@ class Capabilities:
             which takes longer.
         empty_lists: Whether a list without members is told from none.
         sized_views: Whether a view tells for how many digits its numbers have room.
+        row_as_text: Whether all of a row can be cast to a text.
+        longest_text: Bytes that a text may have; None where there is no bound that matters. Longer
+            ones are rejected.
+        content: What stands for a column of a type, as SQL writes both, where its content is
+            compared, and not only what the engine takes for equal.
     """
 
     engine: str
@@ -61,6 +66,9 @@ class Capabilities:
     row: str = ""
     empty_lists: bool = True
     sized_views: bool = True
+    row_as_text: bool = True
+    longest_text: int | None = None
+    content: Callable[[str, str], str] = lambda column, _: column
 
     def kept(self, name: str) -> str:
         """A name as the engine keeps it.

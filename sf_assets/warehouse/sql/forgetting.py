@@ -110,15 +110,27 @@ def search(connection: Connection, ids: Collection[str]) -> Iterator[tuple[str, 
         Each table in whose rows one is, and in how many; None where it cannot be read.
     """
     for schema, table in connection.everything():
-        said = " OR ".join(f"strpos(CAST(t AS VARCHAR), {text_literal(i)}) > 0" for i in ids)
         try:
+            places = _texts(connection, schema, table)
+            said = [f"strpos({place}, {text_literal(i)}) > 0" for place in places for i in ids]
             ((rows,),) = connection.execute(
-                f"SELECT count(*) FROM {quoted(schema, table)} AS t WHERE {said}"
+                f"SELECT count(*) FROM {quoted(schema, table)} AS t "
+                f"WHERE {' OR '.join(said) or 'false'}"
             )
         except connection.error:
             rows = None
         if rows != 0:
             yield f"{schema}.{table}", rows
+
+
+def _texts(connection: Connection, schema: str, table: str) -> list[str]:
+    """Where the texts of a row are: in all of it, or where it is no text, in some columns."""
+    if connection.capabilities.row_as_text:
+        return ["CAST(t AS VARCHAR)"]
+    types = connection.types(schema, table)
+    lists = [f"array_to_string({quoted(c)}, ',')" for c, kind in types.items() if kind == _TEXTS]
+    texts = [quoted(c) for c, kind in types.items() if "CHAR" in kind and kind != _TEXTS]
+    return texts + lists
 
 
 def _empty(

@@ -341,8 +341,7 @@ def _dates(days: Iterable[Any] | None) -> frozenset[date]:
 def _load(connection: Connection, found: Versions) -> None:
     """Put all versions of an object that raw holds, typed, where the query looks for them."""
     table = Table(connection, TEMPORARY, raw_relation(found.slug))
-    connection.execute(f"DROP TABLE IF EXISTS {table.name}")
-    table.ensure(list(found.columns.values()))
+    table.create(list(found.columns.values()))
     prepared = make_room([table], found.columns, found.slices, found.rows)
     make_rejects(connection, _REJECTS)
     for piece in found.slices:

@@ -74,10 +74,12 @@ def finish(table: Table, org_id: str) -> None:
     if table.noted not in histories(table.connection, org_id):
         run("INSERT INTO ops.histories (org_id, object) VALUES (?, ?)", [org_id, table.noted])
     versions = _versions(table)
-    columns = [name for name in versions.types() if folded(name) != "_patch"]
+    spelt = table.connection.capabilities.content
+    types = versions.types().items()
+    columns = [spelt(quoted(name), kind) for name, kind in types if folded(name) != "_patch"]
     if not columns:
         return
-    content = f"hash({', '.join(map(quoted, columns))}, _deleted)"
+    content = f"hash({', '.join(columns)}, _deleted)"
     before = f"lag({content}) OVER (PARTITION BY Id ORDER BY {_ORDER})"
     touched = f"{versions.name} WHERE Id IN (SELECT Id FROM {_TOUCHED})"
     if row := table.connection.capabilities.row:

@@ -241,7 +241,8 @@ def _judge(table: Table, staged: Table, names: Sequence[str]) -> None:
     """
     temporary = table.connection.temporary
     version = ", ".join(f"{{0}}.{column}" for column in VERSION)
-    equal = " AND ".join(f"s.{n} IS NOT DISTINCT FROM t.{n}" for n in map(quoted, names))
+    contents = table.contents(names)
+    equal = " AND ".join(f"{new} IS NOT DISTINCT FROM {old}" for new, old in contents)
     temporary(
         "candidates",
         "AS SELECT s.Id, CASE "

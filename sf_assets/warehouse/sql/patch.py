@@ -65,15 +65,17 @@ def _amend(table: Table, piece: Slice, prepared: Prepared, staged: Staged) -> Ou
     """Set columns of the rows that are of the very version which was read again."""
     actual = prepared.of(piece)
     newest, stale = staged.newest()
-    reread = newest.table
-    names = [quoted(n) for n in actual if n not in {"Id", piece.cursor}]
+    rows = newest.table.name
+    reread = [n for n in actual if n not in {"Id", piece.cursor}]
+    names = [quoted(n) for n in reread]
     if table.history:
-        history.amend(table, piece, reread, names)
-    differs = " OR ".join(f"t.{n} IS DISTINCT FROM s.{n}" for n in names) or "false"
+        history.amend(table, piece, newest.table, names)
+    contents = table.contents(reread)
+    differs = " OR ".join(f"{old} IS DISTINCT FROM {new}" for new, old in contents) or "false"
     table.connection.temporary(
         "amended",
         f"AS SELECT s.*, {differs} AS differs "
-        f"FROM {reread.name} s JOIN {table.name} t ON t.Id = s.Id AND {_OF_THIS_VERSION}",
+        f"FROM {rows} s JOIN {table.name} t ON t.Id = s.Id AND {_OF_THIS_VERSION}",
     )
     columns = [name for name in actual if name != "Id"]
     rejected = keep_rejects(table, staged.rejects, "temp.amended", columns)

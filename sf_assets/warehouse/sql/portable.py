@@ -104,6 +104,32 @@ def make_portable(tree: exp.Expr) -> None:
             found.replace(sqlglot.parse_one(other, dialect="duckdb"))
 
 
+def name_subqueries(tree: exp.Expr) -> None:
+    """Name what is read from: some engines insist."""
+    for number, node in enumerate(list(tree.find_all(exp.Subquery))):
+        if isinstance(node.parent, exp.From | exp.Join) and not node.alias:
+            node.set("alias", exp.TableAlias(this=exp.to_identifier(f"_q{number}")))
+
+
+def members(node: exp.Expr) -> exp.Array | None:
+    """The list that a literal is, cast or not."""
+    node = node.unnest()
+    while isinstance(node, exp.Cast):
+        node = node.this
+    return node if isinstance(node, exp.Array) else None
+
+
+def texts(array: exp.Array) -> list[str]:
+    """Members of a list, which are texts, or days, which are cast."""
+    return [str(one.this.name if isinstance(one, exp.Cast) else one.name) for one in array]
+
+
+def argument(node: exp.Unnest | exp.Explode) -> exp.Expr:
+    """The list whose members are told as rows."""
+    found: exp.Expr = node.expressions[0] if isinstance(node, exp.Unnest) else node.this
+    return found
+
+
 def compare_by_column(node: exp.GT | exp.LT | exp.GTE | exp.LTE) -> None:
     """Rows of several columns are compared column by column."""
     if isinstance(node.this, exp.Tuple) and isinstance(node.expression, exp.Tuple):

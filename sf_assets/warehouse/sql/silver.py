@@ -119,4 +119,5 @@ class Silver:
             query = f"SELECT Id, _cursor, {chosen} FROM {live} ORDER BY random() LIMIT {sample}"
         rows = self._connection.copy(query, path)
         stored = {n: as_stored(c, types[n]) if n in there else c for n, c in columns.items()}
-        return SilverCopy(path, stored, cursor, rows)
+        longest = self._connection.capabilities.longest_text
+        return SilverCopy(path, stored, cursor, rows, longest=longest)

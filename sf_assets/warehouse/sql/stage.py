@@ -64,7 +64,8 @@ def fill(
     Raises:
         CountMismatchError: Not as many as the slice's manifest says, or numbers with more digits.
     """
-    stream = _Stream(iter(batches), columns, tight, piece)
+    longest = into.connection.capabilities.longest_text
+    stream = _Stream(iter(batches), columns, tight, piece, longest)
     while (heap := stream.heap) is not None:
         into.connection.load(into.name, stream.open(heap))
         if stream.error:
@@ -96,7 +97,9 @@ class _Stream:
         columns: Mapping[str, Column],
         tight: Collection[str],
         piece: Slice,
+        longest: int | None,
     ) -> None:
+        self._longest = longest
         self._heaps = heaps
         self._columns = columns
         self._tight = tight
@@ -127,7 +130,8 @@ class _Stream:
         if self._nul:
             texts = texts.with_columns(pl.col(pl.String).str.replace_all("\x00", "", literal=True))
         self.count += len(texts)
-        rows, lost = cast(texts.filter(_NAMED), self._columns.values(), self._tight)
+        columns = self._columns.values()
+        rows, lost = cast(texts.filter(_NAMED), columns, self._tight, self._longest)
         self._refuse_numbers(lost)
         self.rejects += [some for some in (lost, _nameless(texts)) if len(some)]
         cursor = pl.col(self._cursor) if self._cursor else pl.lit(None, pl.Datetime("us", "UTC"))

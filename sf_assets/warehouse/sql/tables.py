@@ -1,6 +1,6 @@
 """Silver tables as they stand: made, widened and given their views, all inside a transaction."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sf_assets.columns.column import MOST_DIGITS, Column
@@ -61,6 +61,13 @@ class Table:
         there = self.connection.types(self.schema, self.slug)
         return Names((name, kind) for name, kind in there.items() if folded(name) not in PROVENANCE)
 
+    def contents(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """What stands for columns where rows `s` for it are compared with its own, `t`."""
+        types, told = self.types(), self.connection.capabilities.content
+        for name in names:
+            new, old = (told(f"{side}.{quoted(name)}", types[name]) for side in "st")
+            yield new, old
+
     def is_empty(self) -> bool:
         """Whether it has no row."""
         return not self.connection.execute(f"SELECT 1 FROM {self.name} LIMIT 1")
@@ -73,7 +80,7 @@ class Table:
         """
         types = self.types()
         if not types:
-            self._create(columns)
+            self.create(columns)
             return {column.name: column for column in columns}
         new = [column for column in columns if column.name not in types]
         self._add(new)
@@ -166,7 +173,8 @@ class Table:
         except self.connection.error:
             return False
 
-    def _create(self, columns: Sequence[Column]) -> None:
+    def create(self, columns: Sequence[Column]) -> None:
+        """Make the table; a temporary one in the place of what is called so."""
         kinds = {c.name: type_of(c) for c in columns}
         spelt = declared(kinds | {"Id": "VARCHAR NOT NULL"} | PROVENANCE)
         if self.schema == TEMPORARY:
