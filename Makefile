@@ -7,7 +7,7 @@ AZURITE := .clouds/node_modules/.bin/azurite-blob
 FAKESNOW := .clouds/fakesnow/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-clouds test-postgres test-snowflake test-more test-daemon lint format bench bench-peers bench-crash bench-chaos clean
+.PHONY: help setup demo dev test test-clouds test-postgres test-snowflake test-redshift test-more test-daemon lint format bench bench-peers bench-crash bench-chaos clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,12 @@ $(FAKESNOW):
 	$(PYTHON) -m venv .clouds/fakesnow
 	$(FAKESNOW) -m pip install --quiet 'fakesnow[server]==0.12.1' 'snowflake-connector-python[pandas]==4.8.1' \
 		|| { echo "pip could not install fakesnow: what is of Snowflake is skipped"; rm -f $(FAKESNOW); }
+
+test-redshift: setup  ## Tables in what stands for Redshift: all engines' tests, and the pipeline's
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'clouds or not clouds' -k 'not snowflake' \
+		sf_assets_tests/warehouse/test_conformance.py sf_assets_tests/warehouse/test_redshift.py
+	$(BIN)/python -m pytest -n auto --dist worksteal --warehouse redshift \
+		sf_assets_tests/pipeline/test_increments.py sf_assets_tests/pipeline/test_deletions.py
 
 test-more: setup  ## What `make test` tries in a few ways, in more of them
 	$(BIN)/python -m pytest -n auto --dist worksteal -m more

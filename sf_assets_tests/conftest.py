@@ -1,6 +1,7 @@
 """What several kinds of test share: an org, and a place where its tables go."""
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -18,11 +19,18 @@ from sf_assets.pipeline.org import Org, load_orgs
 from sf_assets.pipeline.planning.plan import Plan, plan_tick
 from sf_assets_tests.object_stores import azurite, bucket, faulty_s3, moto, s3
 from sf_assets_tests.postgres import postgres_server
-from sf_assets_tests.warehouse_servers import SERVERS, ServerConnection, server_connection
+from sf_assets_tests.warehouse_servers import (
+    SERVERS,
+    ServerConnection,
+    env_of,
+    server_connection,
+)
 
 __all__ = ("azurite", "bucket", "faulty_s3", "moto", "postgres_server", "s3")
 
 FAST = Settings(job_seconds=0.0)
+_OF_WAREHOUSE: dict[str, str] = {}
+"""The environment that leads to what the warehouse of `--warehouse` needs beside itself."""
 _SETTINGS = ("SALESFORCE_", "SF_ASSETS_", "DAGSTER_", "AWS_", "GOOGLE_", "AZURE_")
 
 
@@ -46,6 +54,7 @@ def _warehouse_of_tests(request: pytest.FixtureRequest) -> Iterator[None]:
         pytest.skip(why)
     with SERVERS[engine].running() as server:
         Workspace.new_warehouse = staticmethod(lambda folder: server.new())  # noqa: ARG005
+        _OF_WAREHOUSE.update(env_of(server))
         yield
 
 
@@ -121,6 +130,15 @@ class Workspace:
             connection.execute("SET TimeZone = 'UTC'")
             return connection.execute(query).fetchall()
 
+    @property
+    def longest_text(self) -> int:
+        """Bytes that a text may have in the warehouse; longer ones are none there."""
+        bound = None
+        if (server := self._server()) is not None:
+            with closing(server):
+                bound = server.capabilities.longest_text
+        return sys.maxsize if bound is None else bound
+
     def columns(self, table: str) -> list[tuple[str, str]]:
         """Columns of a table, in its order, and their types."""
         if (server := self._server()) is not None:
@@ -156,6 +174,8 @@ def _nobody_elses_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     for name in os.environ:
         if name.startswith(_SETTINGS):
             monkeypatch.delenv(name)
+    for name, value in _OF_WAREHOUSE.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
 
 

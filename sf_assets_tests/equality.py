@@ -24,10 +24,17 @@ def differences(
 ) -> list[str]:
     """What differs between an object's records and its silver table; empty when nothing does."""
     sobject, fields = _comparable_fields(emulator, object_name)
-    theirs = dict(_stored(emulator, sobject, fields))
+    longest = workspace.longest_text
+    stored = _stored(emulator, sobject, fields)
+    theirs = {key: tuple(within(one, longest) for one in values) for key, values in stored}
     ours = dict(_silver(workspace, sobject, fields))
     assert theirs or ours or may_be_empty, f"there is no {object_name} to compare"
     return _compare(fields, theirs, ours)
+
+
+def within(value: Any, longest: int) -> Any:
+    """A value where a text of more bytes is none."""
+    return None if isinstance(value, str) and len(value.encode()) > longest else value
 
 
 def derived_differences(emulator: Emulator, workspace: Workspace, object_name: str) -> list[str]:

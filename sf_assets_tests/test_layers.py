@@ -24,11 +24,14 @@ ALLOWED = {
 }
 
 ENGINES = (
-    "warehouse/duckdb", "warehouse/postgres", "warehouse/snowflake", "comparison/", "emulator/",
+    "warehouse/duckdb", "warehouse/postgres", "warehouse/snowflake", "warehouse/redshift",
+    "comparison/", "emulator/",
 )  # fmt: skip
 """Where an engine is used: the warehouse that it is, comparisons in files, and the emulator."""
 
-CLIENTS = frozenset({"duckdb", "adbc_driver_manager", "adbc_driver_postgresql", "snowflake"})
+CLIENTS = frozenset(
+    {"duckdb", "adbc_driver_manager", "adbc_driver_postgresql", "snowflake", "redshift_connector"}
+)
 
 
 def imports(path: Path) -> set[str]:
@@ -65,7 +68,7 @@ def test_only_engines_and_local_calculators_know_an_engine() -> None:
         or any(
             name.startswith(f"sf_assets.warehouse.{engine}")
             and not home.startswith((f"warehouse/{engine}", "warehouse/open.py"))
-            for engine in ("duckdb", "postgres", "snowflake")
+            for engine in ("duckdb", "postgres", "snowflake", "redshift")
         )
     ]
     assert wrong == []

@@ -1,14 +1,19 @@
 """The servers that warehouses of the tests are kept by, by engine."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any, Protocol
 
 from sf_assets.warehouse.engines import engine_of
 from sf_assets.warehouse.sql.connection import Connection
-from sf_assets_tests import postgres, snowflake
+from sf_assets_tests import postgres, redshift, snowflake
 
-SERVERS: dict[str, ModuleType] = {"postgres": postgres, "snowflake": snowflake}
+SERVERS: dict[str, ModuleType] = {
+    "postgres": postgres,
+    "snowflake": snowflake,
+    "redshift": redshift,
+}
 """Each says what it lacks on this machine (`lacking`), and runs (`running`)."""
 
 
@@ -35,6 +40,12 @@ class Server(Protocol):
         """Have it there again."""
 
 
+def env_of(server: Server) -> Mapping[str, str]:
+    """The environment in which programs reach what a server needs beside itself."""
+    found: Mapping[str, str] = getattr(server, "env", {})
+    return found
+
+
 def running(engine: str) -> AbstractContextManager[Server]:
     """A server of an engine, until the block ends."""
     found: AbstractContextManager[Server] = SERVERS[engine].running()
@@ -53,4 +64,9 @@ def server_connection(url: str) -> ServerConnection | None:
             from sf_assets.warehouse.snowflake.connection import SnowflakeConnection
 
             return SnowflakeConnection(parameters(url))
+        case "redshift":
+            from sf_assets.warehouse.redshift.address import read_address
+            from sf_assets.warehouse.redshift.connection import RedshiftConnection
+
+            return RedshiftConnection(read_address(url).parameters)
     return None

@@ -2,7 +2,12 @@
 
 from urllib.parse import urlsplit
 
-ENGINES = {"duckdb": "DuckDB", "postgres": "PostgreSQL", "snowflake": "Snowflake"}
+ENGINES = {
+    "duckdb": "DuckDB",
+    "postgres": "PostgreSQL",
+    "snowflake": "Snowflake",
+    "redshift": "Redshift",
+}
 """What people call each."""
 
 _SCHEMES = {engine: engine for engine in ENGINES} | {"postgresql": "postgres"}

@@ -10,8 +10,9 @@ def open_warehouse(url: str) -> Warehouse:
     """A warehouse by URL; nothing is opened before it is used.
 
     Args:
-        url: `duckdb:///path/to/file`, `postgresql://user:password@host/database` or
-            `snowflake://user:password@account/database?warehouse=…&role=…`.
+        url: `duckdb:///path/to/file`, `postgresql://user:password@host/database`,
+            `snowflake://user:password@account/database?warehouse=…&role=…` or
+            `redshift://user:password@host/database?staging=s3://…&iam_role=…`.
 
     Raises:
         ConfigError: The URL is of no engine there is, or not of its form, or what the engine needs
@@ -40,8 +41,18 @@ def open_warehouse(url: str) -> Warehouse:
                 "'sf-assets[snowflake]'"
             ) from None
         return SnowflakeWarehouse(url)
+    if engine == "redshift":
+        try:
+            from sf_assets.warehouse.redshift.warehouse import RedshiftWarehouse
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"a warehouse in Redshift needs {error.name}; install it: pip install "
+                "'sf-assets[redshift]'"
+            ) from None
+        return RedshiftWarehouse(url)
     raise ConfigError(
         f"SF_ASSETS_WAREHOUSE_URL is {shown(url)!r}; it must be like duckdb:////path/to/file, "
-        "postgresql://user:password@host:5432/database or "
-        "snowflake://user:password@account/database?warehouse=…&role=…"
+        "postgresql://user:password@host:5432/database, "
+        "snowflake://user:password@account/database?warehouse=…&role=… or "
+        "redshift://user:password@host:5439/database?staging=s3://bucket/prefix&iam_role=…"
     )
