@@ -1,6 +1,7 @@
 """Snowflake by fakesnow, as a process of an environment that has it, and nothing of this project.
 
-It prints its port, and ends when its standard input does. What fakesnow does otherwise than
+Started with a folder for its databases and a port, 0 for any; it prints the port, and ends when its
+standard input does. What fakesnow does otherwise than
 Snowflake, and tests meet, is mended here; docs/warehouses.md lists what stays.
 """
 
@@ -21,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import uvicorn
 from fakesnow.cursor import FakeSnowflakeCursor
+from fakesnow.instance import FakeSnow
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
@@ -86,8 +88,11 @@ def main() -> None:
     fakesnow.conn.FakeSnowflakeCursor = _Cursor
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
+    folder, asked = sys.argv[1:]
+    fakesnow.server.shared_fs = FakeSnow(db_path=folder)
     with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(("127.0.0.1", int(asked)))
         port = found.getsockname()[1]
     config = uvicorn.Config(fakesnow.server.app, host="127.0.0.1", port=port, log_level="critical")
     server = uvicorn.Server(config)

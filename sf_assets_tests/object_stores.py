@@ -258,9 +258,15 @@ def bucket(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Bucket:
     """An empty folder or bucket on each kind of storage, which the environment leads to."""
-    kind = request.param
-    if kind == "file":
+    if request.param == "file":
         return Bucket(f"file://{tmp_path}/lake")
+    return new_bucket(request.param, request, monkeypatch)
+
+
+def new_bucket(
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Bucket:
+    """An empty bucket on `s3`, `gs` or `az`, which the environment leads to."""
     if kind == "az":
         return _entered(_container(request.getfixturevalue("azurite")), monkeypatch)
     return _entered(request.getfixturevalue("moto").bucket(kind), monkeypatch)

@@ -3,11 +3,11 @@
 import itertools
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
 
 PYTHON = Path(
     os.environ.get("FAKESNOW_PYTHON")
@@ -25,22 +25,17 @@ def lacking() -> str:
     return "" if PYTHON.exists() else "fakesnow is not installed; `make test-snowflake` does"
 
 
-class Closing(Protocol):
-    """What can be closed."""
-
-    def close(self) -> None:
-        """End it."""
-
-
 class SnowflakeServer:
     """A running server.
 
     Args:
-        port: Its port.
+        folder: Where its databases are.
     """
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = 0
+        self._process: subprocess.Popen[str] | None = None
         self._numbers = itertools.count(1)
 
     def url(self, database: str) -> str:
@@ -52,12 +47,29 @@ class SnowflakeServer:
         """Address of a new database."""
         return self.url(f"W{os.getpid()}_{next(self._numbers)}")
 
-    def cut(self, connection: Closing) -> None:
-        """End in the middle what a connection needs: its session."""
-        connection.close()
+    def start(self) -> None:
+        """Start it, on the same port as before, and wait until it answers."""
+        command = [str(PYTHON), "-I", str(_PROGRAM), str(self._folder), str(self._port)]
+        self._process = subprocess.Popen(  # noqa: S603 (a program of our own choice)
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )  # ends when its standard input is closed
+        assert self._process.stdout
+        self._port = int(self._process.stdout.readline())
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self._process:
+            self._process.kill()
+            self._process.communicate()
+
+    def cut(self, _: object) -> None:
+        """End in the middle what a connection needs: the server."""
+        self.kill()
 
     def mend(self) -> None:
-        """Do nothing: the next session is another one."""
+        """Have it there again, with what was committed."""
+        self.kill()
+        self.start()
 
 
 @contextmanager
@@ -69,9 +81,10 @@ def running() -> Iterator[SnowflakeServer]:
     """
     if why := lacking():
         raise FileNotFoundError(why)
-    command = [str(PYTHON), "-I", str(_PROGRAM)]
-    with subprocess.Popen(  # noqa: S603 (a program of our own choice)
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:  # ends when its standard input is closed
-        assert process.stdout
-        yield SnowflakeServer(int(process.stdout.readline()))
+    with tempfile.TemporaryDirectory(prefix="sf_assets_") as folder:
+        server = SnowflakeServer(Path(folder))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()

@@ -1,9 +1,11 @@
 """The servers that warehouses of the tests are kept by, by engine."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
 from typing import Any, Protocol
+
+import pytest
 
 from sf_assets.warehouse.engines import engine_of
 from sf_assets.warehouse.sql.connection import Connection
@@ -15,6 +17,9 @@ SERVERS: dict[str, ModuleType] = {
     "redshift": redshift,
 }
 """Each says what it lacks on this machine (`lacking`), and runs (`running`)."""
+
+cuts = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+"""Marks a test that cuts: threads of Snowflake's connector that cancel a query fail then."""
 
 
 class ServerConnection(Connection, Protocol):
@@ -70,3 +75,28 @@ def server_connection(url: str) -> ServerConnection | None:
 
             return RedshiftConnection(read_address(url).parameters)
     return None
+
+
+@contextmanager
+def cut_before(
+    statement: int, url: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Have a server go away before so many statements of the block's."""
+    connection = server_connection(url)
+    assert connection
+    connection.close()
+    kind, left = type(connection), statement
+    run = kind.run
+
+    def counting(connection: ServerConnection, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            server.cut(connection)
+        return run(connection, sql, *values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "run", counting)
+        yield
+    assert left <= 0, "it was in the middle"
+    server.mend()

@@ -19,7 +19,6 @@ from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 from sf_assets_tests.object_stores import Bucket, FaultyS3
 from sf_assets_tests.pipeline.test_crash import KILLS
-from sf_assets_tests.postgres import PostgresServer
 from sf_assets_tests.salesforce.scripted import Heard, Reply
 from sf_assets_tests.storage.test_store_faults import EXPIRED, PASSING
 
@@ -157,17 +156,5 @@ def test_killed_before_a_write_and_run_again_the_tables_equal_the_org(
         pytest.skip("with a folder it is shown in every run of the tests")
     env = {**bucket.env, "SF_ASSETS_STORAGE_URL": bucket.url}
     for crash in crashes(KILLS, 20, tmp_path, env):
-        assert crash.killed, f"{crash.kill}: there was none"
-        assert crash.differences == [], f"killed {crash.kill}"
-
-
-@pytest.mark.clouds
-@pytest.mark.timeout(900)
-def test_killed_with_raw_in_s3_and_tables_in_postgres_they_equal_the_org(
-    tmp_path: Path, s3: Bucket, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    new = staticmethod(lambda folder: postgres_server.new())  # noqa: ARG005
-    monkeypatch.setattr(Workspace, "new_warehouse", new)
-    for crash in crashes(KILLS, 20, tmp_path, {**s3.env, "SF_ASSETS_STORAGE_URL": s3.url}):
         assert crash.killed, f"{crash.kill}: there was none"
         assert crash.differences == [], f"killed {crash.kill}"

@@ -5,7 +5,6 @@ from contextlib import closing, suppress
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -24,7 +23,8 @@ from sf_assets_tests.equality import differences, within
 from sf_assets_tests.warehouse_servers import (
     SERVERS,
     Server,
-    ServerConnection,
+    cut_before,
+    cuts,
     env_of,
     running,
     server_connection,
@@ -229,23 +229,11 @@ def test_a_variant_is_run_in_the_engines_own_sql(own: Workspace, tmp_path: Path)
     }
 
 
+@cuts
 @pytest.mark.more
 def test_what_ends_in_the_middle_of_merges_leaves_nothing_half_done(
     own: Workspace, living_org: Emulator, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection = server_connection(own.env["SF_ASSETS_WAREHOUSE_URL"])
-    assert connection
-    connection.close()
-    kind, left = type(connection), [0]
-    run = kind.run
-
-    def counting(connection: ServerConnection, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        left[0] -= 1
-        if left[0] == 0:
-            server.cut(connection)
-        return run(connection, sql, *values)
-
-    monkeypatch.setattr(kind, "run", counting)
     module = type(own.org().warehouse).__module__
     monkeypatch.setattr(f"{module}.LEASE", 1, raising=False)  # of one that has died
     own.catalogue({"Account": None, "Showcase__c": {"history": True}})
@@ -255,11 +243,9 @@ def test_what_ends_in_the_middle_of_merges_leaves_nothing_half_done(
             ((key,),) = own.rows(f"SELECT min(Id) FROM silver.{name.lower()}_live")
             living_org.org.records.update(name, key, {"Name": f"after {statements}"})
         living_org.advance(60)
-        left[0] = statements
-        with suppress(WarehouseError):  # none where a session was about to end anyway
-            own.tick()
-        assert left[0] <= 0, "it was in the middle"
-        server.mend()
+        url = own.env["SF_ASSETS_WAREHOUSE_URL"]
+        with cut_before(statements, url, server, monkeypatch), suppress(WarehouseError):
+            own.tick()  # not refused where a session was about to end anyway
         own.tick()
         for slug in ("account", "showcase__c"):
             own.load(slug)

@@ -296,7 +296,7 @@ def readings(draw: st.DrawFn) -> list[Made]:
 
 
 @given(readings(), st.lists(st.integers(1, 3)), st.booleans(), st.randoms(use_true_random=False))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_history_is_what_a_plain_model_works_out_however_slices_are_merged(
     made: list[Made], sizes: Sequence[int], shuffled: bool, random: Any
 ) -> None:

@@ -189,7 +189,7 @@ def histories(draw: st.DrawFn) -> list[tuple[Slice, pl.DataFrame]]:
 
 
 @given(histories(), st.randoms(use_true_random=False))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_the_order_of_merging_does_not_matter_as_long_as_patches_are_merged_again(
     made: list[tuple[Slice, pl.DataFrame]], random: Any
 ) -> None:
