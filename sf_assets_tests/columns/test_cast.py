@@ -175,7 +175,7 @@ def moment(text: str) -> datetime | None:
 
 
 @given(st.lists(mutated(stamps), min_size=1, max_size=5))
-@settings(max_examples=1500)
+@settings(max_examples=500)
 def test_a_stamp_is_the_moment_that_it_says_or_rejected(texts: list[str]) -> None:
     values, _ = typed("datetime", list(texts))
     for text, value in zip(texts, values, strict=True):

@@ -153,6 +153,7 @@ class Fragile(Store):
 
 
 @pytest.mark.slow
+@pytest.mark.more
 def test_compaction_may_be_interrupted_anywhere(
     workspace: Workspace, org: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,7 @@ def test_nothing_differs_nothing_is_kept(workspace: Workspace) -> None:
     assert org.raw.refs() == before
 
 
+@pytest.mark.more
 def test_by_bulk_it_is_the_same(
     workspace: Workspace, org: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -340,7 +340,6 @@ WHERE = [
 ]
 OF_AN_OBJECT = {"slug", "spec", "item", "extracted", "table", "gap"}
 HARMLESS = {
-    "cli/refresh.py:_print_plan": "tells failures",
     "cli/clean.py:clean": "each removal has a boundary of its own",
     "cli/dagster_home.py:_forget_in_database": "tables of Dagster's, one database at a time",
     "pipeline/extraction/execute.py:execute": "each removal has a boundary of its own",

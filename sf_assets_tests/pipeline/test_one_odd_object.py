@@ -30,6 +30,7 @@ from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 from sf_assets_tests.pipeline.test_isolation import OBJECTS, VICTIM, Company
 
+MORE = pytest.mark.more
 Document = dict[str, Any]
 DEEP = "[" * 50_000 + "]" * 50_000
 
@@ -168,14 +169,18 @@ DESCRIBE = r"sobjects/Contact/describe"
     [
         (DESCRIBE, without_an_id),
         (DESCRIBE, deep),
-        (DESCRIBE, lambda _: {}),
-        (DESCRIBE, lambda d: {**d, "name": "Lead"}),
+        pytest.param(DESCRIBE, lambda _: {}, marks=MORE),
+        pytest.param(DESCRIBE, lambda d: {**d, "name": "Lead"}, marks=MORE),
         (DESCRIBE, lambda d: {**d, "fields": [*d["fields"], another("LASTNAME")]}),
         (DESCRIBE, lambda d: {**d, "fields": [*d["fields"], another("Name; x")]}),
-        (DESCRIBE, lambda d: {**d, "fields": [half_labelled(f) for f in d["fields"]]}),
+        pytest.param(
+            DESCRIBE,
+            lambda d: {**d, "fields": [half_labelled(f) for f in d["fields"]]},
+            marks=MORE,
+        ),
         (ROWS, a_count_of_text),
         (ROWS, deep),
-        (ROWS, deep_records),
+        pytest.param(ROWS, deep_records, marks=MORE),
         (ROWS, null_ids),
         (ROWS, lambda _: []),
     ],
@@ -205,9 +210,12 @@ def test_an_odd_answer_about_one_object_harms_no_other(
     "how",
     [
         {"status": 400, "code": "QUERY_TIMEOUT", "message": "too long"},
-        {"status": 400, "code": "MALFORMED_QUERY", "message": "no"},
+        pytest.param({"status": 400, "code": "MALFORMED_QUERY", "message": "no"}, marks=MORE),
         {"status": 403, "code": "API_DISABLED_FOR_OBJECT", "message": "not this one"},
-        {"status": 500, "code": "UNKNOWN_EXCEPTION", "message": "something"},
+        pytest.param(
+            {"status": 500, "code": "UNKNOWN_EXCEPTION", "message": "something"},
+            marks=MORE,
+        ),
         {"truncate_after": 40},
     ],
     ids=lambda how: str(how.get("code", "cut JSON")),

@@ -115,7 +115,7 @@ def test_none_is_cut_by_day_that_changes_less_than_one_cut_by_month(
             assert grains != (Grain.MONTHLY, Grain.DAILY)
 
 
-@pytest.mark.parametrize("objects", [1_000, 3_000])
+@pytest.mark.parametrize("objects", [1_000, pytest.param(3_000, marks=pytest.mark.more)])
 def test_a_very_large_org_is_cut_by_month_and_its_busiest_objects_by_day(objects: int) -> None:
     chosen = partition({f"O{n}": steady(n) for n in range(objects)}, TODAY)
     assert sum(one.partitions(TODAY) for one in chosen.values()) <= 30 * objects

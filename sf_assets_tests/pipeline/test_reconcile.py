@@ -22,6 +22,8 @@ from sf_assets.windows import BEGIN, Window
 from sf_assets_tests.conftest import Workspace
 from sf_assets_tests.equality import differences
 
+MORE = pytest.mark.more
+
 
 @pytest.fixture
 def workspace(tmp_path: Path, org: Emulator) -> Workspace:
@@ -147,7 +149,14 @@ def test_a_lost_permission_deletes_nothing(
     assert compared(workspace, "Contact").equal
 
 
-@pytest.mark.parametrize("way", ["asked singly", "by another census", "read again by days"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "asked singly",
+        pytest.param("by another census", marks=MORE),
+        "read again by days",
+    ],
+)
 def test_many_differences_cost_few_calls(
     workspace: Workspace, org: Emulator, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:

@@ -1,5 +1,6 @@
 """Every engine holds the tables of a DuckDB file, field by field, and what it refuses is told."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, date, datetime, time
@@ -67,7 +68,9 @@ def own(tmp_path: Path, living_org: Emulator, url: str) -> Workspace:
     return found
 
 
-def contents(workspace: Workspace, relation: str, longest: int) -> list[dict[str, object]]:
+def contents(
+    workspace: Workspace, relation: str, longest: int = sys.maxsize
+) -> list[dict[str, object]]:
     """All rows of a table or view, by lower-cased column, in an order that all engines share.
 
     Without texts of more bytes, and without what tells that they were rejected.

@@ -1,8 +1,10 @@
 """The objects of our own org, from their short form in `objects/` to full describe documents."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -137,8 +139,15 @@ def standard_schema(
 
 
 def _read(name: str) -> Any:
+    """A document, of which the caller may change what it likes."""
+    return json.loads(_as_json(name))
+
+
+@cache
+def _as_json(name: str) -> str:
+    # Read as YAML once in a process: of 25 documents that takes longer than all else.
     text = files(__package__).joinpath(name).read_text(encoding="utf-8")
-    return yaml.load(text, Loader=_LOADER)  # noqa: S506 - it is a safe loader
+    return json.dumps(yaml.load(text, Loader=_LOADER))  # noqa: S506 - it is a safe loader
 
 
 def _child_relationships(shorts: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
