@@ -5,9 +5,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 AZURITE := .clouds/node_modules/.bin/azurite-blob
 FAKESNOW := .clouds/fakesnow/bin/python
+BQEMULATOR := .clouds/bqemulator/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-clouds test-postgres test-snowflake test-redshift test-more test-daemon lint format bench bench-peers bench-crash bench-chaos clean
+.PHONY: help setup demo dev test test-clouds test-postgres test-snowflake test-redshift test-bigquery test-more test-daemon lint format bench bench-peers bench-crash bench-chaos clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,10 +52,21 @@ $(FAKESNOW):
 		|| { echo "pip could not install fakesnow: what is of Snowflake is skipped"; rm -f $(FAKESNOW); }
 
 test-redshift: setup  ## Tables in what stands for Redshift: all engines' tests, and the pipeline's
-	$(BIN)/python -m pytest -n auto --dist worksteal -m 'clouds or not clouds' -k 'not snowflake' \
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'clouds or not clouds' -k 'not snowflake and not bigquery' \
 		sf_assets_tests/warehouse/test_conformance.py sf_assets_tests/warehouse/test_redshift.py
 	$(BIN)/python -m pytest -n auto --dist worksteal --warehouse redshift \
 		sf_assets_tests/pipeline/test_increments.py sf_assets_tests/pipeline/test_deletions.py
+
+test-bigquery: setup $(BQEMULATOR)  ## Tables in an emulator of BigQuery: all engines' tests, and the pipeline's
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'clouds or not clouds' -k bigquery \
+		sf_assets_tests/warehouse/test_conformance.py sf_assets_tests/warehouse/test_bigquery.py
+	$(BIN)/python -m pytest -n auto --dist worksteal --warehouse bigquery \
+		sf_assets_tests/pipeline/test_increments.py sf_assets_tests/pipeline/test_deletions.py
+
+$(BQEMULATOR):
+	$(PYTHON) -m venv .clouds/bqemulator
+	$(BQEMULATOR) -m pip install --quiet bqemulator==1.4.0 duckdb==2.0.1 numpy==2.4.6 \
+		|| { echo "pip could not install bqemulator: what is of BigQuery is skipped"; rm -f $(BQEMULATOR); }
 
 test-more: setup  ## What `make test` tries in a few ways, in more of them
 	$(BIN)/python -m pytest -n auto --dist worksteal -m more

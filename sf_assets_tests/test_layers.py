@@ -25,13 +25,15 @@ ALLOWED = {
 
 ENGINES = (
     "warehouse/duckdb", "warehouse/postgres", "warehouse/snowflake", "warehouse/redshift",
+    "warehouse/bigquery",
     "comparison/", "emulator/",
 )  # fmt: skip
 """Where an engine is used: the warehouse that it is, comparisons in files, and the emulator."""
 
-CLIENTS = frozenset(
-    {"duckdb", "adbc_driver_manager", "adbc_driver_postgresql", "snowflake", "redshift_connector"}
-)
+CLIENTS = (
+    "duckdb", "adbc_driver_manager", "adbc_driver_postgresql", "snowflake", "redshift_connector",
+    "google.cloud",
+)  # fmt: skip
 
 
 def imports(path: Path) -> set[str]:
@@ -64,11 +66,14 @@ def test_only_engines_and_local_calculators_know_an_engine() -> None:
         for path in PACKAGE.rglob("*.py")
         for home in ["/".join(path.relative_to(PACKAGE).parts[:2])]
         for name in imports(path)
-        if (name.split(".")[0] in CLIENTS and not home.startswith(ENGINES))
+        if (
+            f"{name}.".startswith(tuple(f"{client}." for client in CLIENTS))
+            and not home.startswith(ENGINES)
+        )
         or any(
             name.startswith(f"sf_assets.warehouse.{engine}")
             and not home.startswith((f"warehouse/{engine}", "warehouse/open.py"))
-            for engine in ("duckdb", "postgres", "snowflake", "redshift")
+            for engine in ("duckdb", "postgres", "snowflake", "redshift", "bigquery")
         )
     ]
     assert wrong == []

@@ -9,12 +9,13 @@ import pytest
 
 from sf_assets.warehouse.engines import engine_of
 from sf_assets.warehouse.sql.connection import Connection
-from sf_assets_tests import postgres, redshift, snowflake
+from sf_assets_tests import bigquery, postgres, redshift, snowflake
 
 SERVERS: dict[str, ModuleType] = {
     "postgres": postgres,
     "snowflake": snowflake,
     "redshift": redshift,
+    "bigquery": bigquery,
 }
 """Each says what it lacks on this machine (`lacking`), and runs (`running`)."""
 
@@ -74,6 +75,11 @@ def server_connection(url: str) -> ServerConnection | None:
             from sf_assets.warehouse.redshift.connection import RedshiftConnection
 
             return RedshiftConnection(read_address(url).parameters)
+        case "bigquery":
+            from sf_assets.warehouse.bigquery.address import parsed
+            from sf_assets.warehouse.bigquery.connection import BigQueryConnection
+
+            return BigQueryConnection(parsed(url))
     return None
 
 

@@ -1,4 +1,4 @@
-"""What resources of dagster-aws and dagster-gcp know of a bucket, for the storage that is in it."""
+"""What resources of dagster-aws and dagster-gcp know of a bucket, or of BigQuery."""
 
 from typing import Any
 
@@ -60,3 +60,24 @@ def _google(resource: Any) -> Access:
     except (GoogleAuthError, OSError) as error:
         raise ConfigError(f"the storage's GCSResource cannot be used: {error}") from None
     return Access(credentials=GoogleCredentials(client._credentials))  # noqa: SLF001 (no other way)
+
+
+def bigquery_access_of(resource: Any) -> tuple[Any, str | None]:
+    """Credentials of google-auth, and the location, that a `BigQueryResource` of dagster-gcp has.
+
+    Raises:
+        ConfigError: It is of another kind, or has no credentials.
+    """
+    kinds = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(resource).__mro__}
+    if ("dagster_gcp", "BigQueryResource") not in kinds:
+        raise ConfigError(
+            f"the warehouse's credentials are a {type(resource).__name__}; give it a "
+            "BigQueryResource of dagster-gcp, or none"
+        )
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        with resource.get_client() as client:
+            return client._credentials, resource.location  # noqa: SLF001 (no other way)
+    except (GoogleAuthError, OSError, ValueError) as error:
+        raise ConfigError(f"the warehouse's BigQueryResource cannot be used: {error}") from None

@@ -162,7 +162,15 @@ class StorageResource(dg.ConfigurableResource[Any]):
 class WarehouseResource(dg.ConfigurableResource[Any]):
     """The warehouse of silver and gold."""
 
-    url: str = Field(description="`duckdb:////path/to/file`; parameters are engine options.")
+    url: str = Field(
+        description="`duckdb:////path/to/file`, whose parameters are the engine's options, "
+        "`postgresql://…`, `snowflake://…` or `bigquery://project/prefix`."
+    )
+    credentials: dg.ResourceDependency[Any] = Field(
+        default=cast("Any", None),
+        description="A `BigQueryResource` of dagster-gcp, for BigQuery; what the address says, or "
+        "google-auth finds, if not set.",
+    )
     hash_key: str | None = Field(
         default=None,
         description="Key of the hashes of fields that the catalogue has hashed; that of "
@@ -214,9 +222,21 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
         Raises:
             ConfigError: The address is of no engine that there is.
         """
+        from sf_assets.assets.cloud import bigquery_access_of
         from sf_assets.warehouse.open import open_warehouse
 
-        return open_warehouse(self._own(self.url))
+        url = self._own(self.url)
+        if self.credentials is None:
+            return open_warehouse(url)
+        if engine_of(url) != "bigquery":
+            raise ConfigError(
+                "the credentials of a warehouse resource are BigQuery's; those of other engines "
+                "are in the address"
+            )
+        found, location = bigquery_access_of(self.credentials)
+        if location and "location=" not in url:
+            url += f"{'&' if '?' in url else '?'}location={location}"
+        return open_warehouse(url, found)
 
     def _own(self, url: str) -> str:
         """Its own address.

@@ -7,6 +7,7 @@ ENGINES = {
     "postgres": "PostgreSQL",
     "snowflake": "Snowflake",
     "redshift": "Redshift",
+    "bigquery": "BigQuery",
 }
 """What people call each."""
 

@@ -1,18 +1,23 @@
 """The warehouse of an address: by its scheme, which engine."""
 
+from typing import Any
+
 from sf_assets.addresses import shown
 from sf_assets.errors import ConfigError
 from sf_assets.warehouse.engines import engine_of
 from sf_assets.warehouse.port import Warehouse
 
 
-def open_warehouse(url: str) -> Warehouse:
+def open_warehouse(url: str, credentials: Any = None) -> Warehouse:
     """A warehouse by URL; nothing is opened before it is used.
 
     Args:
         url: `duckdb:///path/to/file`, `postgresql://user:password@host/database`,
-            `snowflake://user:password@account/database?warehouse=…&role=…` or
-            `redshift://user:password@host/database?staging=s3://…&iam_role=…`.
+            `snowflake://user:password@account/database?warehouse=…&role=…`,
+            `redshift://user:password@host/database?staging=s3://…&iam_role=…` or
+            `bigquery://project/prefix?location=…`.
+        credentials: Of google-auth, for BigQuery; None for those that the address names, or the
+            application's default ones. Others have theirs in the address.
 
     Raises:
         ConfigError: The URL is of no engine there is, or not of its form, or what the engine needs
@@ -50,9 +55,14 @@ def open_warehouse(url: str) -> Warehouse:
                 "'sf-assets[redshift]'"
             ) from None
         return RedshiftWarehouse(url)
+    if engine == "bigquery":
+        from sf_assets.warehouse.bigquery.warehouse import BigQueryWarehouse
+
+        return BigQueryWarehouse(url, credentials)
     raise ConfigError(
         f"SF_ASSETS_WAREHOUSE_URL is {shown(url)!r}; it must be like duckdb:////path/to/file, "
         "postgresql://user:password@host:5432/database, "
-        "snowflake://user:password@account/database?warehouse=…&role=… or "
-        "redshift://user:password@host:5439/database?staging=s3://bucket/prefix&iam_role=…"
+        "snowflake://user:password@account/database?warehouse=…&role=…, "
+        "redshift://user:password@host:5439/database?staging=s3://bucket/prefix&iam_role=… or "
+        "bigquery://project/prefix?location=…"
     )
