@@ -53,7 +53,8 @@ $(FAKESNOW):
 
 test-redshift: setup  ## Tables in what stands for Redshift: all engines' tests, and the pipeline's
 	$(BIN)/python -m pytest -n auto --dist worksteal -m 'clouds or not clouds' -k 'not snowflake and not bigquery' \
-		sf_assets_tests/warehouse/test_conformance.py sf_assets_tests/warehouse/test_redshift.py
+		sf_assets_tests/warehouse/test_conformance.py sf_assets_tests/warehouse/test_redshift.py \
+		sf_assets_tests/warehouse/test_redshift_server.py
 	$(BIN)/python -m pytest -n auto --dist worksteal --warehouse redshift \
 		sf_assets_tests/pipeline/test_increments.py sf_assets_tests/pipeline/test_deletions.py
 

@@ -20,6 +20,8 @@ CREATE FUNCTION json_serialize(list super) RETURNS text LANGUAGE sql IMMUTABLE
     AS $$ SELECT CASE WHEN list IS NULL THEN 'null' WHEN jsonb_typeof(list) <> 'array' THEN
         list::text ELSE '[' || coalesce((SELECT string_agg(one::text, ',' ORDER BY place)
         FROM jsonb_array_elements(list) WITH ORDINALITY AS e(one, place)), '') || ']' END $$;
+CREATE FUNCTION array_concat(one super, other super) RETURNS super LANGUAGE sql IMMUTABLE STRICT
+    AS $$ SELECT (one || other)::super $$;
 CREATE FUNCTION get_array_length(list super) RETURNS int LANGUAGE sql IMMUTABLE STRICT
     AS $$ SELECT jsonb_array_length(list) $$;
 CREATE FUNCTION fnv_hash(value anyelement) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +134,7 @@ def _insert(run: Run, table: str, rows: Iterator[pa.RecordBatch], schema: pa.Sch
     row = "(" + ", ".join(_typed("?", field.type) for field in schema) + ")"
     count, told = 0, False
     for batch in rows:
-        for some in _portions(batch, len(schema)):
+        for some in _portions(batch):
             values = [value for one in some for value in one]
             every = ", ".join([row] * len(some))
             run(f"INSERT INTO {table} ({names}) VALUES {every}", values)
@@ -147,15 +147,14 @@ def _insert(run: Run, table: str, rows: Iterator[pa.RecordBatch], schema: pa.Sch
             )
 
 
-def _portions(batch: pa.RecordBatch, width: int) -> Iterator[list[list[str | None]]]:
+def _portions(batch: pa.RecordBatch) -> Iterator[list[list[str | None]]]:
     """Rows as texts, so many as one statement takes."""
-    most = max(1, min(FEW, _PARAMETERS // width))
-    columns = (map(_text, column.to_pylist()) for column in batch.columns)
-    every = zip(*columns, strict=True)
-    while rows := list(islice(every, most)):
+    most = max(1, min(FEW, _PARAMETERS // batch.num_columns))
+    for first in range(0, len(batch), most):
+        columns = (map(_text, column.to_pylist()) for column in batch.slice(first, most).columns)
         some: list[list[str | None]] = []
         size = 0
-        for row in rows:
+        for row in zip(*columns, strict=True):
             length = sum(len(text) for text in row if text is not None)
             if some and size + length > _CHARACTERS:
                 yield some

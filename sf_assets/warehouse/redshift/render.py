@@ -6,7 +6,7 @@ where they are compared.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -89,9 +89,13 @@ def _literal(value: Any) -> exp.Expr:
     return literal(value)
 
 
-def _json(values: Iterable[str]) -> exp.Expr:
-    """A list as a value of a row."""
-    text = json.dumps(list(values), ensure_ascii=False)
+def _json(values: Sequence[str]) -> exp.Expr:
+    """A list as a value of a row; several, put together, where one text has no room for it."""
+    text = json.dumps(values, ensure_ascii=False)
+    if len(text.encode()) > LONGEST_TEXT and len(values) > 1:
+        middle = len(values) // 2
+        halves = [_json(values[:middle]), _json(values[middle:])]
+        return exp.Anonymous(this="ARRAY_CONCAT", expressions=halves)
     return exp.Anonymous(this="JSON_PARSE", expressions=[exp.Literal.string(text)])
 
 

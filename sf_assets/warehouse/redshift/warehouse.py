@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from sf_assets.addresses import shown
-from sf_assets.errors import WarehouseError
+from sf_assets.errors import WarehouseError, WarehouseLockedError
 from sf_assets.sql import quoted
 from sf_assets.storage.bucket import Access
 from sf_assets.storage.store import Store
@@ -135,8 +135,18 @@ class RedshiftWarehouse(server.ServerWarehouse[RedshiftConnection]):
                 if code(error) not in WAITED and not gave_way(error):
                     raise
                 raise self._held() from None
-            connection.before_commit = partial(guard.run, "SELECT 1")
+            connection.before_commit = partial(self._make_sure, guard)
             yield
+
+    def _make_sure(self, guard: RedshiftConnection) -> None:
+        """Make sure that others are still kept out."""
+        try:
+            guard.run("SELECT 1")
+        except RedshiftConnection.error:
+            raise WarehouseLockedError(
+                f"the connection was lost by which no other program writes the org's tables in "
+                f"{self.url}; what was done since the last commit is not kept, run again"
+            ) from None
 
     def _answer(self, connection: RedshiftConnection, sql: str) -> pa.Table:
         return connection.answer(sql)

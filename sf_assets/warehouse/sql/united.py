@@ -6,6 +6,7 @@ anew by the next look.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 
 from sf_assets.columns.column import MOST_DIGITS
 from sf_assets.naming import UNITED, Names, silver_name
@@ -35,7 +36,8 @@ def unite(connection: Connection, orgs: Sequence[str]) -> list[str]:
         # One at a time, where two orgs are written side by side.
         connection.execute("UPDATE ops.schema_version SET version = version")
         wanted, noted = _wanted(connection, orgs), _noted(connection)
-        changed = sorted(view for view in wanted | noted if wanted.get(view) != noted.get(view))
+        marks = _marks(wanted)
+        changed = sorted(view for view in wanted | noted if marks.get(view) != noted.get(view))
         for view in changed or sorted(wanted):  # or somebody has dropped or changed some
             if view in wanted:
                 _make(connection, view, wanted[view])
@@ -67,16 +69,27 @@ def _make(connection: Connection, view: str, definition: str) -> None:
         run(f"CREATE VIEW {name} AS {definition}")
     else:
         run(f"CREATE OR REPLACE VIEW {name} AS {definition}")
-    run("INSERT INTO ops.united (relation, definition) VALUES (?, ?)", [view, definition])
+    (mark,) = _marks({view: definition}).values()
+    run("INSERT INTO ops.united (relation, definition) VALUES (?, ?)", [view, mark])
+
+
+def _marks(definitions: Mapping[str, str]) -> dict[str, str]:
+    """By what definitions are told from others: a text of some engines has no room for all of one.
+
+    Args:
+        definitions: By the views' names, as is what is returned.
+    """
+    return {view: sha256(text.encode()).hexdigest() for view, text in definitions.items()}
 
 
 def _noted(connection: Connection) -> dict[str, str]:
+    """What is noted of the views, by name."""
     return dict(connection.execute("SELECT relation, definition FROM ops.united"))
 
 
 def _are_there(connection: Connection, wanted: Mapping[str, str]) -> bool:
     """Whether the views are as they should be; asked by one query that names them all."""
-    if _noted(connection) != wanted:
+    if _noted(connection) != _marks(wanted):
         return False
     every = (f"(SELECT 1 FROM {quoted(UNITED, view)} LIMIT 0)" for view in sorted(wanted))
     try:
