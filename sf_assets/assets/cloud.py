@@ -1,6 +1,7 @@
-"""What resources of dagster-aws and dagster-gcp know of a bucket, or of BigQuery."""
+"""What resources of dagster-aws and dagster-gcp know of a bucket, of BigQuery or of Redshift."""
 
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from sf_assets.errors import ConfigError
 from sf_assets.storage.bucket import Access
@@ -15,19 +16,22 @@ def access_of(resource: Any) -> Access:
     Raises:
         ConfigError: It is of another kind, or has no credentials.
     """
-    for kind in type(resource).__mro__:
-        match kind.__module__.partition(".")[0], kind.__name__:
-            case "dagster_aws", "S3Resource":
-                return _aws(resource)
-            case "dagster_gcp", "GCSResource":
-                return _google(resource)
+    if _is(resource, "dagster_aws", "S3Resource"):
+        return _aws(resource, "storage")
+    if _is(resource, "dagster_gcp", "GCSResource"):
+        return _google(resource)
     raise ConfigError(
         f"the storage's credentials are a {type(resource).__name__}; give it an S3Resource of "
         "dagster-aws or a GCSResource of dagster-gcp, or none"
     )
 
 
-def _aws(resource: Any) -> Access:
+def _is(resource: Any, package: str, name: str) -> bool:
+    kinds = ((kind.__module__.partition(".")[0], kind.__name__) for kind in type(resource).__mro__)
+    return (package, name) in kinds
+
+
+def _aws(resource: Any, whose: str) -> Access:
     from boto3 import Session
     from botocore.exceptions import BotoCoreError
 
@@ -42,7 +46,7 @@ def _aws(resource: Any) -> Access:
             profile_name=resource.profile_name,
         )
     except BotoCoreError as error:
-        raise ConfigError(f"the storage's S3Resource cannot be used: {error}") from None
+        raise ConfigError(f"the {whose}'s S3Resource cannot be used: {error}") from None
     return Access(
         endpoint=resource.endpoint_url,
         region=resource.region_name,
@@ -68,8 +72,7 @@ def bigquery_access_of(resource: Any) -> tuple[Any, str | None]:
     Raises:
         ConfigError: It is of another kind, or has no credentials.
     """
-    kinds = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(resource).__mro__}
-    if ("dagster_gcp", "BigQueryResource") not in kinds:
+    if not _is(resource, "dagster_gcp", "BigQueryResource"):
         raise ConfigError(
             f"the warehouse's credentials are a {type(resource).__name__}; give it a "
             "BigQueryResource of dagster-gcp, or none"
@@ -81,3 +84,26 @@ def bigquery_access_of(resource: Any) -> tuple[Any, str | None]:
             return client._credentials, resource.location  # noqa: SLF001 (no other way)
     except (GoogleAuthError, OSError, ValueError) as error:
         raise ConfigError(f"the warehouse's BigQueryResource cannot be used: {error}") from None
+
+
+def redshift_access_of(resource: Any, url: str) -> tuple[str, Access | None]:
+    """The address of a Redshift, and how its staging folder is entered, by a resource.
+
+    Args:
+        resource: Of dagster-aws: an `S3Resource`, which is of the staging folder, or a
+            `RedshiftClientResource`, which has host, user, password and database.
+        url: What else is known of the address.
+
+    Raises:
+        ConfigError: It is of another kind, or cannot be used.
+    """
+    if _is(resource, "dagster_aws", "S3Resource"):
+        return url, _aws(resource, "warehouse")
+    if not _is(resource, "dagster_aws", "RedshiftClientResource"):
+        raise ConfigError(
+            f"the warehouse's credentials are a {type(resource).__name__}; give it an S3Resource "
+            "or a RedshiftClientResource of dagster-aws, or none"
+        )
+    login = ":".join(quote(text, safe="") for text in (resource.user, resource.password) if text)
+    host = f"{login}@{resource.host}:{resource.port}"
+    return urlsplit(url)._replace(netloc=host, path=f"/{resource.database or ''}").geturl(), None

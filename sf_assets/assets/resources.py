@@ -164,12 +164,14 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
 
     url: str = Field(
         description="`duckdb:////path/to/file`, whose parameters are the engine's options, "
-        "`postgresql://…`, `snowflake://…` or `bigquery://project/prefix`."
+        "`postgresql://…`, `snowflake://…`, `redshift://…` or `bigquery://project/prefix`."
     )
     credentials: dg.ResourceDependency[Any] = Field(
         default=cast("Any", None),
-        description="A `BigQueryResource` of dagster-gcp, for BigQuery; what the address says, or "
-        "google-auth finds, if not set.",
+        description="A `BigQueryResource` of dagster-gcp, for BigQuery; for Redshift an "
+        "`S3Resource` of dagster-aws, which enters the staging folder, or its "
+        "`RedshiftClientResource`. What the address says, or the cloud's own tools find, if not "
+        "set.",
     )
     hash_key: str | None = Field(
         default=None,
@@ -222,16 +224,18 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
         Raises:
             ConfigError: The address is of no engine that there is.
         """
-        from sf_assets.assets.cloud import bigquery_access_of
+        from sf_assets.assets.cloud import bigquery_access_of, redshift_access_of
         from sf_assets.warehouse.open import open_warehouse
 
         url = self._own(self.url)
         if self.credentials is None:
             return open_warehouse(url)
+        if engine_of(url) == "redshift":
+            return open_warehouse(*redshift_access_of(self.credentials, url))
         if engine_of(url) != "bigquery":
             raise ConfigError(
-                "the credentials of a warehouse resource are BigQuery's; those of other engines "
-                "are in the address"
+                "the credentials of a warehouse resource are BigQuery's or Redshift's; those of "
+                "other engines are in the address"
             )
         found, location = bigquery_access_of(self.credentials)
         if location and "location=" not in url:

@@ -17,7 +17,8 @@ def open_warehouse(url: str, credentials: Any = None) -> Warehouse:
             `redshift://user:password@host/database?staging=s3://…&iam_role=…` or
             `bigquery://project/prefix?location=…`.
         credentials: Of google-auth, for BigQuery; None for those that the address names, or the
-            application's default ones. Others have theirs in the address.
+            application's default ones. For Redshift, how its staging folder is reached and entered
+            (`Access`); None for what AWS' own tools find. Others have theirs in the address.
 
     Raises:
         ConfigError: The URL is of no engine there is, or not of its form, or what the engine needs
@@ -54,7 +55,7 @@ def open_warehouse(url: str, credentials: Any = None) -> Warehouse:
                 f"a warehouse in Redshift needs {error.name}; install it: pip install "
                 "'sf-assets[redshift]'"
             ) from None
-        return RedshiftWarehouse(url)
+        return RedshiftWarehouse(url, credentials)
     if engine == "bigquery":
         from sf_assets.warehouse.bigquery.warehouse import BigQueryWarehouse
 

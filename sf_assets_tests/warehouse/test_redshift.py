@@ -9,9 +9,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import polars as pl
 import pytest
+from dagster_aws.s3 import S3Resource
 
+from sf_assets import WarehouseResource
 from sf_assets.errors import (
     ConfigError,
 )
@@ -266,3 +269,43 @@ def test_that_much_is_inserted_is_told_once(caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level(logging.WARNING):
         loading.load(Sent(), None, "t", rows.to_reader(max_chunksize=MANY // 2))
     assert [record.getMessage().count("staging=s3://") for record in caplog.records] == [1]
+
+
+def test_resources_of_dagster_aws_enter_the_staging_folder_or_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[tuple[str, Any]] = []
+    monkeypatch.setattr(
+        "sf_assets.warehouse.open.open_warehouse", lambda *told: opened.append(told)
+    )
+    url = "redshift://u:p@h:5439/db?staging=s3://bucket/x"
+    s3 = S3Resource(aws_access_key_id="AKID", aws_secret_access_key="s", region_name="eu-north-1")
+    _ = WarehouseResource(url=url, credentials=s3).warehouse
+    ((told, access),) = opened
+    assert (told, access.region, access.credentials()["access_key_id"]) == (
+        url, "eu-north-1", "AKID",
+    )  # fmt: skip
+
+    client = RedshiftClientResource(host="h2", user="me", password="s@/cret", database="d2")
+    only = WarehouseResource(url="redshift://?staging=s3://bucket/x", credentials=client)
+    _ = only.warehouse
+    address = read_address(opened[-1][0])
+    assert address.staging == "s3://bucket/x"
+    assert address.parameters == {
+        "host": "h2", "port": 5439, "user": "me", "password": "s@/cret", "database": "d2",
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="give it an S3Resource or a RedshiftClientResource"):
+        _ = WarehouseResource(url=url, credentials=only).warehouse
+
+
+class RedshiftClientResource(dg.ConfigurableResource[Any]):
+    """The fields of dagster-aws' own, whose module needs another connector than ours."""
+
+    host: str
+    port: int = 5439
+    user: str | None = None
+    password: str | None = None
+    database: str | None = None
+
+
+RedshiftClientResource.__module__ = "dagster_aws.redshift.resources"

@@ -10,7 +10,7 @@ import logging
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from itertools import chain
@@ -57,10 +57,12 @@ class Staging:
     Attributes:
         store: The folder.
         iam_role: By which Redshift reads there; empty for the keys by which we write.
+        keys: Gives those keys, as obstore's providers do.
     """
 
     store: Store
     iam_role: str = ""
+    keys: Callable[[], Any] = field(default_factory=AwsCredentials, repr=False)
 
     def copy(self, run: Run, table: str, rows: Iterator[pa.RecordBatch], schema: pa.Schema) -> None:
         """Copy rows into a table, which has their columns in their order."""
@@ -88,7 +90,7 @@ class Staging:
             return "IAM_ROLE DEFAULT"
         if self.iam_role:
             return f"IAM_ROLE {text_literal(self.iam_role)}"
-        keys = AwsCredentials()()
+        keys = self.keys()
         told = {
             "ACCESS_KEY_ID": keys["access_key_id"],
             "SECRET_ACCESS_KEY": keys["secret_access_key"],

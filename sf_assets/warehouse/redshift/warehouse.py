@@ -11,7 +11,7 @@ import pyarrow as pa
 from sf_assets.addresses import shown
 from sf_assets.errors import WarehouseError, WarehouseLockedError
 from sf_assets.sql import quoted
-from sf_assets.storage.bucket import Access
+from sf_assets.storage.bucket import Access, AwsCredentials
 from sf_assets.storage.store import Store
 from sf_assets.warehouse.redshift.address import read_address
 from sf_assets.warehouse.redshift.connection import LOCKS, RedshiftConnection
@@ -47,7 +47,7 @@ class RedshiftWarehouse(server.ServerWarehouse[RedshiftConnection]):
     def __init__(self, url: str, access: Access | None = None) -> None:
         self.url = shown(url)
         self._address = read_address(url)
-        self._access = access
+        self._access = access or Access()
 
     def publish(self) -> None:
         """Free room of removed rows where that is noted; readers see what is committed anyway."""
@@ -94,8 +94,9 @@ class RedshiftWarehouse(server.ServerWarehouse[RedshiftConnection]):
             socket.create_connection((told["host"], told["port"]), _CONNECT_SECONDS).close()
         staging = None
         if self._address.staging:
-            store = Store(self._address.staging, self._access or Access())
-            staging = Staging(store, self._address.iam_role)
+            keys = self._access.credentials or AwsCredentials()
+            store = Store(self._address.staging, self._access)
+            staging = Staging(store, self._address.iam_role, keys)
         return RedshiftConnection(told, staging)
 
     def _unreachable(self, error: Exception) -> str | None:
