@@ -1,6 +1,7 @@
 """A warehouse in what stands for Redshift: a PostgreSQL that speaks, and refuses, as that does."""
 
 import gc
+import logging
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, time
@@ -159,6 +160,17 @@ def test_texts_longer_than_redshift_takes_are_rejected_and_told(
     told = 'SELECT "column", "text", reason FROM silver.showcase__c_rejects'
     rejected = own.rows(f"{told} WHERE Id = '{second}'")
     assert rejected == [("Huge_Text__c", None, "65536 bytes, and a text has at most 65535")]
+
+
+def test_no_value_is_logged_however_much_is(
+    connection: RedshiftConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        with pytest.raises(connection.error):
+            connection.run(f"SELECT CAST(x AS DATE) FROM (SELECT '{SECRET}' AS x) AS q")
+        logging.getLogger("of.others").debug("said")
+    assert SECRET not in caplog.text
+    assert "said" in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

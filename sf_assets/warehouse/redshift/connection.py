@@ -1,6 +1,7 @@
 """An open connection to Redshift, by its own connector."""
 
 import json
+import logging
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,6 +28,9 @@ from sf_assets.warehouse.sql.connection import (
     comment_each,
 )
 from sf_assets.warehouse.sql.portable import names
+
+# At levels below it logs all that the server says, which may be a record's value.
+logging.getLogger("redshift_connector").setLevel(logging.INFO)
 
 _OPTIONS = {
     "application_name": "sf_assets",
