@@ -247,16 +247,17 @@ def _mend(engine: DuckDBEngine) -> None:
         project: str, job: str, sql: str, params: Any, ctx: Any, **kwargs: Any
     ) -> Any:
         try:
-            left = sessions.run(_SESSION.get(), tables.told(project, sql, ctx.catalog))
-            for statement in _statements(left):
-                done = await execute(project, job, statement, params, ctx, **kwargs)
+            for part in sql.split(";\n"):
+                left = sessions.run(_SESSION.get(), tables.told(project, part, ctx.catalog))
+                for statement in _statements(left):
+                    done = await execute(project, job, statement, params, ctx, **kwargs)
+                tables.look(project, left, ctx.catalog)
         except duckdb.TransactionException as error:
             raise InvalidQueryError(
                 f"Transaction is aborted due to concurrent update: {error}"
             ) from None
         except InvalidQueryError as error:
             raise InvalidQueryError(_as_bigquery_says(error.message)) from None
-        tables.look(project, left, ctx.catalog)
         return done
 
     async def nothing(*_: Any) -> None:

@@ -74,8 +74,10 @@ class BigQueryConnection:
         self._token = uuid.uuid4().hex[:8]
         self._made = 0
         self._scratch: dict[str, str] = {}
+        self._there: list[str] = []
         self._used: set[str] = set()
         self._known: dict[str, list[SchemaField]] = {}
+        self._made_later: list[str] = []
         self._parts = Parts()
         self.fence = ""
         self.service = Service(address, credentials)
@@ -86,8 +88,7 @@ class BigQueryConnection:
         """End it; what is not committed is gone, and so are temporary tables."""
         self._parts.close()
         with suppress(BigQueryError):
-            for place in self._scratch.values():
-                self.service.drop(place)
+            self.service.answered_all(f"DROP TABLE IF EXISTS `{place}`" for place in self._there)
         self.service.close()
 
     def release(self, statement: str) -> None:
@@ -135,13 +136,13 @@ class BigQueryConnection:
         """Make a temporary table, in the place of one of that name; in a transaction, empty it."""
         table = f"temp.{quoted(name)}"
         if not self._within:
-            if before := self._scratch.get(name):
-                self.service.drop(before)
             self._made += 1
             mine = f"{SCRATCH}{self._token}_{self._made}_{name}"
             self._scratch[name] = f"{self._address.dataset(_HOME)}.{mine}"
+            self._there.append(self._scratch[name])
             self._used.discard(name)
-            self.execute(f"CREATE TABLE {table} {definition}", values)
+            made = self._rendered(f"CREATE TABLE {table} {definition}", values)
+            self._made_later.append(made.sql)
             return
         if name in self._used:
             self.execute(f"DELETE FROM {table}")
@@ -333,7 +334,9 @@ class BigQueryConnection:
                 self.service.end_session()
 
     def _send(self) -> None:
-        """Send what temporary tables are loaded with."""
+        """Make the temporary tables that were asked for, together, and send what they hold."""
+        later, self._made_later = self._made_later, []
+        self.service.answered_all(later)
         for place, path in self._parts.take():
             self.service.load(place, path)
 
@@ -359,6 +362,7 @@ class BigQueryConnection:
 
     def _columns(self, place: str) -> list[SchemaField]:
         if place not in self._known:
+            self._send()
             self._known[place] = self.service.columns(place)
         return self._known[place]
 

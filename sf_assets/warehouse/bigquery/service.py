@@ -1,6 +1,6 @@
 """The jobs, tables and the session by which a warehouse in BigQuery is asked and changed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,11 @@ class Service:
                 job_retry=again,
             )
 
+    def answered_all(self, statements: Iterable[str]) -> None:
+        """Run statements of which nothing is asked but that they are run, by one job."""
+        if script := ";\n".join(statements):
+            self.answered(Statement(script))
+
     def looked_at(self, statement: Statement) -> bigquery.QueryJob:
         """What a statement would do, which is not run."""
         config = _config(statement)
@@ -172,11 +177,6 @@ class Service:
             table = self._client.get_table(self._of(place), retry=self._retry)
             table.schema = [_described(field, said.get(field.name)) for field in table.schema]
             self._client.update_table(table, ["schema"], retry=self._retry)
-
-    def drop(self, place: str) -> None:
-        """Remove a table, if it is there."""
-        with told():
-            self._client.delete_table(self._of(place), retry=self._retry, not_found_ok=True)
 
     def _of(self, place: str) -> str:
         return f"{self._client.project}.{place}"

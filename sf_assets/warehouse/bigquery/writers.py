@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from sf_assets.errors import WarehouseLockedError
 from sf_assets.sql import text_literal
 from sf_assets.warehouse.bigquery.connection import BigQueryConnection
-from sf_assets.warehouse.bigquery.refusals import DENIED, BigQueryError, is_conflict, is_missing
+from sf_assets.warehouse.bigquery.refusals import DENIED, BigQueryError, is_conflict
 from sf_assets.warehouse.bigquery.render import Statement
 from sf_assets.warehouse.bigquery.service import Service
 
@@ -48,8 +48,11 @@ class Turn:
         lease, fence = (
             f"`{dataset}`.`sf_assets_{what}_{org_id.lower()}`" for what in ("lease", "fence")
         )
-        _make(connection, lease, "holder STRING, session STRING, until TIMESTAMP")
-        _make(connection, fence, "holder STRING")
+        if not connection.types("ops", fence.rpartition(".")[2].strip("`")):
+            nobody = "CAST(NULL AS STRING) AS holder"
+            since = "CAST(NULL AS STRING) AS session, CAST(NULL AS TIMESTAMP) AS until"
+            connection.run(f"CREATE TABLE IF NOT EXISTS {lease} AS SELECT {nobody}, {since}")
+            connection.run(f"CREATE TABLE IF NOT EXISTS {fence} AS SELECT {nobody}")
         return cls(connection, lease, fence, seconds, uuid.uuid4().hex)
 
     def take(self) -> bool:
@@ -114,21 +117,6 @@ class Turn:
                 service.answered(Statement(statement))
         if service is not None:
             service.close()
-
-
-def _make(connection: BigQueryConnection, table: str, columns: str) -> None:
-    """Make a table of one row, where it is not there."""
-    try:
-        if connection.run(f"SELECT COUNT(*) FROM {table}") != [(0,)]:
-            return
-    except BigQueryError as error:
-        if not is_missing(error):
-            raise
-        connection.run(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
-    connection.run(
-        f"MERGE {table} USING (SELECT 1) ON TRUE WHEN NOT MATCHED THEN "
-        "INSERT (holder) VALUES (NULL)"
-    )
 
 
 def _end(service: Service, session: str) -> None:

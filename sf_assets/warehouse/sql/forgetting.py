@@ -95,8 +95,11 @@ def note_forgotten(
     connection: Connection, org_id: str, slug: str, digests: AbstractSet[str]
 ) -> None:
     """Note that tables have no more of some records, by digests of their Ids."""
+    new = sorted(digests - forgotten(connection, org_id, slug))
+    if not new:
+        return
     with connection.transaction():
-        for digest in sorted(digests - forgotten(connection, org_id, slug)):
+        for digest in new:
             connection.execute(
                 "INSERT INTO ops.forgotten (org_id, object, digest) VALUES (?, ?, ?)",
                 [org_id, slug, digest],

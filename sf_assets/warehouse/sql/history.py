@@ -107,9 +107,10 @@ def _drop_twins(versions: Table, touched: str, news: str) -> None:
 
 def stop(table: Table, org_id: str) -> None:
     """Note that from here on the history lacks something; it stays as it is."""
-    table.connection.execute(
-        "DELETE FROM ops.histories WHERE org_id = ? AND object = ?", [org_id, table.noted]
-    )
+    if table.noted in histories(table.connection, org_id):
+        table.connection.execute(
+            "DELETE FROM ops.histories WHERE org_id = ? AND object = ?", [org_id, table.noted]
+        )
 
 
 def drop(table: Table) -> None:

@@ -54,8 +54,8 @@ def _delete(table: Table, piece: Slice, staged: Staged) -> Outcome:
     if table.history:
         history.end(table, piece, f"Id IN (SELECT Id FROM {gone})")
     ((updated,),) = run(
-        f"UPDATE {table.name} t SET _deleted = true FROM {gone} g "
-        "WHERE t.Id = g.Id AND NOT t._deleted AND t._read_at < ?",
+        f"UPDATE {table.name} SET _deleted = true WHERE Id IN (SELECT Id FROM {gone}) "
+        "AND NOT _deleted AND _read_at < ?",
         [piece.read_at],
     )
     return Outcome(rows, updated=updated, unchanged=known, stale=rows - updated - known)

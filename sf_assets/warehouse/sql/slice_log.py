@@ -128,8 +128,10 @@ class SliceLog:
 
     def note_replacements(self, slug: str, slices: Iterable[Slice]) -> None:
         """Note that silver has slices, because it has all those whose place they take."""
+        if not (pieces := list(slices)):
+            return
         with self._connection.transaction():
-            for piece in slices:
+            for piece in pieces:
                 self.note(slug, [piece], None)
 
     def note(self, slug: str, slices: Sequence[Slice], merge_id: str | None) -> None:
