@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench import ROOT
+from sf_assets.warehouse.engines import engine_of
 
 KINDS = ("tick", "backfill", "compact", "sweep", "repair", "rebuild")
 _DAYS = timedelta(days=20)
@@ -33,6 +34,9 @@ def perform(kind: str, env: Mapping[str, str], objects: Sequence[str] = ()) -> N
     compaction.MANY = 3 if kind == "compact" else 24
     compaction._RECENT = compaction._GRACE = timedelta(0)  # noqa: SLF001
     (org,) = load_orgs(dict(env))
+    lease_of: Any = sys.modules[type(org.warehouse).__module__]
+    if hasattr(lease_of, "LEASE"):
+        lease_of.LEASE = 1  # of one that was killed
     specs = org.catalog.select(objects)
     if kind == "rebuild":
         for spec in specs:
@@ -74,6 +78,24 @@ def _extract(org: Any, specs: Sequence[Any], *, again: bool, compact: bool) -> N
         load(org, org.raw, spec.slug)
 
 
+def _connection_of(warehouse: str) -> Any:
+    """The class of connections that commit by a statement; None where a driver's call does."""
+    match engine_of(warehouse):
+        case "bigquery":
+            from sf_assets.warehouse.bigquery.connection import BigQueryConnection
+
+            return BigQueryConnection
+        case "redshift":
+            from sf_assets.warehouse.redshift.connection import RedshiftConnection
+
+            return RedshiftConnection
+        case "snowflake":
+            from sf_assets.warehouse.snowflake.connection import SnowflakeConnection
+
+            return SnowflakeConnection
+    return None
+
+
 class Writes:
     """Has a process killed before one of its writes.
 
@@ -82,11 +104,12 @@ class Writes:
 
     Args:
         raw: Address of the storage.
+        warehouse: Address of the warehouse.
         before: Name of the write that does not come to pass, and which of that name.
     """
 
-    def __init__(self, raw: str, before: tuple[str, int]) -> None:
-        self._raw = raw
+    def __init__(self, raw: str, warehouse: str, before: tuple[str, int]) -> None:
+        self._raw, self._warehouse = raw, warehouse
         self._name, self._left = before
         self._lock = Lock()
 
@@ -113,6 +136,16 @@ class Writes:
             server_commit(connection)
 
         dbapi.Connection.commit = committing_there  # type: ignore[assignment, method-assign]
+        if (kind := _connection_of(self._warehouse)) is not None:
+            kind.run = self._committing(kind.run)
+
+    def _committing(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(connection: Any, sql: str, *more: Any) -> Any:
+            if sql.startswith("COMMIT"):
+                self._count("commit")
+            return run(connection, sql, *more)
+
+        return counting
 
     def _counting(self, write: Callable[..., Any]) -> Callable[..., Any]:
         def counting(store: Any, path: Any, *more: Any) -> Any:
@@ -191,7 +224,8 @@ def _forked(
         code = 1
         try:
             if before:
-                Writes(env["SF_ASSETS_STORAGE_URL"], before).watch()
+                raw, tables = (env[f"SF_ASSETS_{what}_URL"] for what in ("STORAGE", "WAREHOUSE"))
+                Writes(raw, tables, before).watch()
             perform(step, env, objects)
             code = 0
         except BaseException:  # noqa: BLE001 (told, and the process ends)

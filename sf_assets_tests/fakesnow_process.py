@@ -10,6 +10,7 @@ import re
 import socket
 import sys
 import threading
+import time
 import warnings
 from contextlib import suppress
 from typing import Any
@@ -32,6 +33,10 @@ _NO_SUCH_COLUMN = 2043  # as fakesnow has it
 _TEMPORARY = "SF_ASSETS_TEMP_"
 _DONE = "SELECT 'Statement executed successfully.' AS status"
 
+_IDLE_SECONDS = 5
+_used: dict[Any, float] = {}
+"""When each session was used last."""
+
 _as_struct = fakesnow.arrow.timestamp_to_sf_struct
 
 
@@ -46,6 +51,7 @@ def _times(times: Any) -> pa.StructArray:
 class _Cursor(FakeSnowflakeCursor):  # type: ignore[misc]  # it is of another environment
     def execute(self, command: str, *args: Any, **kwargs: Any) -> FakeSnowflakeCursor:
         """Run a statement; a session has the warehouse and the role that it asks for."""
+        _used[self._conn] = time.monotonic()
         return super().execute(_SESSION.sub(r"'\1' ", command), *args, **kwargs)
 
     def _transform(self, expression: exp.Expr, params: Any) -> Any:
@@ -70,6 +76,7 @@ class _Cursor(FakeSnowflakeCursor):  # type: ignore[misc]  # it is of another en
                 raise
             raise ProgrammingError(msg=error.msg, errno=904, sqlstate="42000") from None
         except duckdb.TransactionException as error:
+            self._end_idle_transactions()
             raise ProgrammingError(msg=str(error), errno=625, sqlstate="57014") from None
         except duckdb.Error as error:
             raise ProgrammingError(msg=str(error), errno=100000, sqlstate="22000") from None
@@ -77,6 +84,13 @@ class _Cursor(FakeSnowflakeCursor):  # type: ignore[misc]  # it is of another en
             self._last_sql = _DONE
         elif self._last_sql.startswith("("):  # which DESCRIBE does not take
             self._last_sql = f"SELECT * FROM ({self._last_sql})"
+
+    def _end_idle_transactions(self) -> None:
+        """Roll back what stands in another's way and is idle; Snowflake does after five minutes."""
+        for connection, used in list(_used.items()):
+            if connection is not self._conn and time.monotonic() - used > _IDLE_SECONDS:
+                with suppress(duckdb.TransactionException):
+                    connection._duck_conn.rollback()  # noqa: SLF001
 
 
 def main() -> None:

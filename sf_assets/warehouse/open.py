@@ -1,10 +1,12 @@
 """The warehouse of an address: by its scheme, which engine."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sf_assets.addresses import shown
 from sf_assets.errors import ConfigError
-from sf_assets.warehouse.engines import engine_of
+from sf_assets.warehouse.engines import ENGINES, engine_of
 from sf_assets.warehouse.port import Warehouse
 
 
@@ -30,31 +32,16 @@ def open_warehouse(url: str, credentials: Any = None) -> Warehouse:
 
         return DuckDBWarehouse(url)
     if engine == "postgres":
-        try:
+        with _needing_more(engine):
             from sf_assets.warehouse.postgres.warehouse import PostgresWarehouse
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"a warehouse in PostgreSQL needs {error.name}; install it: pip install "
-                "'sf-assets[postgres]'"
-            ) from None
         return PostgresWarehouse(url)
     if engine == "snowflake":
-        try:
+        with _needing_more(engine):
             from sf_assets.warehouse.snowflake.warehouse import SnowflakeWarehouse
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"a warehouse in Snowflake needs {error.name}; install it: pip install "
-                "'sf-assets[snowflake]'"
-            ) from None
         return SnowflakeWarehouse(url)
     if engine == "redshift":
-        try:
+        with _needing_more(engine):
             from sf_assets.warehouse.redshift.warehouse import RedshiftWarehouse
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"a warehouse in Redshift needs {error.name}; install it: pip install "
-                "'sf-assets[redshift]'"
-            ) from None
         return RedshiftWarehouse(url, credentials)
     if engine == "bigquery":
         from sf_assets.warehouse.bigquery.warehouse import BigQueryWarehouse
@@ -67,3 +54,15 @@ def open_warehouse(url: str, credentials: Any = None) -> Warehouse:
         "redshift://user:password@host:5439/database?staging=s3://bucket/prefix&iam_role=… or "
         "bigquery://project/prefix?location=…"
     )
+
+
+@contextmanager
+def _needing_more(engine: str) -> Iterator[None]:
+    """Tell which extra is to be installed, where a package of an engine is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"a warehouse in {ENGINES[engine]} needs {error.name}; install it: pip install "
+            f"'sf-assets[{engine}]'"
+        ) from None

@@ -51,7 +51,7 @@ __all__ = (
 )
 pytestmark = [pytest.mark.clouds, pytest.mark.timeout(1200)]
 
-STORAGE = {"postgres": "s3", "snowflake": "az"}
+STORAGE = {"postgres": "s3", "snowflake": "az", "bigquery": "gs"}
 """Where raw is, by the engine that has the tables."""
 
 
