@@ -29,7 +29,7 @@ dev: setup  ## The emulated org and the Dagster UI
 test: setup  ## All tests but those of the targets below
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-test-clouds: setup $(AZURITE) $(FAKESNOW)  ## Storage, the main job, and pairs of storage and warehouse, as far as they can be had here
+test-clouds: setup $(AZURITE) $(FAKESNOW) $(BQEMULATOR)  ## Storage, the main job, and pairs of storage and warehouse, as far as they can be had here
 	$(BIN)/python -m pytest -n auto --dist worksteal -m 'clouds or not clouds' \
 		sf_assets_tests/storage sf_assets_tests/clouds
 
