@@ -25,7 +25,7 @@ from bqemulator.storage.engine import DuckDBEngine
 
 _SESSION: ContextVar[str] = ContextVar("session", default="")
 _DDL = ("CREATE", "ALTER", "DROP")
-_OF_ONE = "PARTITION BY `s`.`object` ORDER BY `place` DESC, `read_at`"
+_OF_ONE = "PARTITION BY `_from_s`.`object` ORDER BY `place` DESC, `read_at`"
 _NOTHING = "SELECT 1 AS nothing LIMIT 0"
 
 _ABORT = re.compile(r"CALL BQ\.ABORT_SESSION\('([^']*)'\)")

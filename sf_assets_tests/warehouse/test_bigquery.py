@@ -344,7 +344,7 @@ def test_more_digits_change_a_column_and_others_the_table(client: Client) -> Non
         (
             "CREATE OR REPLACE TABLE `sf_silver`.`t` (`Id` STRING, `N` NUMERIC(5, 4)) "
             "CLUSTER BY `Id` AS SELECT CAST(`Id` AS STRING), ROUND(CAST(`N` AS NUMERIC), 4) "
-            "FROM `sf_silver`.`t` AS `t`"
+            "FROM `sf_silver`.`t` AS `_from_t`"
         ),
         (
             "ALTER TABLE `sf_silver`.`t` ADD COLUMN `A` BIGNUMERIC(38, 2), "
@@ -390,9 +390,9 @@ def test_credentials_are_those_of_a_bigquery_resource(monkeypatch: pytest.Monkey
     ("sql", "values", "rendered"),
     [
         ("SELECT 1 FROM ops.t WHERE a = ANY(CAST(? AS VARCHAR[]))", [["x", "it's"]],
-         "SELECT 1 FROM `sf_ops`.`t` AS `t` WHERE `a` IN UNNEST(@list_0)"),
+         "SELECT 1 FROM `sf_ops`.`t` AS `_from_t` WHERE `a` IN UNNEST(@list_0)"),
         ("SELECT 1 FROM ops.t WHERE a = ANY(CAST(? AS VARCHAR[]))", [[]],
-         "SELECT 1 FROM `sf_ops`.`t` AS `t` WHERE FALSE"),
+         "SELECT 1 FROM `sf_ops`.`t` AS `_from_t` WHERE FALSE"),
         ("SELECT (SELECT unnest($1::DATE[]) AS d)", [[date(2026, 1, 2)]],
          "SELECT (SELECT `d` FROM UNNEST(@list_0) AS `d`)"),
         ("INSERT INTO ops.t (a, b) VALUES (?, ?)", [["x"], "a'\n\\"],
@@ -414,7 +414,14 @@ def test_credentials_are_those_of_a_bigquery_resource(monkeypatch: pytest.Monkey
           "CURRENT_TIMESTAMP()")),
         ("SELECT a.x AS y, count(*) FROM a GROUP BY a.x ORDER BY y", (),
          "SELECT `a`.`x` AS `y`, COUNT(*) FROM `a` GROUP BY 1 ORDER BY `y` NULLS LAST"),
-        ("DELETE FROM ops.t", (), "DELETE FROM `sf_ops`.`t` AS `t` WHERE TRUE"),
+        ("SELECT Invoice__c FROM silver.invoice__c", (),
+         "SELECT `Invoice__c` FROM `sf_silver`.`invoice__c` AS `_from_invoice__c`"),
+        ("SELECT CAST(t AS VARCHAR) FROM silver.account AS t", (),
+         "SELECT TO_JSON_STRING(`t`) FROM `sf_silver`.`account` AS `t`"),
+        ("UPDATE ops.t SET a = l.b FROM ops.l WHERE t.c = l.c", (),
+         ("UPDATE `sf_ops`.`t` AS `t` SET `a` = `l`.`b` FROM `sf_ops`.`l` AS `l` "
+          "WHERE `t`.`c` = `l`.`c`")),
+        ("DELETE FROM ops.t", (), "DELETE FROM `sf_ops`.`t` AS `_from_t` WHERE TRUE"),
         ("SELECT sum(CAST(a AS DECIMAL(29, 2))), CAST(NULL AS DECIMAL(38, 20))", (),
          ("SELECT SUM(ROUND(CAST(`a` AS NUMERIC), 2)), ROUND(CAST(NULL AS BIGNUMERIC), 20)")),
         ("CREATE TABLE silver.t (Id VARCHAR NOT NULL, n DECIMAL(38, 2), w BIGINT, l VARCHAR[])", (),
@@ -426,10 +433,10 @@ def test_credentials_are_those_of_a_bigquery_resource(monkeypatch: pytest.Monkey
          ("ALTER TABLE `sf_silver`.`t` RENAME COLUMN `name` TO `name_renamed`, "
           "RENAME COLUMN `name_renamed` TO `Name`")),
         ("SELECT 1 FROM finance.t JOIN other.silver.t USING (a)", (),
-         "SELECT 1 FROM `finance`.`t` AS `t` JOIN `other`.`silver`.`t` USING (`a`)"),
+         "SELECT 1 FROM `finance`.`t` AS `_from_t` JOIN `other`.`silver`.`t` USING (`a`)"),
         ("SELECT * FROM sf_assets_native('SELECT LEAST(a, b) / 2 FROM silver.t WHERE day = @day')",
          {"day": date(2026, 1, 2)},
-         ("SELECT * FROM (SELECT LEAST(`a`, `b`) / 2 FROM `sf_silver`.`t` AS `t` "
+         ("SELECT * FROM (SELECT LEAST(`a`, `b`) / 2 FROM `sf_silver`.`t` AS `_from_t` "
           "WHERE `day` = CAST('2026-01-02' AS DATE))")),
     ],
 )  # fmt: skip

@@ -47,6 +47,7 @@ _DAYS = {"DAY", "WEEK", "MONTH", "QUARTER", "YEAR"}
 _NUMERIC_INTEGERS, NUMERIC_SCALE = 29, 9
 """Digits that `NUMERIC` has before and after the point; else it is `BIGNUMERIC`, 38 of each."""
 
+_AS_TEXT = "TO_JSON_STRING"
 _BIGNUMERIC_SCALE = 38
 _SIZES = 2
 
@@ -111,7 +112,8 @@ def render(
         _change_upward(tree, changes)
     with_native(tree, "bigquery")  # in which everything is as it is meant
     fill_in(tree, values)
-    tree = changed(tree, {exp.Table: lambda node: _table(node, place)}, _NAMES)
+    named = {column.table.lower() for column in tree.find_all(exp.Column)} | _rows(tree)
+    tree = changed(tree, {exp.Table: lambda node: _table(node, place, named)}, _NAMES)
     # Where nulls come in an order is said as far as BigQuery lets one.
     text = tree.sql(dialect="bigquery", comments=False, unsupported_level=ErrorLevel.IGNORE)
     return Statement(text, {name: (types[name], members) for name, members in beside.items()})
@@ -178,7 +180,7 @@ def _ask_lists(tree: exp.Expr, lists: Collection[str]) -> None:
 
 
 def _spelt(column: exp.Column) -> exp.Expr:
-    text: exp.Expr = exp.Anonymous(this="TO_JSON_STRING", expressions=[column.copy()])
+    text: exp.Expr = exp.Anonymous(this=_AS_TEXT, expressions=[column.copy()])
     for nothing in ("null", "[]"):
         text = exp.Nullif(this=text, expression=exp.Literal.string(nothing))
     return text
@@ -269,7 +271,7 @@ def _cast(node: exp.Cast) -> None:
     if node.this.is_string and node.this.name.lower() == "infinity":
         node.set("this", exp.Literal.string(_END_OF_TIME))
     elif isinstance(node.this, exp.Column) and not node.this.table and _is_row(node):
-        node.replace(exp.Anonymous(this="TO_JSON_STRING", expressions=[node.this.copy()]))
+        node.replace(exp.Anonymous(this=_AS_TEXT, expressions=[node.this.copy()]))
     elif node.to.this is exp.DType.DECIMAL and len(node.to.expressions) == _SIZES:
         _rounded(node)
     elif isinstance(node.this, exp.Array) and not node.this.expressions:
@@ -325,7 +327,7 @@ def _function(node: exp.Anonymous) -> None:
         node.replace(exp.CurrentTimestamp())
     elif name == "hash":
         row = exp.Anonymous(this="STRUCT", expressions=node.expressions)
-        text = exp.Anonymous(this="TO_JSON_STRING", expressions=[row])
+        text = exp.Anonymous(this=_AS_TEXT, expressions=[row])
         node.replace(exp.Anonymous(this="FARM_FINGERPRINT", expressions=[text]))
 
 
@@ -377,13 +379,26 @@ def _type(node: exp.DataType) -> None:
         node.replace(exp.DataType.build(number(digits, scale), dialect="bigquery"))
 
 
-def _table(node: exp.Table, place: Place) -> None:
-    """Where a table is, by the name that the rest of the statement knows it by."""
+def _rows(tree: exp.Expr) -> set[str]:
+    """Names of the tables of which whole rows are told."""
+    functions = (f for f in tree.find_all(exp.Anonymous) if f.name == _AS_TEXT)
+    told = (one for function in functions for one in function.expressions)
+    return {one.name.lower() for one in told if isinstance(one, exp.Column) and not one.table}
+
+
+def _table(node: exp.Table, place: Place, named: Collection[str]) -> None:
+    """Where a table is, by the name that the rest of the statement knows it by.
+
+    Where that does not name it, it gets a name that no column has: BigQuery takes a column that is
+    called as its table for the whole row.
+    """
     if not node.db or node.catalog:
         return
     read = isinstance(node.parent, exp.From | exp.Join | exp.Update | exp.Delete)
-    if read and not node.alias:
-        node.set("alias", exp.TableAlias(this=exp.to_identifier(node.name)))
+    if read:
+        known = node.alias_or_name
+        known = known if known.lower() in named else f"_from_{known}"
+        node.set("alias", exp.TableAlias(this=exp.to_identifier(known)))
     dataset, _, table = place(node.db, node.name).rpartition(".")
     node.set("db", exp.to_identifier(dataset))
     if table:  # else it is a schema
