@@ -405,6 +405,8 @@ def test_credentials_are_those_of_a_bigquery_resource(monkeypatch: pytest.Monkey
           "CAST('0.5' AS NUMERIC)")),
         ("SELECT count(*) FILTER (WHERE a), sum(b) FILTER (WHERE a)", (),
          "SELECT COUNTIF(`a`), SUM(IF(`a`, `b`, NULL))"),
+        ("SELECT count(*) FILTER (WHERE a) / count(*)", (),
+         "SELECT CAST(COUNTIF(`a`) AS FLOAT64) / COUNT(*)"),
         ("SELECT date_trunc('week', a), date_diff('minute', a, b), date_diff('day', a, b)", (),
          ("SELECT DATE_TRUNC(`a`, ISOWEEK), TIMESTAMP_DIFF(TIMESTAMP_TRUNC(CAST(`b` AS TIMESTAMP), "
           "MINUTE), TIMESTAMP_TRUNC(CAST(`a` AS TIMESTAMP), MINUTE), MINUTE), "

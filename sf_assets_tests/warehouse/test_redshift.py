@@ -141,6 +141,8 @@ def test_what_its_nodes_say_is_told_in_our_words(said: str, detail: str, says: s
         ("SELECT count(*) FILTER (WHERE a), sum(b) FILTER (WHERE a) FROM temp.staged", (),
          ('SELECT COUNT(CASE WHEN "a" THEN 1 END), SUM(CASE WHEN "a" THEN "b" END) FROM '
           "sf_assets_temp_staged AS staged")),
+        ("SELECT count(*) FILTER (WHERE a) / count(*)", (),
+         'SELECT CAST(COUNT(CASE WHEN "a" THEN 1 END) AS DOUBLE PRECISION) / COUNT(*)'),
         ("DELETE FROM temp.staged WHERE (Id, n) IN (SELECT Id, n FROM temp.older)", (),
          ('DELETE FROM sf_assets_temp_staged WHERE EXISTS(SELECT 1 FROM (SELECT "id", "n" FROM '
           'sf_assets_temp_older AS older) AS "_keys" WHERE "_keys"."id" = '

@@ -223,6 +223,8 @@ def test_another_number_of_digits_makes_the_table_anew_in_one_statement(sent: Se
          'CREATE TABLE "T" ("A" DECIMAL(19, 0), "B" DECIMAL(20, 0), "C" ARRAY, "D" TIMESTAMPTZ)'),
         ("SELECT count(*) FILTER (WHERE a) FROM temp.staged", (),
          'SELECT COUNT(IFF("A", 1, NULL)) FROM "OPS"."SF_ASSETS_TEMP_STAGED" AS "STAGED"'),
+        ("SELECT count(*) FILTER (WHERE a) / count(*)", (),
+         'SELECT CAST(COUNT(IFF("A", 1, NULL)) AS DOUBLE) / COUNT(*)'),
     ],
 )  # fmt: skip
 def test_the_shared_sql_as_snowflake_takes_it(sql: str, values: Any, rendered: str) -> None:

@@ -240,7 +240,7 @@ def _quantile(node: exp.Median | exp.PercentileCont | exp.Quantile) -> None:
 
 def _division(node: exp.Div) -> None:
     """Numbers are divided as floating-point numbers are: else a few digits would be cut off."""
-    node.set("this", exp.cast(node.this, "double"))
+    node.set("this", exp.cast(node.this, "double", copy=False))
 
 
 def _in(node: exp.In) -> None:

@@ -245,7 +245,7 @@ def _where(condition: exp.Expr, value: exp.Expr) -> exp.Expr:
 def _of_doubles(node: exp.Avg | exp.Median | exp.PercentileCont | exp.Quantile) -> None:
     """Of whole numbers Redshift's averages are whole numbers, too."""
     if not isinstance(node.this, exp.Distinct):
-        node.set("this", exp.cast(node.this, "double"))
+        node.set("this", exp.cast(node.this, "double", copy=False))
 
 
 def _matched(node: exp.RegexpLike) -> None:

@@ -124,11 +124,11 @@ def _filter(node: exp.Filter) -> None:
 
 def _division(node: exp.Div) -> None:
     """Numbers are divided as floating-point numbers are: else a few digits would be cut off."""
-    node.set("this", exp.cast(node.this, "double"))
+    node.set("this", exp.cast(node.this, "double", copy=False))
 
 
 def _of_doubles(node: exp.Median | exp.PercentileCont | exp.Quantile) -> None:
-    node.set("this", exp.cast(node.this, "double"))
+    node.set("this", exp.cast(node.this, "double", copy=False))
 
 
 def _matched(node: exp.RegexpLike) -> None:
