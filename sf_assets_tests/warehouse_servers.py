@@ -20,7 +20,7 @@ SERVERS: dict[str, ModuleType] = {
 """Each says what it lacks on this machine (`lacking`), and runs (`running`)."""
 
 cuts = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-"""Marks a test that cuts: threads of Snowflake's connector that cancel a query fail then."""
+"""Marks tests among which some cut: threads of Snowflake's connector fail then, and later."""
 
 
 class ServerConnection(Connection, Protocol):

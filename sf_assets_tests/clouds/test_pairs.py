@@ -49,7 +49,7 @@ __all__ = (
     "test_a_fault_on_the_way",
     "test_another_run_at_work",
 )
-pytestmark = [pytest.mark.clouds, pytest.mark.timeout(1200)]
+pytestmark = [cuts, pytest.mark.clouds, pytest.mark.timeout(1200)]
 
 STORAGE = {"postgres": "s3", "snowflake": "az", "bigquery": "gs"}
 """Where raw is, by the engine that has the tables."""
@@ -142,7 +142,6 @@ def test_tables_are_those_of_a_folder_and_a_file(
     assert len(ours) > 2 * len(OBJECTS)
 
 
-@cuts
 def test_a_server_that_goes_away_in_the_middle_of_a_run_and_comes_back(
     tmp_path: Path, living_org: Emulator, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,8 @@ from sf_assets_tests.warehouse_servers import (
     server_connection,
 )
 
+pytestmark = cuts
+
 OBJECTS = (
     "Account", "Case", "Contact", "Event", "Lead", "Opportunity", "OpportunityHistory",
     "Showcase__c", "Task", "User",
@@ -248,7 +250,6 @@ def test_a_variant_is_run_in_the_engines_own_sql(own: Workspace, tmp_path: Path)
     }
 
 
-@cuts
 @pytest.mark.more
 def test_what_ends_in_the_middle_of_merges_leaves_nothing_half_done(
     own: Workspace, living_org: Emulator, server: Server, monkeypatch: pytest.MonkeyPatch
