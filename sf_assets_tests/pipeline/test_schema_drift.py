@@ -163,10 +163,14 @@ def test_a_crash_while_a_field_is_filled_ends_in_the_same_tables(
     assert kinds(workspace).count("fields") == 1
     assert all_equal(org, workspace)
     workspace.load("account")
-    tables = sorted(workspace.rows("FROM silver.account"), key=str)
+    # By name: where an engine makes room for digits by another column, that is the last one.
+    columns = sorted(name.lower() for name, _ in workspace.columns("silver.account"))
+    query = f"SELECT {', '.join(columns)} FROM silver.account"
+    tables = sorted(workspace.rows(query), key=str)
     here = workspace.org()
     rebuild(here, here.stored_raw, "account")
-    assert sorted(workspace.rows("FROM silver.account"), key=str) == tables
+    assert sorted(workspace.rows(query), key=str) == tables
+    assert sorted(name.lower() for name, _ in workspace.columns("silver.account")) == columns
 
 
 def test_a_backfill_by_hand_does_not_hide_what_older_rows_lack(
