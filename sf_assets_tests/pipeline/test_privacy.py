@@ -6,7 +6,6 @@ from hmac import new
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from sf_assets.catalog_file import load_catalog
@@ -58,16 +57,12 @@ def compared(workspace: Workspace) -> Reconciled:
 
 
 def shown(workspace: Workspace) -> dict[str, list[tuple[Any, ...]]]:
-    """All tables of a DuckDB warehouse, as texts; what only some may see is left out."""
-    path = str(workspace.folder / "warehouse.duckdb")
-    with duckdb.connect(path, read_only=True) as connection:
-        tables = connection.execute(
-            "SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name <> 'restricted'"
-        ).fetchall()
-        return {
-            f"{schema}.{table}": connection.execute(f'FROM "{schema}"."{table}"').fetchall()
-            for schema, table in tables
-        }
+    """All rows of all relations; what only some may see is left out."""
+    return {
+        f"{schema}.{relation}": workspace.rows(f"SELECT * FROM {schema}.{relation}")
+        for schema in ("silver", "gold", "ops")
+        for relation in workspace.relations(schema)
+    }
 
 
 def tables(workspace: Workspace) -> set[str]:

@@ -1,6 +1,6 @@
 """An engine that commits at each DDL statement: merges and rebuilds are whole there, too."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -118,10 +118,11 @@ class Silver:
         else:
             list(merge(self.table, pieces, COLUMNS, read))
 
-    def rebuild(self, made: Sequence[Made]) -> None:
+    def rebuild(self, made: Sequence[Made], notes: Mapping[str, str] | None = None) -> None:
         frames = {piece.id: frame for piece, frame in made}
         pieces = [piece for piece, _ in made]
-        rebuild(self.table, "00D1", pieces, COLUMNS, lambda piece: [frames[piece.id]])
+        read = lambda piece: [frames[piece.id]]  # noqa: E731
+        rebuild(self.table, "00D1", pieces, COLUMNS, read, notes=notes)
 
     def contents(self) -> dict[str, list[Any]]:
         tables = {name: f"silver.{name}" for name in RELATIONS}
@@ -147,6 +148,22 @@ def test_tables_are_those_of_an_engine_with_ddl_in_transactions(
         silver.rebuild([*FIRST, *LATER])
     assert strict.contents() == plain.contents()
     assert strict.connection.tables("rebuilt_silver") == set()
+
+
+@pytest.mark.parametrize("kind", [DuckDBConnection, Committing, Ahead])
+def test_a_history_that_is_kept_no_more_stays_until_it_has_what_is_to_be_hidden(
+    tmp_path: Path, kind: type[DuckDBConnection]
+) -> None:
+    silver = Silver(tmp_path / "tables", kind)
+    silver.load(FIRST)
+    query = "SELECT * FROM silver.account_versions ORDER BY ALL"
+    versions = silver.connection.execute(query)
+    silver.table = replace(silver.table, history=False)
+    silver.rebuild(FIRST, {"Name": "kept"})
+    assert silver.connection.execute(query) == versions
+    silver.rebuild(FIRST, {"Name": "hashed"})
+    left = set(silver.connection.relations("silver"))
+    assert left == {"account", "account_live", "account_rejects"}
 
 
 @pytest.mark.more

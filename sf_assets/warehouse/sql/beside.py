@@ -31,26 +31,35 @@ def empty_place(table: Table, org_id: str) -> Iterator[Table]:
     finish(table.connection, org_id)
 
 
-def note(table: Table, org_id: str) -> None:
-    """Note, in the transaction that fills the place beside a table, that this takes its own."""
+def note(table: Table, org_id: str, *, versions: bool) -> None:
+    """Note, in the transaction that fills the place beside a table, that this takes its own.
+
+    Args:
+        table: The silver table.
+        org_id: Whose.
+        versions: Whether its history goes, too, for the one that is beside it, or for none.
+    """
     table.connection.execute(
         "INSERT INTO ops.rebuilt (org_id, object, silver, history) VALUES (?, ?, ?, ?)",
-        [org_id, table.noted, table.schema, table.history],
+        [org_id, table.noted, table.schema, versions],
     )
 
 
 def finish(connection: Connection, org_id: str) -> None:
     """Put an org's tables in their places that were filled beside them."""
-    for noted, schema, kept in connection.execute(
+    for noted, schema, versions in connection.execute(
         "SELECT object, silver, history FROM ops.rebuilt WHERE org_id = ?", [org_id]
     ):
-        table = Table(connection, schema, noted.rpartition(".")[2], kept, noted)
-        for relation in _relations(table):
+        table = Table(connection, schema, noted.rpartition(".")[2], versions, noted)
+        *own, history_of_it = _relations(table)
+        for relation in [*own, history_of_it] if versions else own:
             _put(connection, schema, relation)
         if table.types():
             table.make_view()
-            if table.history:
-                history.make_view(table)
+        if versions and history.types(table):
+            history.make_view(table)
+        elif versions:
+            history.drop(table)
         connection.execute(
             "DELETE FROM ops.rebuilt WHERE org_id = ? AND object = ?", [org_id, noted]
         )

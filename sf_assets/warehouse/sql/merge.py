@@ -95,33 +95,35 @@ def rebuild(
             prepared = prepare(new, _flat(batches), columns, read)
             rows = staged(new, batches, prepared, read)
             with with_scratch(new.connection, partial(_scratch, new)):
-                _forget(table, org_id, notes or {})
+                otherwise = _forget(table, org_id, notes or {})
                 intact.note(new, org_id, notes or {}, new=True)
                 outcome = _merge_batches(new, org_id, batches, prepared, rows)
-                beside.note(table, org_id)
+                beside.note(table, org_id, versions=table.history or otherwise)
         return outcome
     with table.connection.transaction():
         table.drop()
-        if table.history:
-            history.drop(table)
-        _forget(table, org_id, notes or {})
+        if _forget(table, org_id, notes or {}) or table.history:
+            history.drop(table)  # also where it is kept no more, and has what is hidden by now
         prepared = prepare(table, _flat(batches), columns, read)
         intact.note(table, org_id, notes or {}, new=prepared.new)
         rows = staged(table, batches, prepared, read)
         return _merge_batches(table, org_id, batches, prepared, rows)
 
 
-def _forget(table: Table, org_id: str, notes: Mapping[str, str]) -> None:
+def _forget(table: Table, org_id: str, notes: Mapping[str, str]) -> bool:
     """Note nothing of what a table that is made anew was made of.
 
-    Where it had what is to be treated otherwise from now on, that must not stay in files, either.
+    Returns:
+        Whether it had what is to be treated otherwise from now on, which must not stay in files,
+        nor in the history.
     """
     before: Mapping[str, str] = intact.treated(table.connection, org_id).get(table.noted) or {}
-    if any(notes.get(path) != how for path, how in before.items()):
-        history.drop(table)  # also where it is kept no more
+    otherwise = any(notes.get(path) != how for path, how in before.items())
+    if otherwise:
         ops.note_leftovers(table.connection)
     SliceLog(table.connection, org_id).forget(table.noted)
     intact.forget(table, org_id)
+    return otherwise
 
 
 def _scratch(table: Table) -> dict[str, str]:
