@@ -33,7 +33,7 @@ from sf_assets.warehouse.bigquery.types import (
     spelt,
     without_empty_lists,
 )
-from sf_assets.warehouse.sql.connection import TEMPORARY, Cause, Values
+from sf_assets.warehouse.sql.connection import TEMPORARY, Cause, Values, refill
 from sf_assets.warehouse.sql.portable import names, parsed
 from sf_assets.warehouse.sql.types import as_decimal
 
@@ -163,9 +163,7 @@ class BigQueryConnection:
         """
         table = quoted(schema, name)
         there = self._within and self.types(schema, name)
-        if there and self.shape(f"SELECT * FROM {table}") == self.shape(query, values):
-            self.execute(f"DELETE FROM {table}")
-            self.execute(f"INSERT INTO {table} {query}", values)
+        if there and refill(self, table, query, values):
             return
         within = self._within
         if within:

@@ -11,6 +11,7 @@ from requests.exceptions import RequestException
 from sf_assets.addresses import shown
 from sf_assets.errors import SfAssetsError
 from sf_assets.warehouse.sql.connection import Cause
+from sf_assets.warehouse.sql.words import brief, without_values
 
 DENIED = "accessDenied"
 NOT_FOUND = "notFound"
@@ -57,10 +58,9 @@ _ROLES = (
 _PERMISSION = re.compile(r"\bbigquery\.[a-z]+\.[a-zA-Z]+")
 _AT = re.compile(r"\[\d+:\d+\]")
 _LITERAL = re.compile(r"(?i)could not (cast|parse)|^bad |^invalid ")
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_NAME = r"[A-Za-z0-9_.:`-]+"
 _CONFLICT = re.compile(r"(?i)concurrent update|could not serialize access|is aborted due to")
 _REQUEST = re.compile(r"^[A-Z]+ https?://\S+: ")
-_MOST = 600
 
 
 class BigQueryError(Exception):
@@ -145,7 +145,7 @@ def refusal(error: Exception, query: str = "") -> str:
     if reason == DENIED:
         return _of_permission(said)
     if cause(error) is not Cause.DATA:
-        return _of_names(said, query)
+        return without_values(said, query, _NAME)
     return f"a value does not fit what is done with it, or it broke off ({reason or 'no reason'})"
 
 
@@ -158,21 +158,6 @@ def unreachable(error: BigQueryError) -> str:
 def _of_permission(said: str) -> str:
     found = _PERMISSION.search(said)
     if found is None:
-        return f"the credentials may not do that: {_brief(said)}"
+        return f"the credentials may not do that: {brief(said)}"
     role = next(role for begins, role in _ROLES if found[0].startswith(begins))
     return f"the credentials have no permission {found[0]}: grant them {role}"
-
-
-def _of_names(said: str, query: str) -> str:
-    """Words about a statement that was not run: of names, and of texts that the query has."""
-
-    def kept(match: re.Match[str]) -> str:
-        inner = match[0][1:-1]
-        is_name = re.fullmatch(r"[A-Za-z0-9_.:`-]+", inner) is not None
-        return match[0] if inner in query or is_name else "…"
-
-    return _brief(_QUOTED.sub(kept, said))
-
-
-def _brief(said: str) -> str:
-    return " ".join(said.split())[:_MOST]

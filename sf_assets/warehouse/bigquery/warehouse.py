@@ -40,18 +40,6 @@ class BigQueryWarehouse(server.ServerWarehouse[BigQueryConnection]):
         self._address = parsed(url)
         self._credentials = credentials
 
-    def publish(self) -> None:
-        """Note that nothing is left of removed rows but what BigQuery keeps by itself.
-
-        Its time travel and fail-safe are not ours to shorten; readers see what is committed.
-        """
-        if not self.exists():
-            return
-        with self._opened() as connection:
-            self._bring_up(connection, wait=True)
-            if ops.has_leftovers(connection):
-                connection.execute("DELETE FROM ops.leftovers")
-
     def check_writing(self) -> None:
         """Make sure that jobs may be run, and datasets and tables be made, filled and removed.
 
@@ -64,9 +52,6 @@ class BigQueryWarehouse(server.ServerWarehouse[BigQueryConnection]):
             connection.load("temp.probe", pl.DataFrame({"Id": ["probe"]}))
             with connection.transaction():
                 connection.execute("DELETE FROM temp.probe")
-
-    def check(self) -> None:
-        """Do nothing: BigQuery looks after its files itself."""
 
     def _connect(self) -> BigQueryConnection:
         connection = BigQueryConnection(self._address, self._credentials)

@@ -23,6 +23,7 @@ from sf_assets.warehouse.sql.connection import (
     Values,
     add_each,
     comment_each,
+    refill,
 )
 from sf_assets.warehouse.sql.portable import names
 
@@ -117,10 +118,7 @@ class PostgresConnection:
         One with the same columns stays, so that views which people made of it stay, too.
         """
         table = quoted(schema, name)
-        there = self.types(schema, name)
-        if there and self.shape(f"SELECT * FROM {table}") == self.shape(query, values):
-            self.execute(f"DELETE FROM {table}")
-            self.execute(f"INSERT INTO {table} {query}", values)
+        if self.types(schema, name) and refill(self, table, query, values):
             return
         self.execute(f"DROP TABLE IF EXISTS {table}")
         self.execute(f"CREATE TABLE {table} AS {query}", values)

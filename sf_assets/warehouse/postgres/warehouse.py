@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -16,9 +16,6 @@ from sf_assets.warehouse.sql import ops, server
 
 _FOR_ALL_ROWS = "10s"
 """For how long a table is waited for that is to be written anew."""
-
-_SCHEMAS = ("silver", "gold", "restricted")
-"""How the names begin of schemas that are ours."""
 
 _CONNECT_SECONDS = 10
 """For which a server that does not answer is waited for, unless the address says otherwise."""
@@ -53,23 +50,6 @@ class PostgresWarehouse(server.ServerWarehouse[PostgresConnection]):
         apart = "&" if parts.query else "?"
         patient = "connect_timeout" in parts.query
         self._url = url if patient else f"{url}{apart}connect_timeout={_CONNECT_SECONDS}"
-
-    def publish(self) -> None:
-        """Free files of removed rows where that is noted; readers see what is committed anyway.
-
-        Where somebody keeps a table open for long, that is left to the next time.
-        """
-        if not self.exists():
-            return
-        with self._opened() as connection:
-            if not ops.is_current(connection) or not ops.has_leftovers(connection):
-                return
-            connection.run(f"SET lock_timeout = '{_FOR_ALL_ROWS}'")
-            with suppress(PostgresConnection.error):
-                for schema, table in connection.everything():
-                    if schema == "ops" or schema.startswith(_SCHEMAS):
-                        connection.run(f"VACUUM FULL {quoted(schema, table)}")
-                connection.execute("DELETE FROM ops.leftovers")
 
     def check_writing(self) -> None:
         """Make sure that schemas and tables may be made.

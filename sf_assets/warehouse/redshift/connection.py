@@ -26,6 +26,7 @@ from sf_assets.warehouse.sql.connection import (
     Values,
     add_each,
     comment_each,
+    refill,
 )
 from sf_assets.warehouse.sql.portable import names
 
@@ -203,10 +204,7 @@ class RedshiftConnection:
         One with the same columns stays, so that views and grants which people made stay, too.
         """
         table = quoted(schema, name)
-        there = self.types(schema, name)
-        if there and self.shape(f"SELECT * FROM {table}") == self.shape(query, values):
-            self.execute(f"DELETE FROM {table}")
-            self.execute(f"INSERT INTO {table} {query}", values)
+        if self.types(schema, name) and refill(self, table, query, values):
             return
         self.execute(f"DROP TABLE IF EXISTS {table}")
         self.execute(f"CREATE TABLE {table} AS {query}", values)

@@ -9,32 +9,14 @@ from typing import Any
 
 from sf_assets.addresses import shown
 from sf_assets.errors import SfAssetsError
+from sf_assets.warehouse.sql import sqlstate
 from sf_assets.warehouse.sql.connection import Cause
 
 _CLASSES = {
-    "08": "the connection was lost",
-    "22": "a value does not fit what is done with it",
-    "23": "a row breaks a constraint",
-    "25": "it only reads, or the transaction was broken off",
-    "28": "the user or password is refused",
-    "2B": "something that others made depends on it",
-    "40": "it gave way to another transaction",
-    "42": "it does not understand the statement",
-    "53": "it has no memory, disk or connections left",
-    "54": "something is larger than it takes",
-    "55": "something is in use by others",
+    **sqlstate.CLASSES,
     "57": "it was ended: by an administrator, a time limit (statement_timeout, a WLM rule), or as "
     "the cluster is paused or restarted",
-    "58": "it cannot read or write its files",
-    "XX": "it broke off",
 }
-"""What may be said of an error by the class of its code, and no word of its own."""
-
-_WORDS = frozenset(
-    {"42P01", "42703", "42883", "42601", "42501", "3F000", "42P07", "42804", "42P06", "3D000",
-     "0A000", "2BP01", "42702", "42803", "42P16", "42846", "42701"}
-)  # fmt: skip
-"""Codes of errors that are found before a row is looked at: their words are of names alone."""
 
 _GAVE_WAY = r"serializable isolation violation|^1023$|could not serialize"
 
@@ -72,8 +54,6 @@ THERE = frozenset({"23505", "42P06", "42P07"})
 """Codes of what is to be made, and is there."""
 
 _ANYHOW = re.IGNORECASE | re.MULTILINE
-_QUOTED = re.compile(r"'[^']*'")
-_MOST = 600
 
 
 def _told(error: Exception) -> dict[str, str]:
@@ -97,13 +77,7 @@ def gave_way(error: Exception) -> bool:
 
 def cause(error: Exception) -> Cause:
     """Why a statement was refused."""
-    state = code(error)
-    if state in {"42P01", "3F000"}:
-        return Cause.NAME
-    if state == "42601":
-        return Cause.SYNTAX
-    is_meaning = state.startswith("42") and state != "42501"
-    return Cause.MEANING if is_meaning or state == "0A000" else Cause.DATA
+    return sqlstate.cause(code(error))
 
 
 def refusal(error: Exception, query: str = "") -> str:
@@ -118,14 +92,13 @@ def refusal(error: Exception, query: str = "") -> str:
     said, state = _told(error), code(error)
     if not state:
         return "no answer comes from there"
-    if state in _WORDS:
-        told = _QUOTED.sub(lambda m: m[0] if m[0][1:-1] in query else "…", said.get("M", ""))
-        return " ".join(told.split())[:_MOST]
+    if told := sqlstate.words(state, said.get("M", ""), query):
+        return told
     words = f"{said.get('M', '')}\n{said.get('D', '')}"
     for pattern, known in _KNOWN.items():
         if re.search(pattern, words, _ANYHOW):
             return f"{known} (SQLSTATE {state})"
-    return f"{_CLASSES.get(state[:2], _CLASSES['XX'])} (SQLSTATE {state})"
+    return sqlstate.told(state, _CLASSES)
 
 
 def unreachable(error: Exception) -> str:

@@ -22,9 +22,6 @@ from sf_assets.warehouse.sql import ops, server
 _CONNECT_SECONDS = 10
 """For which a server that does not answer is waited for."""
 
-_SCHEMAS = ("silver", "gold", "restricted")
-"""How the names begin of schemas that are ours."""
-
 _IMPATIENCE = 0.5
 """Seconds for which a lock is waited for that is not to be waited for."""
 
@@ -49,20 +46,6 @@ class RedshiftWarehouse(server.ServerWarehouse[RedshiftConnection]):
         self._address = read_address(url)
         self._access = access or Access()
 
-    def publish(self) -> None:
-        """Free room of removed rows where that is noted; readers see what is committed anyway."""
-        if not self.exists():
-            return
-        with self._opened() as connection:
-            if not ops.is_current(connection) or not ops.has_leftovers(connection):
-                return
-            with suppress(RedshiftConnection.error):  # where another vacuums: the next time
-                for schema, table in connection.everything():
-                    if schema == "ops" or schema.startswith(_SCHEMAS):
-                        name = quoted(schema, table)
-                        connection.run(f"VACUUM DELETE ONLY {name} TO 100 PERCENT")
-                connection.execute("DELETE FROM ops.leftovers")
-
     def check_writing(self) -> None:
         """Make sure that schemas and tables may be made, and that files come in.
 
@@ -84,9 +67,6 @@ class RedshiftWarehouse(server.ServerWarehouse[RedshiftConnection]):
             if self._address.staging:
                 connection.temporary("probe", "(n BIGINT)")
                 connection.load("temp.probe", pl.DataFrame({"n": range(FEW + 1)}))
-
-    def check(self) -> None:
-        """Do nothing: Redshift looks after its files itself."""
 
     def _connect(self) -> RedshiftConnection:
         told = self._address.parameters
@@ -151,6 +131,14 @@ class RedshiftWarehouse(server.ServerWarehouse[RedshiftConnection]):
 
     def _answer(self, connection: RedshiftConnection, sql: str) -> pa.Table:
         return connection.answer(sql)
+
+    def _freed(self, connection: RedshiftConnection) -> bool:
+        """Vacuum all tables, unless another is at it."""
+        with suppress(RedshiftConnection.error):
+            for table in self._own_tables(connection):
+                connection.run(f"VACUUM DELETE ONLY {table} TO 100 PERCENT")
+            return True
+        return False
 
     def _is_locked(self, error: Exception) -> bool:
         return gave_way(error)

@@ -33,6 +33,7 @@ from sf_assets.warehouse.sql.connection import (
     Values,
     add_each,
     comment_each,
+    refill,
 )
 from sf_assets.warehouse.sql.portable import names
 
@@ -165,9 +166,7 @@ class SnowflakeConnection:
         """
         table = quoted(schema, name)
         there = self._within and self.types(schema, name)
-        if there and self.shape(f"SELECT * FROM {table}") == self.shape(query, values):
-            self.execute(f"DELETE FROM {table}")
-            self.execute(f"INSERT INTO {table} {query}", values)
+        if there and refill(self, table, query, values):
             return
         grants = " COPY GRANTS" if self.types(schema, name) else ""
         own = render(f"SELECT * FROM {table}").removeprefix("SELECT * FROM ")

@@ -1,10 +1,9 @@
 """What Snowflake refused, told without the values of records that its own words may hold."""
 
-import re
-
 from sf_assets.addresses import shown
 from sf_assets.errors import SfAssetsError
 from sf_assets.warehouse.sql.connection import Cause
+from sf_assets.warehouse.sql.words import without_values
 
 _NAMES = frozenset({2003, 2043, 2149})
 """Codes of errors about a table, schema or database that is not there, or not for this role."""
@@ -54,8 +53,7 @@ _CLASSES = {
 PRIVILEGE = 3001
 LOCKED = 625
 
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_MOST = 600
+_NAME = r"[A-Z0-9_.$\"]+"
 
 
 def code(error: Exception) -> int:
@@ -87,7 +85,7 @@ def refusal(error: Exception, query: str = "") -> str:
         return f"{_TOLD[number]} ({number})"
     said = getattr(error, "raw_msg", None) or ""
     if number == PRIVILEGE or (cause(error) is not Cause.DATA and said):
-        return _of_names(said, query)
+        return without_values(said, query, _NAME)
     return f"{_CLASSES.get(state[:2], 'it broke off')} ({number}, SQLSTATE {state or 'none'})"
 
 
@@ -97,14 +95,3 @@ def unreachable(error: Exception) -> str:
     if number in _TOLD:
         return f"{_TOLD[number]} ({number})"
     return shown(" ".join(str(getattr(error, "raw_msg", None) or error).split()))[:300]
-
-
-def _of_names(said: str, query: str) -> str:
-    """Words about a statement that was not run: of names, and of texts that the query has."""
-
-    def told(match: re.Match[str]) -> str:
-        inner = match[0][1:-1]
-        is_name = re.fullmatch(r"[A-Z0-9_.$\"]+", inner) is not None
-        return match[0] if inner in query or is_name else "…"
-
-    return " ".join(_QUOTED.sub(told, said).split())[:_MOST]

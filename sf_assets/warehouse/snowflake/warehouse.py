@@ -39,18 +39,6 @@ class SnowflakeWarehouse(server.ServerWarehouse[SnowflakeConnection]):
         self.url = shown(url)
         self._parameters = parameters(url)
 
-    def publish(self) -> None:
-        """Note that nothing is left of removed rows but what Snowflake keeps by itself.
-
-        Its Time Travel and Fail-safe are not ours to shorten; readers see what is committed.
-        """
-        if not self.exists():
-            return
-        with self._opened() as connection:
-            self._bring_up(connection, wait=True)
-            if ops.has_leftovers(connection):
-                connection.execute("DELETE FROM ops.leftovers")
-
     def check_writing(self) -> None:
         """Make sure that a warehouse runs, and that schemas, tables and stages may be made.
 
@@ -83,9 +71,6 @@ class SnowflakeWarehouse(server.ServerWarehouse[SnowflakeConnection]):
             for made in ("TABLE {} (X NUMBER)", "STAGE {}"):
                 statement = f"CREATE OR REPLACE TEMPORARY {made.format(f'OPS.{_probe()}')}"
                 _try(connection, statement, on_schema)
-
-    def check(self) -> None:
-        """Do nothing: Snowflake looks after its files itself."""
 
     def _connect(self) -> SnowflakeConnection:
         return SnowflakeConnection(self._parameters)

@@ -169,6 +169,18 @@ def comment_each(connection: Connection, table: str, comments: Mapping[str, str]
         connection.execute(f"COMMENT ON COLUMN {table}.{quoted(column)} IS {text_literal(comment)}")
 
 
+def refill(connection: Connection, table: str, query: str, values: Values) -> bool:
+    """Have a table hold what answers a query, if it has the same columns; whether it has.
+
+    It stays, and so does what others made of it or may do with it.
+    """
+    if connection.shape(f"SELECT * FROM {table}") != connection.shape(query, values):
+        return False
+    connection.execute(f"DELETE FROM {table}")
+    connection.execute(f"INSERT INTO {table} {query}", values)
+    return True
+
+
 def changing_tables(connection: Connection) -> AbstractContextManager[None]:
     """A transaction in which tables are changed; none where the engine commits each change."""
     return connection.transaction() if connection.capabilities.ddl_in_transaction else nullcontext()

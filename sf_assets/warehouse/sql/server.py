@@ -11,12 +11,16 @@ import pyarrow as pa
 import sqlglot
 
 from sf_assets.errors import WarehouseError, WarehouseLockedError, WarehouseUnreachableError
+from sf_assets.sql import quoted
 from sf_assets.warehouse.sql import ops
 from sf_assets.warehouse.sql.connection import Connection
 from sf_assets.warehouse.sql.session import Session
 
 PATIENCE = 60.0
 """Seconds for which a process waits for another that writes the same org's tables."""
+
+_SCHEMAS = ("silver", "gold", "restricted")
+"""How the names begin of schemas that are ours."""
 
 
 class ServerConnection(Connection, Protocol):
@@ -87,6 +91,19 @@ class ServerWarehouse(ABC, Generic[OpenConnection]):
         with self._opened() as connection:
             return self._answer(connection, sql)
 
+    def publish(self) -> None:
+        """Free the room of removed rows where that is noted; readers see what is committed anyway.
+
+        What the engine keeps of them by itself, for a time, is not ours to shorten.
+        """
+        with self._opened() as connection:
+            there = ops.is_current(connection) and ops.has_leftovers(connection)
+            if there and self._freed(connection):
+                connection.execute("DELETE FROM ops.leftovers")
+
+    def check(self) -> None:
+        """Do nothing: the engine looks after its files itself."""
+
     def quarantine(self) -> Path:
         """Refuse to put a database aside, which is its administrator's to do.
 
@@ -139,6 +156,23 @@ class ServerWarehouse(ABC, Generic[OpenConnection]):
     @abstractmethod
     def _answer(self, connection: OpenConnection, sql: str) -> pa.Table:
         """All rows that answer a question."""
+
+    def _freed(self, connection: OpenConnection) -> bool:
+        """Free the room of removed rows, where that is not the engine's own business.
+
+        Returns:
+            Whether it came to pass; where others are in the way, the next time will do.
+        """
+        del connection
+        return True
+
+    def _own_tables(self, connection: OpenConnection) -> list[str]:
+        """All tables of the project's schemas, as SQL writes them."""
+        return [
+            quoted(schema, table)
+            for schema, table in connection.everything()
+            if schema == "ops" or schema.startswith(_SCHEMAS)
+        ]
 
     def _is_locked(self, error: Exception) -> bool:
         """Whether a statement was refused because others hold what it needs."""
