@@ -136,14 +136,20 @@ class Database:
         """
         if not self.exists() or (self.published and self.published.is_current()):
             return
-        with suppress(WarehouseLockedError), self.connect(wait=False) as connection:
+        with suppress(WarehouseLockedError):
+            if not self._published():  # which is of the new file, then
+                self._published()
+
+    def _published(self) -> bool:
+        """Make the copy for readers, or first the file anew; whether the copy is made."""
+        with self.connect(wait=False) as connection:
             connection.execute("CHECKPOINT")
             if ops.has_leftovers(connection):
                 self._renew(connection)
-        if self.published:
-            with suppress(WarehouseLockedError), self.connect(wait=False) as connection:
-                connection.execute("CHECKPOINT")
+                return self.published is None
+            if self.published:
                 self.published.make()
+        return True
 
     def _renew(self, connection: DuckDBConnection) -> None:
         """Put a file in the place of this one that has its tables and nothing else.

@@ -52,10 +52,14 @@ class ServerWarehouse(ABC, Generic[OpenConnection]):
     def __str__(self) -> str:
         return self.url
 
+    _is_there = False
+
     def exists(self) -> bool:
-        """Whether anything was ever written."""
-        with self._opened() as connection:
-            return "orgs" in connection.tables("ops")
+        """Whether anything was ever written; once it was, nobody is asked again."""
+        if not self._is_there:
+            with self._opened() as connection:
+                self._is_there = "orgs" in connection.tables("ops")
+        return self._is_there
 
     @contextmanager
     def reading(self, org_id: str, name: str, *, wait: bool = True) -> Iterator[Session]:
